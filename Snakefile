@@ -1,0 +1,60 @@
+"""The paper's chain as file-tracked steps. docs/data-formats.md lists every file between them.
+
+Targets: `all` (default), `tables`, `report`. The experiment is config.yaml; `--configfile` lays another
+file over it.
+"""
+
+import sys
+
+from snakemake.exceptions import WorkflowError
+from snakemake.utils import min_version
+
+from vividface.config import validate_config
+from vividface.errors import InputError
+
+min_version("9.0")
+
+
+configfile: f"{workflow.basedir}/config.yaml"
+
+
+try:
+    cfg = validate_config(config)
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+
+include: "rules/common.smk"
+include: "rules/data.smk"
+include: "rules/degrade.smk"
+include: "rules/filter.smk"
+include: "rules/latents.smk"
+include: "rules/latent_stage.smk"
+include: "rules/pixel_stage.smk"
+include: "rules/evaluate.smk"
+include: "rules/tables.smk"
+include: "rules/enhance.smk"
+
+
+localrules:
+    all,
+    tables,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.render_report.output,
+        rules.write_tables.output,
+        rules.enhance.output,
+
+
+rule tables:
+    input:
+        rules.write_tables.output,
+
+
+rule report:
+    input:
+        rules.render_report.output,

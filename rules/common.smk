@@ -1,0 +1,40 @@
+"""Names and small functions that several rules use."""
+
+TRAIN = list(cfg.by_role("train"))
+BENCHMARKS = list(cfg.by_role("benchmark"))
+DEGRADED = [name for name, dataset in cfg.datasets.items() if dataset.degrade]
+DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
+
+# The nano preset runs on one CPU core; at the paper's scale each model job takes a GPU.
+GPUS = 0 if cfg.model.preset == "nano" else 1
+DEVICE = "cuda" if GPUS else "cpu"
+MODEL_THREADS = 8 if GPUS else 1
+MODEL_MEMORY_MB = 65536 if GPUS else 2500
+HOUR = 60
+
+
+wildcard_constraints:
+    dataset="|".join(cfg.datasets),
+    shard=r"\d{4}",
+    variant="|".join(cfg.variants),
+    method="|".join(cfg.methods()),
+
+
+def section(model):
+    """A section of the configuration as a rule's parameter: the rule reruns when it changes."""
+    return model.model_dump(mode="json")
+
+
+def shards(pattern, datasets):
+    """`pattern` for every shard of the datasets."""
+    return [
+        pattern.format(dataset=dataset, shard=shard)
+        for dataset in datasets
+        for shard in cfg.shard_names(dataset)
+    ]
+
+
+def degraded_clips(dataset):
+    """Where the input of a restoration lies: a really degraded dataset is used as it is."""
+    kind = "lq" if dataset in DEGRADED else "hq"
+    return shards(f"data/{{dataset}}/{kind}/{{shard}}", [dataset])

@@ -1,0 +1,121 @@
+"""Data: third-party weights, source videos, clips, face crops (section 3.3) and masks (section 3.2)."""
+
+
+localrules:
+    fetch_assets,
+    fetch_dataset,
+    plan_clips,
+    gather_clips,
+
+
+rule fetch_assets:
+    # The only rules with network access are this one and fetch_dataset; they run where Snakemake runs.
+    output:
+        "data/assets.json",
+    params:
+        assets=cfg.assets,
+    log:
+        "logs/fetch_assets.log",
+    benchmark:
+        "benchmarks/rules/fetch_assets.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=HOUR,
+    script:
+        "../scripts/fetch_assets.py"
+
+
+rule fetch_dataset:
+    output:
+        table="data/{dataset}/videos.parquet",
+    params:
+        source=lambda wildcards: section(cfg.datasets[wildcards.dataset].source),
+        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
+    log:
+        "logs/fetch_dataset/{dataset}.log",
+    benchmark:
+        "benchmarks/rules/fetch_dataset/{dataset}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=24 * HOUR,
+    script:
+        "../scripts/fetch_dataset.py"
+
+
+rule plan_clips:
+    input:
+        videos="data/{dataset}/videos.parquet",
+    output:
+        plan="data/{dataset}/plan.parquet",
+    params:
+        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
+        clips=section(cfg.clips),
+        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
+        seed=cfg.seed,
+    log:
+        "logs/plan_clips/{dataset}.log",
+    benchmark:
+        "benchmarks/rules/plan_clips/{dataset}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=HOUR,
+    script:
+        "../scripts/plan_clips.py"
+
+
+rule extract_clips:
+    input:
+        plan="data/{dataset}/plan.parquet",
+    output:
+        table="data/{dataset}/clips/{shard}.parquet",
+        hq=directory("data/{dataset}/hq/{shard}"),
+        faces="data/{dataset}/faces/{shard}.safetensors",
+    params:
+        clips=section(cfg.clips),
+        faces=section(cfg.faces),
+    log:
+        "logs/extract_clips/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/extract_clips/{dataset}/{shard}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=8 * HOUR,
+    script:
+        "../scripts/extract_clips.py"
+
+
+rule gather_clips:
+    # Stops the run when too many clips were rejected, before anything is computed from the rest.
+    input:
+        tables=lambda wildcards: shards("data/{dataset}/clips/{shard}.parquet", [wildcards.dataset]),
+    output:
+        table="data/{dataset}/clips.parquet",
+    params:
+        clips=section(cfg.clips),
+    log:
+        "logs/gather_clips/{dataset}.log",
+    benchmark:
+        "benchmarks/rules/gather_clips/{dataset}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/gather_clips.py"
+
+
+rule face_masks:
+    input:
+        clips="data/{dataset}/clips.parquet",
+        faces="data/{dataset}/faces/{shard}.safetensors",
+        hq="data/{dataset}/hq/{shard}",
+    output:
+        masks=directory("data/{dataset}/masks/{shard}"),
+    log:
+        "logs/face_masks/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/face_masks/{dataset}/{shard}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=2 * HOUR,
+    script:
+        "../scripts/face_masks.py"

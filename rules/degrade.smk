@@ -1,0 +1,23 @@
+"""Degradation synthesis (section 4.1)."""
+
+
+rule degrade:
+    input:
+        clips="data/{dataset}/clips.parquet",
+        hq="data/{dataset}/hq/{shard}",
+    output:
+        lq=directory("data/{dataset}/lq/{shard}"),
+        table="data/{dataset}/degradation/{shard}.parquet",
+    params:
+        degradation=section(cfg.degradation),
+        seed=cfg.seed,
+    log:
+        "logs/degrade/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/degrade/{dataset}/{shard}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=2000,
+        runtime=4 * HOUR,
+    script:
+        "../scripts/degrade.py"

@@ -1,0 +1,51 @@
+"""What a practitioner sees: a whole held-out video, degraded, then enhanced by the command line, with sound."""
+
+SHOWCASE = DEGRADED_BENCHMARKS[0]
+
+
+rule showcase:
+    input:
+        videos=f"data/{SHOWCASE}/videos.parquet",
+    output:
+        truth="results/enhanced/truth.mp4",
+        degraded="results/enhanced/degraded.mp4",
+    params:
+        clips=section(cfg.clips),
+        faces=section(cfg.faces),
+        degradation=section(cfg.degradation),
+        seed=cfg.seed,
+    log:
+        "logs/showcase.log",
+    benchmark:
+        "benchmarks/rules/showcase.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=HOUR,
+    script:
+        "../scripts/showcase.py"
+
+
+rule enhance:
+    input:
+        video="results/enhanced/degraded.mp4",
+        checkpoint="checkpoints/main/pixel_stage",
+    output:
+        enhanced="results/enhanced/enhanced.mp4",
+        compare="results/enhanced/side_by_side.mp4",
+    params:
+        window=cfg.restoration.window,
+        overlap=cfg.restoration.overlap,
+        device=DEVICE,
+    log:
+        "logs/enhance.log",
+    benchmark:
+        "benchmarks/rules/enhance.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=HOUR,
+        gpu=GPUS,
+    shell:
+        "{sys.executable} -m vividface.cli enhance {input.video} --output {output.enhanced} --compare {output.compare} --overwrite"
+        " --weights {input.checkpoint} --window {params.window} --overlap {params.overlap}"
+        " --device {params.device} > {log} 2>&1"

@@ -1,0 +1,89 @@
+"""Evaluation: every method restores every benchmark, then every metric is measured (section 4.1)."""
+
+
+def checkpoint_of(wildcards):
+    """The checkpoint of a variant; baselines need none."""
+    if wildcards.method in cfg.variants:
+        return f"checkpoints/{wildcards.method}/pixel_stage"
+    return []
+
+
+rule restore:
+    input:
+        assets="data/assets.json",
+        clips="data/{dataset}/clips.parquet",
+        lq=lambda wildcards: degraded_clips(wildcards.dataset),
+        hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
+        checkpoint=checkpoint_of,
+    output:
+        restored=directory("results/restored/{dataset}/{method}"),
+    params:
+        model=section(cfg.model),
+        restoration=section(cfg.restoration),
+        seed=cfg.seed,
+        device=DEVICE,
+    log:
+        "logs/restore/{dataset}/{method}.log",
+    benchmark:
+        "benchmarks/rules/restore/{dataset}/{method}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=8 * HOUR,
+        gpu=GPUS,
+    script:
+        "../scripts/restore.py"
+
+
+rule reference_faces:
+    # Faces of the ground truth, once for all methods.
+    input:
+        assets="data/assets.json",
+        clips="data/{dataset}/clips.parquet",
+        hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
+    output:
+        faces="results/reference_faces/{dataset}.safetensors",
+    params:
+        metrics=cfg.evaluation.metrics,
+        identity=cfg.evaluation.identity,
+        faces=section(cfg.faces),
+    log:
+        "logs/reference_faces/{dataset}.log",
+    benchmark:
+        "benchmarks/rules/reference_faces/{dataset}.tsv"
+    resources:
+        mem_mb=2500,
+        runtime=4 * HOUR,
+    script:
+        "../scripts/reference_faces.py"
+
+
+rule measure:
+    input:
+        assets="data/assets.json",
+        clips="data/{dataset}/clips.parquet",
+        restored="results/restored/{dataset}/{method}",
+        hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
+        faces=lambda wildcards: (
+            f"results/reference_faces/{wildcards.dataset}.safetensors"
+            if wildcards.dataset in DEGRADED
+            else []
+        ),
+    output:
+        metrics="results/metrics/{dataset}/{method}.parquet",
+    params:
+        metrics=cfg.evaluation.metrics,
+        identity=cfg.evaluation.identity,
+        faces=section(cfg.faces),
+        device=DEVICE,
+    log:
+        "logs/measure/{dataset}/{method}.log",
+    benchmark:
+        "benchmarks/rules/measure/{dataset}/{method}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=8 * HOUR,
+        gpu=GPUS,
+    script:
+        "../scripts/measure.py"

@@ -1,0 +1,44 @@
+"""Filtering: scores on the five criteria, and the selected set MLLM-Face90 (section 3.3, supplement B)."""
+
+
+localrules:
+    select_clips,
+
+
+rule score_clips:
+    input:
+        clips="data/{dataset}/clips.parquet",
+        hq="data/{dataset}/hq/{shard}",
+        faces="data/{dataset}/faces/{shard}.safetensors",
+    output:
+        scores="data/{dataset}/scores/{shard}.parquet",
+    params:
+        judge=cfg.filter.judge,
+        rubric=cfg.filter.rubric,
+    log:
+        "logs/score_clips/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/score_clips/{dataset}/{shard}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=4 * HOUR,
+    script:
+        "../scripts/score_clips.py"
+
+
+rule select_clips:
+    input:
+        scores=shards("data/{dataset}/scores/{shard}.parquet", TRAIN),
+    output:
+        selected="data/face90.parquet",
+    params:
+        threshold=cfg.filter.threshold,
+    log:
+        "logs/select_clips.log",
+    benchmark:
+        "benchmarks/rules/select_clips.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/select_clips.py"

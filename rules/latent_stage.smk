@@ -1,0 +1,26 @@
+"""Stage one: training on latents (Eq. 7), coarse on all clips, then fine on the selected ones."""
+
+
+rule latent_stage:
+    input:
+        latents=shards("data/{dataset}/latents/{shard}.safetensors", TRAIN),
+        selected="data/face90.parquet",
+    output:
+        checkpoint=directory("checkpoints/{variant}/latent_stage"),
+        curve="checkpoints/{variant}/latent_stage.csv",
+    params:
+        model=section(cfg.model),
+        stage=section(cfg.latent_stage),
+        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
+        seed=cfg.seed,
+    log:
+        "logs/latent_stage/{variant}.log",
+    benchmark:
+        "benchmarks/rules/latent_stage/{variant}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=72 * HOUR,
+        gpu=GPUS,
+    script:
+        "../scripts/latent_stage.py"

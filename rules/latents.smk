@@ -1,0 +1,26 @@
+"""Latent precomputation (section 3.1), with the masks on the latent grid (Eq. 4-5)."""
+
+
+rule encode_latents:
+    input:
+        clips="data/{dataset}/clips.parquet",
+        hq="data/{dataset}/hq/{shard}",
+        lq="data/{dataset}/lq/{shard}",
+        masks="data/{dataset}/masks/{shard}",
+    output:
+        latents="data/{dataset}/latents/{shard}.safetensors",
+    params:
+        model=section(cfg.model),
+        frames=cfg.latent_stage.frames,
+        device=DEVICE,
+    log:
+        "logs/encode_latents/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/encode_latents/{dataset}/{shard}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=4 * HOUR,
+        gpu=GPUS,
+    script:
+        "../scripts/encode_latents.py"

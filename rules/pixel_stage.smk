@@ -1,0 +1,35 @@
+"""Stage two: fine-tuning on decoded frames (Eq. 8)."""
+
+
+rule pixel_stage:
+    input:
+        assets="data/assets.json",
+        start=lambda wildcards: "checkpoints/{}/latent_stage".format(
+            cfg.variants[wildcards.variant].latent_stage_of or wildcards.variant
+        ),
+        clips=expand("data/{dataset}/clips.parquet", dataset=TRAIN),
+        videos=[
+            *shards("data/{dataset}/hq/{shard}", TRAIN),
+            *shards("data/{dataset}/lq/{shard}", TRAIN),
+            *shards("data/{dataset}/masks/{shard}", TRAIN),
+        ],
+        selected="data/face90.parquet",
+    output:
+        checkpoint=directory("checkpoints/{variant}/pixel_stage"),
+        curve="checkpoints/{variant}/pixel_stage.csv",
+    params:
+        stage=section(cfg.pixel_stage),
+        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
+        datasets=TRAIN,
+        seed=cfg.seed,
+    log:
+        "logs/pixel_stage/{variant}.log",
+    benchmark:
+        "benchmarks/rules/pixel_stage/{variant}.tsv"
+    threads: MODEL_THREADS
+    resources:
+        mem_mb=MODEL_MEMORY_MB,
+        runtime=48 * HOUR,
+        gpu=GPUS,
+    script:
+        "../scripts/pixel_stage.py"

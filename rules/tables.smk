@@ -1,0 +1,61 @@
+"""The paper's Tables 1-7 with our rows beside its own, and the report."""
+
+
+def restored_methods():
+    """The methods that a benchmark is restored with: without a ground truth there is no round trip of it."""
+    return [
+        (dataset, method)
+        for dataset in BENCHMARKS
+        for method in cfg.methods()
+        if dataset in DEGRADED or method != "autoencoder"
+    ]
+
+
+rule write_tables:
+    input:
+        metrics=[f"results/metrics/{d}/{m}.parquet" for d, m in restored_methods()],
+        restored=[f"results/restored/{d}/{m}" for d, m in restored_methods()],
+    output:
+        tables=expand("results/tables/table{n}.{form}", n=range(1, 8), form=["md", "csv", "tex"]),
+    params:
+        config=section(cfg),
+    log:
+        "logs/write_tables.log",
+    benchmark:
+        "benchmarks/rules/write_tables.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=HOUR,
+    script:
+        "../scripts/write_tables.py"
+
+
+rule render_report:
+    input:
+        tables=rules.write_tables.output.tables,
+        metrics=rules.write_tables.input.metrics,
+        restored=rules.write_tables.input.restored,
+        curves=[
+            *expand(
+                "checkpoints/{variant}/latent_stage.csv",
+                variant=[n for n, v in cfg.variants.items() if v.latent_stage_of is None],
+            ),
+            *expand("checkpoints/{variant}/pixel_stage.csv", variant=cfg.variants),
+        ],
+        scores=rules.select_clips.input.scores,
+        clips=expand("data/{dataset}/clips.parquet", dataset=cfg.datasets),
+        lq=[path for dataset in BENCHMARKS for path in degraded_clips(dataset)],
+        hq=shards("data/{dataset}/hq/{shard}", BENCHMARKS),
+    output:
+        report="results/report.html",
+    params:
+        config=section(cfg),
+    log:
+        "logs/render_report.log",
+    benchmark:
+        "benchmarks/rules/render_report.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=HOUR,
+    script:
+        "../scripts/render_report.py"

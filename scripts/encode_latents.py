@@ -1,0 +1,20 @@
+from pathlib import Path
+
+from vividface.config import ModelConfig
+from vividface.data.clips import kept_clips
+from vividface.data.latents import encode_shard
+from vividface.logs import rule_log
+from vividface.models.presets import build_autoencoder
+
+with rule_log(snakemake.log[0]):
+    device = snakemake.params.device
+    encode_shard(
+        kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
+        Path(snakemake.input.hq),
+        Path(snakemake.input.lq),
+        Path(snakemake.input.masks),
+        build_autoencoder(ModelConfig(**snakemake.params.model)).to(device),
+        snakemake.params.frames,
+        Path(snakemake.output.latents),
+        device,
+    )

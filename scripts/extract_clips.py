@@ -1,0 +1,20 @@
+from pathlib import Path
+
+import pandas as pd
+
+from vividface.config import ClipsConfig, FacesConfig
+from vividface.data.clips import extract_clips
+from vividface.files import atomic_path
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    plan = pd.read_parquet(snakemake.input.plan)
+    clips = extract_clips(
+        plan[plan["shard"] == snakemake.wildcards.shard],
+        ClipsConfig(**snakemake.params.clips),
+        FacesConfig(**snakemake.params.faces),
+        Path(snakemake.output.hq),
+        Path(snakemake.output.faces),
+    )
+    with atomic_path(snakemake.output.table) as temporary:
+        clips.to_parquet(temporary)

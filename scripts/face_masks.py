@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from vividface.data.clips import kept_clips
+from vividface.faces.masks import write_masks
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    write_masks(
+        kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
+        Path(snakemake.input.faces),
+        Path(snakemake.input.hq),
+        Path(snakemake.output.masks),
+    )

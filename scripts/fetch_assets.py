@@ -1,0 +1,7 @@
+from vividface.assets import GROUPS, fetch_asset
+from vividface.files import sha256, write_json
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    names = [name for group in snakemake.params.assets for name in GROUPS.get(group, [group])]
+    write_json(snakemake.output[0], {name: sha256(fetch_asset(name)) for name in names})

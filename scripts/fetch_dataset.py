@@ -1,0 +1,13 @@
+from pathlib import Path
+
+from vividface.config import DatasetConfig
+from vividface.data.sources import fetch_dataset
+from vividface.files import atomic_path
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    dataset = DatasetConfig(**snakemake.params.dataset)
+    table = Path(snakemake.output.table)
+    videos = fetch_dataset(snakemake.wildcards.dataset, dataset, table.parent)
+    with atomic_path(table) as temporary:
+        videos.to_parquet(temporary)

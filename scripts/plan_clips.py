@@ -1,0 +1,17 @@
+import pandas as pd
+
+from vividface.config import ClipsConfig, DatasetConfig
+from vividface.data.clips import plan_clips
+from vividface.files import atomic_path
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    plan = plan_clips(
+        pd.read_parquet(snakemake.input.videos),
+        DatasetConfig(**snakemake.params.dataset),
+        ClipsConfig(**snakemake.params.clips),
+        snakemake.params.shards,
+        snakemake.params.seed,
+    )
+    with atomic_path(snakemake.output.plan) as temporary:
+        plan.to_parquet(temporary)

@@ -1,0 +1,14 @@
+from pathlib import Path
+
+from vividface.config import FacesConfig
+from vividface.data.clips import locate_clips
+from vividface.evaluation.measure import write_reference_faces
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    clips = locate_clips(snakemake.input.clips, hq=snakemake.input.hq)
+    write_reference_faces(
+        dict(zip(clips["clip_id"], clips["hq"], strict=True)),
+        FacesConfig(**snakemake.params.faces),
+        Path(snakemake.output.faces),
+    )

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+from vividface.config import ModelConfig, RestorationConfig
+from vividface.data.clips import locate_clips
+from vividface.evaluation.restore import load_method, restore_clips
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    name, device = snakemake.wildcards.method, snakemake.params.device
+    checkpoint = Path(snakemake.input.checkpoint) if snakemake.input.get("checkpoint") else None
+    method = load_method(
+        name, ModelConfig(**snakemake.params.model), checkpoint, snakemake.params.seed, device
+    )
+    restore_clips(
+        name,
+        method,
+        locate_clips(snakemake.input.clips, hq=snakemake.input.hq, lq=snakemake.input.lq),
+        RestorationConfig(**snakemake.params.restoration),
+        Path(snakemake.output.restored),
+        device,
+    )

@@ -1,0 +1,21 @@
+from pathlib import Path
+
+import pandas as pd
+
+from vividface.config import ClipsConfig, DegradationConfig, FacesConfig
+from vividface.data.clips import extract_video
+from vividface.data.degradation import degrade_clip, draw_parameters
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    video = pd.read_parquet(snakemake.input.videos).iloc[0]
+    degradation = DegradationConfig(**snakemake.params.degradation)
+    truth, degraded = Path(snakemake.output.truth), Path(snakemake.output.degraded)
+    extract_video(
+        Path(video["path"]),
+        ClipsConfig(**snakemake.params.clips),
+        FacesConfig(**snakemake.params.faces),
+        truth,
+    )
+    parameters = draw_parameters(degradation, snakemake.params.seed, video["video_id"])
+    degrade_clip(truth, degraded, parameters, degradation, audio_from=truth)

@@ -1,0 +1,334 @@
+"""The experiment as typed, validated models: the only reader of config.yaml.
+
+Every section is a small pydantic model, so that a rule can take just the section it depends on as a
+parameter (and Snakemake reruns it only when that section changes), and a library function can be called
+with the same object from Python.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from vividface.errors import InputError
+
+Range = tuple[float, float]
+Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
+
+
+class Section(BaseModel):
+    """A section of the configuration: unknown keys are errors and values never change after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class PackageMember(Section):
+    """A file inside a package of the Python package registry; the package itself is never imported."""
+
+    package: str
+    version: str
+    member: str
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    person: str | None = None
+
+
+class PackageSource(Section):
+    """Videos that are members of packages."""
+
+    kind: Literal["package"]
+    members: Annotated[list[PackageMember], Field(min_length=1)]
+
+
+class FolderSource(Section):
+    """A local folder of videos, searched recursively."""
+
+    kind: Literal["folder"]
+    path: Path
+    pattern: str = "*"
+
+
+Source = Annotated[PackageSource | FolderSource, Field(discriminator="kind")]
+
+
+class DatasetConfig(Section):
+    """One set of videos and what it is for."""
+
+    role: Literal["train", "benchmark"]
+    source: Source
+    title: str
+    licence: str
+    credit: str
+    degrade: bool = True
+    frames: Annotated[int, Field(ge=1)] | None = None
+    max_clips: Annotated[int, Field(ge=1)] | None = None
+    shards: Annotated[int, Field(ge=1)] | None = None
+
+
+class ClipsConfig(Section):
+    """Cutting videos into clips and cropping the face (paper section 3.3)."""
+
+    frames: Annotated[int, Field(ge=5)]
+    size: Annotated[int, Field(ge=32)]
+    margin: Annotated[float, Field(ge=0, le=2)]
+    min_face: Annotated[int, Field(ge=16)]
+    max_lost_share: Annotated[float, Field(ge=0, lt=1)]
+    max_padding_share: Annotated[float, Field(ge=0, lt=1)]
+    max_rejected_share: Annotated[float, Field(ge=0, le=1)]
+
+    @field_validator("frames")
+    @classmethod
+    def _one_plus_multiple_of_four(cls, frames: int) -> int:
+        if (frames - 1) % 4:
+            raise ValueError(f"{frames} frames do not fit the autoencoder: use 1 + a multiple of 4")
+        return frames
+
+    @field_validator("size")
+    @classmethod
+    def _multiple_of_sixteen(cls, size: int) -> int:
+        if size % 16:
+            raise ValueError(f"{size} px is not a multiple of 16")
+        return size
+
+
+class FacesConfig(Section):
+    """The face backend: detection, landmarks, identity."""
+
+    backend: Literal["dlib"]
+    detection_size: Annotated[int, Field(ge=128)]
+
+
+class DegradationConfig(Section):
+    """The degradation model y = [(x * k_sigma) down_r + n_delta] through ffmpeg at crf (section 4.1)."""
+
+    sigma: Range
+    scale: Range
+    noise: Range
+    crf: tuple[int, int]
+    codec: Literal["libx264"]
+    encoder_preset: str
+
+    @model_validator(mode="after")
+    def _ordered(self) -> DegradationConfig:
+        bounds = {"sigma": (0.0, 50.0), "scale": (1.0, 16.0), "noise": (0.0, 255.0), "crf": (0, 51)}
+        for name, (lowest, highest) in bounds.items():
+            low, high = getattr(self, name)
+            if not lowest <= low <= high <= highest:
+                raise ValueError(
+                    f"{name}: [{low}, {high}] is not an increasing range within [{lowest}, {highest}]"
+                )
+        return self
+
+
+class FilterConfig(Section):
+    """Scoring clips on the five criteria of supplement B, and selecting above a threshold."""
+
+    judge: Literal["signals"]
+    rubric: str
+    threshold: Annotated[float, Field(ge=0, le=103)]
+
+
+class ModelConfig(Section):
+    """The one-step model of section 3.1."""
+
+    preset: Literal["wan-1.3b", "nano"]
+    transformer: Path | None = None
+    autoencoder: Path | None = None
+    prompt_embedding: Path | None = None
+    prediction: Literal["velocity", "wan"]
+    timestep: Annotated[float, Field(ge=0, le=1000)]
+
+    @model_validator(mode="after")
+    def _pretrained_parts(self) -> ModelConfig:
+        if self.preset == "wan-1.3b":
+            missing = [k for k in ("autoencoder", "prompt_embedding") if getattr(self, k) is None]
+            if missing:
+                raise ValueError(f"preset wan-1.3b needs {' and '.join(missing)}")
+        return self
+
+
+class StageConfig(Section):
+    """One training stage."""
+
+    iterations: Annotated[int, Field(ge=0)]
+    frames: Annotated[int, Field(ge=1)]
+    batch_size: Annotated[int, Field(ge=1)]
+    gradient_accumulation: Annotated[int, Field(ge=1)]
+    learning_rate: Annotated[float, Field(gt=0)]
+    warmup: Annotated[int, Field(ge=0)]
+    schedule: Literal["constant", "cosine"]
+    weight_decay: Annotated[float, Field(ge=0)]
+    max_grad_norm: Annotated[float, Field(gt=0)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    precision: Literal["no", "bf16"]
+    gradient_checkpointing: bool
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    log_every: Annotated[int, Field(ge=1)]
+
+    @field_validator("frames")
+    @classmethod
+    def _one_plus_multiple_of_four(cls, frames: int) -> int:
+        if (frames - 1) % 4:
+            raise ValueError(f"{frames} frames do not fit the autoencoder: use 1 + a multiple of 4")
+        return frames
+
+
+class LatentStageConfig(StageConfig):
+    """Stage one: Eq. 7 on precomputed latents."""
+
+    fine_share: Annotated[float, Field(ge=0, le=1)]
+
+
+class PixelStageConfig(StageConfig):
+    """Stage two: Eq. 8 on decoded frames."""
+
+    dists_weight: Annotated[float, Field(ge=0)]
+
+
+class VariantConfig(Section):
+    """A training run: the paper's (`main`) or one of the ablations of Tables 4-6."""
+
+    title: str
+    latent_p: Annotated[float, Field(ge=0, le=1)] = 0.5
+    pixel_p: Annotated[float, Field(ge=0, le=1)] = 0.5
+    selected_set: bool = True
+    latent_stage_of: Identifier | None = None
+
+
+class EvaluationConfig(Section):
+    """What is measured, and against what."""
+
+    baselines: list[Literal["bicubic", "classical", "realesrgan", "autoencoder", "untuned"]]
+    metrics: Annotated[list[str], Field(min_length=1)]
+    identity: Literal["dlib"]
+    bootstrap: Annotated[int, Field(ge=100)]
+
+
+class RestorationConfig(Section):
+    """The windows in which a long video is restored."""
+
+    window: Annotated[int, Field(ge=5)]
+    overlap: Annotated[int, Field(ge=0)]
+
+    @model_validator(mode="after")
+    def _fits(self) -> RestorationConfig:
+        if (self.window - 1) % 4:
+            raise ValueError(f"window: {self.window} frames do not fit the autoencoder: 1 + a multiple of 4")
+        if self.overlap >= self.window:
+            raise ValueError(f"overlap: {self.overlap} is not smaller than the window of {self.window}")
+        return self
+
+
+class Config(Section):
+    """The whole experiment."""
+
+    name: str
+    seed: Annotated[int, Field(ge=0)]
+    shards: Annotated[int, Field(ge=1)]
+    assets: list[str]
+    datasets: dict[Identifier, DatasetConfig]
+    clips: ClipsConfig
+    faces: FacesConfig
+    degradation: DegradationConfig
+    filter: FilterConfig
+    model: ModelConfig
+    latent_stage: LatentStageConfig
+    pixel_stage: PixelStageConfig
+    variants: dict[Identifier, VariantConfig]
+    evaluation: EvaluationConfig
+    restoration: RestorationConfig
+
+    @field_validator("datasets", "variants", mode="before")
+    @classmethod
+    def _null_removes(cls, entries: Any) -> Any:
+        """An overlay removes an entry of the file below it by setting it to null."""
+        if isinstance(entries, dict):
+            return {name: entry for name, entry in entries.items() if entry is not None}
+        return entries
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Config:
+        if "main" not in self.variants:
+            raise ValueError("variants: the variant `main` is missing")
+        for name, variant in self.variants.items():
+            origin = variant.latent_stage_of
+            if origin is not None and (
+                origin not in self.variants or self.variants[origin].latent_stage_of is not None
+            ):
+                raise ValueError(
+                    f"variants.{name}.latent_stage_of: {origin!r} has no latent stage of its own; "
+                    f"name one of {[n for n, v in self.variants.items() if v.latent_stage_of is None]}"
+                )
+        taken = set(self.variants) & {"bicubic", "classical", "realesrgan", "autoencoder", "untuned"}
+        if taken:
+            raise ValueError(f"variants.{taken.pop()}: this is a baseline's name; choose another")
+        for stage in ("latent_stage", "pixel_stage"):
+            frames = getattr(self, stage).frames
+            if frames > self.clips.frames:
+                raise ValueError(
+                    f"{stage}.frames: {frames} is more than clips.frames, which is {self.clips.frames}"
+                )
+        for role in ("train", "benchmark"):
+            if not self.by_role(role):
+                raise ValueError(f"datasets: none has the role {role!r}")
+        if not any(d.degrade for d in self.by_role("benchmark").values()):
+            raise ValueError("datasets: no benchmark has `degrade: true`, so nothing has a ground truth")
+        return self
+
+    def shard_names(self, dataset: str) -> list[str]:
+        """The shards of a dataset: `0000`, `0001`, ..."""
+        return [f"{shard:04d}" for shard in range(self.datasets[dataset].shards or self.shards)]
+
+    def methods(self) -> list[str]:
+        """Everything that is evaluated: the baselines, then the variants."""
+        return [*self.evaluation.baselines, *self.variants]
+
+    def by_role(self, role: str) -> dict[str, DatasetConfig]:
+        """The datasets of one role, in the configuration's order."""
+        return {name: dataset for name, dataset in self.datasets.items() if dataset.role == role}
+
+
+def validate_config(values: dict[str, Any]) -> Config:
+    """Validate a nested mapping.
+
+    Raises:
+        InputError: in one line, naming each wrong key by its dotted path.
+    """
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        problems = "; ".join(_describe(problem) for problem in error.errors())
+        raise InputError(f"configuration: {problems}") from None
+
+
+def load_config(*paths: Path | str) -> Config:
+    """Read YAML files, later ones laid over earlier ones key by key, and validate the result."""
+    merged: dict[str, Any] = {}
+    for path in paths:
+        try:
+            values = yaml.safe_load(Path(path).read_text())
+        except (OSError, yaml.YAMLError) as error:
+            raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+        merged = merge(merged, values or {})
+    return validate_config(merged)
+
+
+def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
+    """Lay `overlay` over `base`: mappings are merged, anything else replaces (as Snakemake does)."""
+    merged = dict(base)
+    for key, value in overlay.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def _describe(problem: Any) -> str:
+    message = problem["msg"].removeprefix("Value error, ")
+    if problem["type"] == "extra_forbidden":
+        message = "unknown key; remove it or correct its spelling"
+    if problem["type"] == "missing":
+        message = "this key is required"
+    path = ".".join(str(part) for part in problem["loc"])
+    return f"{path}: {message}" if path else message

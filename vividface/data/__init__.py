@@ -1,0 +1,1 @@
+"""From a dataset's source to shards of training clips."""

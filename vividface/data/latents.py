@@ -1,0 +1,110 @@
+"""Precomputed latents and masks of training clips, one safetensors file per shard (section 3.1)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+from tqdm import tqdm
+
+from vividface.errors import InputError
+from vividface.faces.masks import align_mask
+from vividface.files import atomic_path
+from vividface.models.autoencoders import Autoencoder
+from vividface.video import read_clip, read_masks
+
+# Half precision: normalised latents lie within a few units, so the error is below a thousandth.
+_DTYPE = torch.float16
+
+
+def frames_to_tensor(frames) -> Tensor:  # noqa: ANN001 - a NumPy array
+    """Frames (F, H, W, 3) uint8 to (3, F, H, W) float32 in [-1, 1]."""
+    return torch.from_numpy(frames).permute(3, 0, 1, 2).float() / 127.5 - 1
+
+
+def tensor_to_frames(tensor: Tensor):  # noqa: ANN201 - a NumPy array
+    """The inverse of `frames_to_tensor`, clamped and rounded."""
+    return ((tensor.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+
+
+@torch.inference_mode()
+def encode_shard(
+    clips: pd.DataFrame,
+    hq_dir: Path,
+    lq_dir: Path,
+    mask_dir: Path,
+    autoencoder: Autoencoder,
+    frames: int,
+    output: Path,
+    device: str = "cpu",
+) -> None:
+    """Encode a shard's clips and align their masks to the latent grid (Eq. 4-5).
+
+    Writes `{clip}.lq` and `{clip}.hq`, (C, T', H', W') float16, and `{clip}.mask`, (T', H', W') uint8.
+
+    Args:
+        clips: one row per clip, with `clip_id`.
+        hq_dir: folder of the ground-truth clips; likewise `lq_dir` and `mask_dir`.
+        autoencoder: on `device`.
+        frames: 1 + T, the first frames of each clip.
+        output: the safetensors file.
+        device: where the autoencoder runs.
+    """
+    tensors: dict[str, Tensor] = {}
+    for clip in tqdm(clips["clip_id"], desc="latents", unit="clip"):
+        for kind, folder in (("hq", hq_dir), ("lq", lq_dir)):
+            video = frames_to_tensor(read_clip(Path(folder) / f"{clip}.mkv", 0, frames))
+            latents = autoencoder.encode_video(video[None].to(device))[0]
+            tensors[f"{clip}.{kind}"] = latents.to(_DTYPE).cpu().contiguous()
+        mask = align_mask(read_masks(Path(mask_dir) / f"{clip}.mkv", 0, frames))
+        tensors[f"{clip}.mask"] = mask.to(torch.uint8).contiguous()
+    with atomic_path(output) as temporary:
+        save_file(tensors, temporary, {"autoencoder": autoencoder.fingerprint, "frames": str(frames)})
+
+
+class LatentClips:
+    """Random access to the latents of chosen clips over many shards; only the clips asked for are read.
+
+    Args:
+        shards: the files of `encode_shard`.
+        autoencoder: fingerprint of the autoencoder that the training uses.
+        selected: clip ids to restrict to; None means all.
+
+    Raises:
+        InputError: a shard was made with another autoencoder, or no clip is left.
+    """
+
+    def __init__(self, shards: list[Path], autoencoder: str, selected: set[str] | None = None) -> None:
+        self._files = {}
+        self._where: list[tuple[str, Path]] = []
+        for shard in sorted(map(Path, shards)):
+            file = safe_open(shard, framework="pt")
+            made_with = (file.metadata() or {}).get("autoencoder")
+            if made_with != autoencoder:
+                raise InputError(
+                    f"{shard}: holds latents of the autoencoder {made_with!r}, but the model uses "
+                    f"{autoencoder!r}; delete the file and run the rule encode_latents again"
+                )
+            self._files[shard] = file
+            ids = sorted(key.removesuffix(".hq") for key in file.keys() if key.endswith(".hq"))  # noqa: SIM118
+            self._where += [(clip, shard) for clip in ids if selected is None or clip in selected]
+        if not self._where:
+            raise InputError("no clip with latents is left to train on; lower filter.threshold or add videos")
+
+    def __len__(self) -> int:
+        return len(self._where)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor | str]:
+        """`low` and `high` (C, T', H', W') float32, `mask` (T', H', W') float32 and the clip's id."""
+        clip, shard = self._where[index]
+        file = self._files[shard]
+        return {
+            "low": file.get_tensor(f"{clip}.lq").float(),
+            "high": file.get_tensor(f"{clip}.hq").float(),
+            "mask": file.get_tensor(f"{clip}.mask").float(),
+            "clip_id": clip,
+        }

@@ -1,0 +1,1 @@
+"""Faces: detection, landmarks, identity, crop windows and masks."""

@@ -1,0 +1,42 @@
+"""What a rule writes to its log, so that the last line says what to do."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vividface.errors import InputError
+
+
+@contextmanager
+def rule_log(path: Path | str) -> Iterator[logging.Logger]:
+    """Send logging and standard error to `path` while a rule's script runs.
+
+    An `InputError` ends the script with status 1 and its one sentence as the log's last line; any other
+    exception leaves its traceback first, and a last line that says where to look.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w", buffering=1) as file:
+        handler = logging.StreamHandler(file)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        root = logging.getLogger()
+        root.addHandler(handler)
+        root.setLevel(logging.INFO)
+        stderr, sys.stderr = sys.stderr, file
+        try:
+            yield logging.getLogger("vividface")
+        except InputError as error:
+            file.write(f"error: {error}\n")
+            raise SystemExit(1) from None
+        except Exception as error:
+            file.write(traceback.format_exc())
+            file.write(f"error: {type(error).__name__}: {error} (a fault of the program: see above)\n")
+            raise SystemExit(1) from None
+        finally:
+            sys.stderr = stderr
+            root.removeHandler(handler)

@@ -1,0 +1,1 @@
+"""The one-step transformer, the autoencoders, presets and checkpoints."""

@@ -1,0 +1,163 @@
+"""The two autoencoders behind one interface: Wan's, and an exactly invertible DCT.
+
+Both map frames (B, 3, 1 + T, H, W) in [-1, 1], T divisible by 4 and H, W by 8, to normalised latents
+(B, C, 1 + T/4, H/8, W/8) and back: `encode_video` and `decode_video`. The first frame fills a latent frame
+alone, each later one holds four frames.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from typing import Protocol
+
+import torch
+from diffusers import AutoencoderKLWan
+from diffusers.configuration_utils import ConfigMixin, register_to_config
+from diffusers.models.modeling_utils import ModelMixin
+from torch import Tensor, nn
+
+SPATIAL = 8
+TEMPORAL = 4
+
+
+class Autoencoder(Protocol):
+    """What training and restoration ask of an autoencoder."""
+
+    @property
+    def latent_channels(self) -> int:
+        """C, the number of channels of the latents."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the autoencoder and its settings; latents of another one are refused by it."""
+
+    def encode_video(self, frames: Tensor) -> Tensor:
+        """Frames (B, 3, 1 + T, H, W) in [-1, 1] to normalised latents (B, C, 1 + T/4, H/8, W/8)."""
+
+    def decode_video(self, latents: Tensor) -> Tensor:
+        """Normalised latents to frames; gradients flow; values may leave [-1, 1]."""
+
+
+class DCTAutoencoder(ModelMixin, ConfigMixin):
+    """A causal, orthonormal 3D discrete cosine transform over blocks of 4 x 8 x 8: the nano autoencoder.
+
+    It has no weights and is exactly invertible. C = 3 x 4 x 8 x 8 = 768, ordered colour, temporal, vertical,
+    horizontal frequency. The first frame is repeated to fill its own group of four and taken back as the
+    group's mean, which is the orthogonal projection. As Wan does, latents are divided per channel by a
+    standard deviation; here it is 1 / (1 + f)^decay of the coefficient's radial frequency f (natural images
+    fall off as a power of it), times a constant.
+
+    Args:
+        decay: exponent of the standard deviation's fall over frequency; 0 makes the squared error of latents
+            proportional to the squared error of pixels.
+        scale: the standard deviation of the lowest frequency; 0.8 gives face video latents a mean square of one.
+    """
+
+    @register_to_config
+    def __init__(self, decay: float = 0.5, scale: float = 0.8) -> None:
+        super().__init__()
+        self.register_buffer("temporal_basis", _dct_matrix(TEMPORAL), persistent=False)
+        self.register_buffer("spatial_basis", _dct_matrix(SPATIAL), persistent=False)
+        time = torch.arange(TEMPORAL).view(1, -1, 1, 1) * (SPATIAL / TEMPORAL)
+        vertical = torch.arange(SPATIAL).view(1, 1, -1, 1)
+        horizontal = torch.arange(SPATIAL).view(1, 1, 1, -1)
+        frequency = (time**2 + vertical**2 + horizontal**2).sqrt().expand(3, -1, -1, -1)
+        std = scale / (1 + frequency.reshape(1, -1, 1, 1, 1)) ** decay
+        self.register_buffer("latents_std", std, persistent=False)
+
+    @property
+    def latent_channels(self) -> int:
+        """768."""
+        return 3 * TEMPORAL * SPATIAL**2
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the transform and its normalisation."""
+        return _fingerprint("dct", self.config)
+
+    def encode_video(self, frames: Tensor) -> Tensor:
+        """See the module's description."""
+        _check_frames(frames)
+        first = frames[:, :, :1].expand(-1, -1, TEMPORAL, -1, -1)
+        x = torch.cat([first, frames[:, :, 1:]], dim=2)
+        batch, _, length, height, width = x.shape
+        x = x.reshape(
+            batch, 3, length // TEMPORAL, TEMPORAL, height // SPATIAL, SPATIAL, width // SPATIAL, SPATIAL
+        )
+        x = torch.einsum(
+            "bctphywx,ap,ey,gx->bcaegthw", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
+        )
+        return x.reshape(batch, self.latent_channels, *x.shape[5:]) / self.latents_std
+
+    def decode_video(self, latents: Tensor) -> Tensor:
+        """See the module's description."""
+        batch, _, groups, rows, columns = latents.shape
+        x = (latents * self.latents_std).reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
+        x = torch.einsum(
+            "bcaegthw,ap,ey,gx->bctphywx", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
+        )
+        x = x.reshape(batch, 3, groups * TEMPORAL, rows * SPATIAL, columns * SPATIAL)
+        return torch.cat([x[:, :, :TEMPORAL].mean(dim=2, keepdim=True), x[:, :, TEMPORAL:]], dim=2)
+
+
+class WanAutoencoder(AutoencoderKLWan):
+    """Wan 2.1's causal variational autoencoder, C = 16; encodes to the mode of its distribution."""
+
+    @property
+    def latent_channels(self) -> int:
+        """16 for Wan 2.1."""
+        return int(self.config.z_dim)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the autoencoder and its normalisation."""
+        return _fingerprint("wan", self.config)
+
+    def encode_video(self, frames: Tensor) -> Tensor:
+        """See the module's description."""
+        _check_frames(frames)
+        mean, std = self._statistics(frames)
+        return (self.encode(frames).latent_dist.mode() - mean) / std
+
+    def decode_video(self, latents: Tensor) -> Tensor:
+        """See the module's description."""
+        mean, std = self._statistics(latents)
+        return self.decode(latents * std + mean, return_dict=False)[0]
+
+    def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
+        shape = (1, -1, 1, 1, 1)
+        mean = torch.tensor(self.config.latents_mean, device=like.device, dtype=like.dtype).view(shape)
+        std = torch.tensor(self.config.latents_std, device=like.device, dtype=like.dtype).view(shape)
+        return mean, std
+
+
+def freeze(module: nn.Module) -> nn.Module:
+    """Switch a module to evaluation and its parameters to no gradient; gradients still flow through it."""
+    return module.eval().requires_grad_(False)
+
+
+def _dct_matrix(size: int) -> Tensor:
+    """The orthonormal DCT-II as a (size, size) matrix: rows are frequencies."""
+    frequency = torch.arange(size, dtype=torch.float64).view(-1, 1)
+    position = torch.arange(size, dtype=torch.float64).view(1, -1)
+    matrix = torch.cos(math.pi * (position + 0.5) * frequency / size) * math.sqrt(2 / size)
+    matrix[0] /= math.sqrt(2)
+    return matrix.float()
+
+
+def _check_frames(frames: Tensor) -> None:
+    if frames.ndim != 5 or frames.shape[1] != 3:
+        raise ValueError(f"frames must be (B, 3, 1 + T, H, W), got {tuple(frames.shape)}")
+    _, _, length, height, width = frames.shape
+    if (length - 1) % TEMPORAL or height % SPATIAL or width % SPATIAL:
+        raise ValueError(
+            f"{length} frames of {height}x{width} do not fit: 1 + a multiple of 4 frames, sides divisible by 8"
+        )
+
+
+def _fingerprint(name: str, config: dict) -> str:
+    settings = {key: value for key, value in dict(config).items() if not key.startswith("_")}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+    return f"{name}-{digest[:12]}"

@@ -1,0 +1,1 @@
+"""The two training stages (paper section 3.2)."""

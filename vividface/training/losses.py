@@ -1,0 +1,44 @@
+"""The face-focused losses of section 3.2."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+def draw_focus(batch: int, p: float, generator: torch.Generator) -> Tensor:
+    """b of Eq. 6: one Bernoulli(p) draw per sample, (B,) bool, on the generator's device."""
+    return torch.rand(batch, generator=generator, device=generator.device) < p
+
+
+def face_focused_loss(prediction: Tensor, target: Tensor, mask: Tensor, focus: Tensor) -> Tensor:
+    """Eq. 6, with the mean over elements where the paper writes a squared norm.
+
+    Args:
+        prediction: (B, C, F, H, W), latents or frames.
+        target: of the same shape.
+        mask: (B, F, H, W) in {0, 1}: 1 on the face; replicated over the channels.
+        focus: (B,) bool: b, whether a sample is supervised on its face alone.
+
+    Returns:
+        a scalar: the mean over all samples and elements, those outside the mask of a focused sample counting
+        as zero.
+    """
+    weight = torch.where(focus.view(-1, 1, 1, 1), mask.to(prediction.dtype), 1.0).unsqueeze(1)
+    return (weight * (prediction - target)).square().mean()
+
+
+def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, chunk: int = 8) -> Tensor:
+    """L_DISTS of Eq. 8: the mean over frames.
+
+    Args:
+        prediction: frames (B, 3, F, H, W) in [-1, 1]; values outside are clamped, as a decoder would.
+        target: of the same shape.
+        network: of `vividface.models.perceptual.load_dists`.
+        chunk: frames per call, which bounds the memory of the network's activations.
+    """
+    restored, truth = (
+        (frames.clamp(-1, 1).transpose(1, 2).flatten(0, 1) + 1) / 2 for frames in (prediction, target)
+    )
+    pairs = zip(restored.split(chunk), truth.split(chunk), strict=True)
+    return torch.cat([network(a, b).flatten() for a, b in pairs]).mean()

@@ -1,0 +1,177 @@
+"""What the two stages have of their own: their batches and their losses (section 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from vividface.data.latents import LatentClips
+from vividface.data.pixels import PixelClips
+from vividface.models.autoencoders import Autoencoder
+from vividface.training.losses import dists_loss, draw_focus, face_focused_loss
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One process's part of one step's batch.
+
+    Attributes:
+        low: degraded latents (B, C, T', H', W') or frames (B, 3, F, H, W).
+        high: the ground truth, of the same shape.
+        mask: (B, T', H', W') or (B, F, H, W).
+        focus: (B,) bool, b of Eq. 6.
+        clip_ids: for messages about a batch that fails.
+    """
+
+    low: Tensor
+    high: Tensor
+    mask: Tensor
+    focus: Tensor
+    clip_ids: list[str]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on another device."""
+        moved = (tensor.to(device) for tensor in (self.low, self.high, self.mask, self.focus))
+        return Batch(*moved, self.clip_ids)
+
+
+class Stage(Protocol):
+    """What the training loop needs of a stage."""
+
+    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
+        """The part of process `rank` of one micro-batch: a function of the seed and the arguments alone."""
+
+    def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The terms of the loss by name; `loss` is what is minimised."""
+
+
+class Sampler:
+    """Which clip each sample of each micro-batch is: every epoch a new seeded permutation of the clips.
+
+    The order is a function of the seed and the position alone, so that a resumed run, and a run with another
+    number of processes but the same global batch, sees the same samples.
+    """
+
+    def __init__(self, clips: int, batch_size: int, p: float, seed: int) -> None:
+        self._clips, self._batch_size, self._p, self._seed = clips, batch_size, p, seed
+
+    def draw(self, micro_step: int, rank: int, processes: int) -> tuple[list[int], Tensor, Tensor]:
+        """Indices of clips, positions within them (B,) in [0, 1), and b of Eq. 6, (B,) bool."""
+        total = self._batch_size * processes
+        generator = torch.Generator().manual_seed(_mix(self._seed, micro_step))
+        positions = torch.rand(total, generator=generator)
+        focus = draw_focus(total, self._p, generator)
+        part = slice(rank, None, processes)
+        indices = [self._index(micro_step * total + sample) for sample in range(total)][part]
+        return indices, positions[part], focus[part]
+
+    def _index(self, position: int) -> int:
+        epoch, offset = divmod(position, self._clips)
+        generator = torch.Generator().manual_seed(_mix(self._seed, -1 - epoch))
+        return int(torch.randperm(self._clips, generator=generator)[offset])
+
+
+class LatentStage:
+    """Stage one, Eq. 7: the face-focused loss on precomputed latents.
+
+    Args:
+        coarse: all clips.
+        fine: the selected clips, or None for a run without them (Table 6).
+        fine_from: first micro-step on the selected clips.
+        batch_size: of each process.
+        p: probability of face-focused supervision.
+        seed: of the order of the samples and of b.
+    """
+
+    def __init__(
+        self,
+        coarse: LatentClips,
+        fine: LatentClips | None,
+        fine_from: int,
+        batch_size: int,
+        p: float,
+        seed: int,
+    ) -> None:
+        self._phases = [(coarse, Sampler(len(coarse), batch_size, p, seed))]
+        if fine is not None:
+            self._phases.append((fine, Sampler(len(fine), batch_size, p, seed + 1)))
+        self._fine_from = fine_from
+
+    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
+        """See `Stage`."""
+        clips, sampler = self._phases[-1 if micro_step >= self._fine_from else 0]
+        indices, _, focus = sampler.draw(micro_step, rank, processes)
+        return _collate([clips[index] for index in indices], focus)
+
+    def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """See `Stage`."""
+        restored = restorer(batch.low)
+        return {"loss": face_focused_loss(restored, batch.high, batch.mask, batch.focus)}
+
+
+class PixelStage:
+    """Stage two, Eq. 8: the face-focused loss on decoded frames, plus lambda times DISTS.
+
+    Args:
+        clips: windows of frames.
+        autoencoder: frozen; gradients flow through its decoder.
+        dists: the network of `vividface.models.perceptual.load_dists`, or None when its weight is 0.
+        dists_weight: lambda of Eq. 8.
+        batch_size: of each process.
+        p: probability of face-focused supervision.
+        seed: of the order of the samples, their windows and b.
+        checkpointing: recompute the decoder's activations in the backward pass.
+    """
+
+    def __init__(
+        self,
+        clips: PixelClips,
+        autoencoder: Autoencoder,
+        dists: nn.Module | None,
+        dists_weight: float,
+        batch_size: int,
+        p: float,
+        seed: int,
+        checkpointing: bool,
+    ) -> None:
+        self._clips, self._autoencoder, self._checkpointing = clips, autoencoder, checkpointing
+        self._dists, self._dists_weight = dists, dists_weight
+        self._sampler = Sampler(len(clips), batch_size, p, seed)
+
+    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
+        """See `Stage`."""
+        indices, positions, focus = self._sampler.draw(micro_step, rank, processes)
+        pairs = zip(indices, positions.tolist(), strict=True)
+        return _collate([self._clips.read(index, position) for index, position in pairs], focus)
+
+    def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """See `Stage`."""
+        with torch.no_grad():
+            low = self._autoencoder.encode_video(batch.low)
+        restored = restorer(low)
+        if self._checkpointing:
+            frames = checkpoint(self._autoencoder.decode_video, restored, use_reentrant=False)
+        else:
+            frames = self._autoencoder.decode_video(restored)
+        squared = face_focused_loss(frames, batch.high, batch.mask, batch.focus)
+        if self._dists is None:
+            return {"loss": squared, "squared_error": squared}
+        dists = dists_loss(frames, batch.high, self._dists)
+        return {"loss": squared + self._dists_weight * dists, "squared_error": squared, "dists": dists}
+
+
+def _collate(samples: list[dict], focus: Tensor) -> Batch:
+    low, high, mask = (torch.stack([sample[key] for sample in samples]) for key in ("low", "high", "mask"))
+    return Batch(low, high, mask, focus, [sample["clip_id"] for sample in samples])
+
+
+def _mix(seed: int, number: int) -> int:
+    """One 63-bit seed from two numbers (the finaliser of splitmix64), so that neighbours are unrelated."""
+    value = (seed * 0x9E3779B97F4A7C15 + number * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
+    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & 0xFFFFFFFFFFFFFFFF
+    return (value ^ (value >> 31)) >> 1

@@ -1,0 +1,263 @@
+"""Reading and writing video: a stream of frames, never a whole video in memory.
+
+Frames are arrays (H, W, 3), uint8, RGB, full range. Decoding and probing run in process through PyAV;
+encoding and filtering run through the ffmpeg program that the package imageio-ffmpeg carries (or the one
+that the environment variable IMAGEIO_FFMPEG_EXE names), so that the encoder's version is pinned.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+
+import av
+import ffmpeg
+import imageio_ffmpeg
+import numpy as np
+
+from vividface.errors import InputError
+from vividface.files import atomic_path
+
+# FFV1 is lossless, intra-only and bit-exact; H.264 is for people to watch.
+_ENCODERS: dict[str, dict[str, str | int]] = {
+    "ffv1": {"vcodec": "ffv1", "pix_fmt": "bgr0", "level": 3, "g": 1, "slices": 4, "threads": 1},
+    "ffv1_gray": {"vcodec": "ffv1", "pix_fmt": "gray", "level": 3, "g": 1, "threads": 1},
+    "h264": {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "medium", "movflags": "+faststart"},
+}
+# Tagged, because untagged small video is taken for BT.601 by some players and BT.709 by others.
+_BT709 = {
+    "vf": "scale=out_color_matrix=bt709:out_range=tv",
+    "colorspace": "bt709",
+    "color_primaries": "bt709",
+    "color_trc": "bt709",
+    "color_range": "tv",
+}
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a video's header and a count of its packets say.
+
+    Attributes:
+        width: in pixels.
+        height: in pixels.
+        fps: average frame rate.
+        frames: number of video packets, which is the number of frames of an undamaged file.
+        duration: in seconds.
+        has_audio: whether there is at least one audio stream.
+        codec: name of the video codec.
+    """
+
+    width: int
+    height: int
+    fps: Fraction
+    frames: int
+    duration: float
+    has_audio: bool
+    codec: str
+
+
+def ffmpeg_executable() -> str:
+    """The ffmpeg program that everything here runs."""
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+@cache
+def ffmpeg_version() -> str:
+    """The version of that program, as it names itself."""
+    return str(imageio_ffmpeg.get_ffmpeg_version())
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """Read a video's description.
+
+    Raises:
+        InputError: the file is not there, is not a video, or has no frames.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file; check the path")
+    try:
+        with av.open(str(path)) as container:
+            if not container.streams.video:
+                raise InputError(f"{path}: has no video stream; give a video file")
+            stream = container.streams.video[0]
+            frames = sum(1 for packet in container.demux(stream) if packet.size)
+            fps = stream.average_rate or stream.guessed_rate
+            if not frames or not fps or not stream.width:
+                raise InputError(f"{path}: holds no video frames; the file is probably damaged, get it again")
+            return VideoInfo(
+                width=stream.width,
+                height=stream.height,
+                fps=Fraction(fps),
+                frames=frames,
+                duration=float(frames / fps),
+                has_audio=bool(container.streams.audio),
+                codec=stream.codec_context.name,
+            )
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: is not a readable video ({_reason(error)}); is it a video file, and whole?"
+        ) from None
+
+
+def iterate_frames(path: Path | str, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Decode frames `start` to `stop` (exclusive; None: to the end) in order of presentation.
+
+    Yields:
+        arrays (H, W, 3), uint8, RGB.
+
+    Raises:
+        InputError: the video is damaged or ends before `stop`.
+    """
+    for frame in _decode(path, start, stop):
+        yield frame.to_ndarray(format="rgb24")
+
+
+def iterate_masks(path: Path | str, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
+    """Decode a mask video: arrays (H, W), bool."""
+    for frame in _decode(path, start, stop):
+        yield frame.to_ndarray(format="gray") > 127
+
+
+def read_clip(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """A clip's frames as one array (F, H, W, 3), uint8, RGB: for clips, which are short."""
+    return np.stack(list(iterate_frames(path, start, stop)))
+
+
+def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
+    """A mask clip as one array (F, H, W), bool."""
+    return np.stack(list(iterate_masks(path, start, stop)))
+
+
+def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.VideoFrame]:
+    index = 0
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.thread_type = "AUTO"
+            for frame in container.decode(stream):
+                if stop is not None and index >= stop:
+                    return
+                if frame.is_corrupt:
+                    raise InputError(f"{path}: frame {index} is damaged; get the file again")
+                if index >= start:
+                    yield frame
+                index += 1
+    except (av.FFmpegError, OSError) as error:
+        raise InputError(
+            f"{path}: cannot be decoded beyond frame {index} ({_reason(error)}); "
+            "the file is truncated or damaged, get it again"
+        ) from None
+    if index <= start or (stop is not None and index < stop):
+        wanted = "at least one frame" if stop is None else f"frames {start} to {stop}"
+        raise InputError(f"{path}: ends after {index} frames, but {wanted} were asked for")
+
+
+def _reason(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+class VideoWriter:
+    """Writes frames to a video file, which appears under its name only when it is whole.
+
+    Use it as a context manager and call `write` once per frame.
+
+    Args:
+        path: the file to write; the container follows from its suffix.
+        width: of the frames, in pixels.
+        height: of the frames, in pixels.
+        fps: frame rate.
+        codec: `ffv1` (lossless RGB), `ffv1_gray` (lossless masks) or `h264` (yuv420p, BT.709).
+        crf: quality of `h264`; lower is better.
+        audio_from: a file whose audio streams are copied without re-encoding.
+        options: ffmpeg's output options, in place of those of `codec`.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        width: int,
+        height: int,
+        fps: Fraction | float,
+        codec: str = "ffv1",
+        crf: int = 16,
+        audio_from: Path | str | None = None,
+        options: dict[str, str | int] | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self._shape = (height, width) if codec == "ffv1_gray" else (height, width, 3)
+        self._atomic = atomic_path(self.path)
+        options = dict(options or _ENCODERS[codec])
+        if options == _ENCODERS["h264"]:
+            options |= {"crf": crf} | _BT709
+        pixel_format = "gray" if codec == "ffv1_gray" else "rgb24"
+        source = ffmpeg.input(
+            "pipe:", format="rawvideo", pix_fmt=pixel_format, s=f"{width}x{height}", r=str(Fraction(fps))
+        )
+        streams = [source.video]
+        if audio_from is not None and probe(audio_from).has_audio:
+            streams.append(ffmpeg.input(str(audio_from)).audio)
+            options |= {"acodec": "copy"}
+        self._streams, self._options = streams, options
+
+    def __enter__(self) -> VideoWriter:
+        temporary = self._atomic.__enter__()
+        output = ffmpeg.output(
+            *self._streams, str(temporary), **self._options, fflags="+bitexact", map_metadata=-1
+        )
+        command = ffmpeg.compile(output.global_args("-v", "error"), cmd=ffmpeg_executable())
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        return self
+
+    def write(self, frame: np.ndarray) -> None:
+        """Append one frame: (H, W, 3), or (H, W) for masks; uint8."""
+        if frame.shape != self._shape or frame.dtype != np.uint8:
+            raise ValueError(f"expected uint8 {self._shape}, got {frame.dtype} {frame.shape}")
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except BrokenPipeError:
+            self._fail()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._process.kill()
+            self._process.communicate()
+            self._atomic.__exit__(kind, error, trace)
+            return
+        try:
+            assert self._process.stdin is not None
+            self._process.stdin.close()
+            self._process.stdin = None
+            if self._process.wait():
+                self._fail()
+        except BaseException as failure:
+            self._atomic.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        self._atomic.__exit__(None, None, None)
+
+    def _fail(self) -> None:
+        assert self._process.stderr is not None
+        message = self._process.stderr.read().decode(errors="replace").strip().splitlines()
+        raise InputError(f"{self.path}: cannot be written: {message[-1] if message else 'ffmpeg failed'}")
+
+
+def write_clip(path: Path | str, frames: np.ndarray, fps: Fraction | float, codec: str = "ffv1") -> None:
+    """Write a clip (F, H, W, 3) or masks (F, H, W; bool or uint8 0/255) to `path`."""
+    if frames.dtype == np.bool_:
+        frames = frames.astype(np.uint8) * 255
+    height, width = frames.shape[1:3]
+    with VideoWriter(path, width, height, fps, codec) as writer:
+        for frame in frames:
+            writer.write(frame)
