@@ -299,8 +299,7 @@ def validate_config(values: dict[str, Any]) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        problems = "; ".join(_describe(problem) for problem in error.errors())
-        raise InputError(f"configuration: {problems}") from None
+        raise InputError(f"configuration: {describe_problems(error)}") from None
 
 
 def load_config(*paths: Path | str) -> Config:
@@ -322,6 +321,11 @@ def merge(base: dict[str, Any], overlay: dict[str, Any]) -> dict[str, Any]:
         both = isinstance(value, dict) and isinstance(merged.get(key), dict)
         merged[key] = merge(merged[key], value) if both else value
     return merged
+
+
+def describe_problems(error: ValidationError) -> str:
+    """All problems of a validation in one line, each with the dotted path of its key."""
+    return "; ".join(_describe(problem) for problem in error.errors())
 
 
 def _describe(problem: Any) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -20,19 +21,21 @@ from vividface.faces.windows import (
     crop,
     face_box,
     interpolate_landmarks,
+    to_crop,
     track_faces,
     unified_window,
 )
 from vividface.files import atomic_path
-from vividface.video import VideoWriter, iterate_frames, probe, write_clip
+from vividface.video import VideoWriter, iterate_frames, probe
 
 logger = logging.getLogger(__name__)
 
+_PLANNED = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason"]
 _MEASURES = ("window_x", "window_y", "window_size", "face_px", "lost_share", "padding_share")
 
 
 class _RejectedError(Exception):
-    """A clip is not used; the message is the reason that its row records."""
+    """A clip is not used; the message is the reason that its row records, `category: details`."""
 
 
 def plan_clips(
@@ -40,42 +43,44 @@ def plan_clips(
 ) -> pd.DataFrame:
     """Decide which clips to cut, without decoding anything.
 
-    Every video is cut into consecutive clips. A video that cannot be probed or has fewer frames than a clip
-    is one row with its reason.
+    Every video is cut into consecutive clips that do not overlap. A video that cannot be probed or has fewer
+    frames than a clip is one row with its reason, and is never sampled away.
 
     Args:
         videos: `video_id`, `path`, `person`.
-        dataset: may set its own number of frames, and a number of clips to sample.
+        dataset: may set its own number of frames, and the number of clips to sample.
         clips: the number of frames otherwise.
-        shards: clips are assigned to shards by a hash of their id.
-        seed: of the sampling.
+        shards: number of shards; a clip's shard is a hash of its id.
+        seed: of the sampling, which is by a hash too: a clip's chance does not depend on the other videos.
 
     Returns:
         the columns of `plan.parquet` in docs/data-formats.md, sorted by `clip_id`.
     """
     length = dataset.frames or clips.frames
     rows: list[dict] = []
-    for video in videos.itertuples():
-        common = {"video_id": video.video_id, "path": video.path, "person": video.person, "frames": length}
+    for video in videos[["video_id", "path", "person"]].to_dict("records"):
+        common = {**video, "frames": length}
         try:
-            info = probe(video.path)
+            info = probe(video["path"])
         except InputError as error:
-            rows.append({**common, "start": 0, "fps": "", "reason": str(error)})
+            reason = f"unreadable: {_without_path(error, video['path'])}"
+            rows.append({**common, "start": 0, "fps": "", "reason": reason})
             continue
         common["fps"] = str(info.fps)
         if info.frames < length:
-            reason = f"{info.frames} frames, fewer than a clip's {length}"
+            reason = f"too short: {info.frames} frames, a clip has {length}"
             rows.append({**common, "start": 0, "reason": reason})
         starts = range(0, info.frames - length + 1, length)
         rows += [{**common, "start": start, "reason": ""} for start in starts]
     for row in rows:
         row["clip_id"] = f"{row['video_id']}-{row['start']:06d}"
         row["shard"] = f"{_hash(row['clip_id']) % shards:04d}"
-    columns = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason"]
-    plan = pd.DataFrame(rows, columns=columns)
-    if dataset.max_clips is not None and len(plan) > dataset.max_clips:
-        plan = plan.sample(dataset.max_clips, random_state=seed)
-    return plan.sort_values("clip_id", ignore_index=True)
+    if dataset.max_clips is not None:
+        usable = sorted(
+            (row for row in rows if not row["reason"]), key=lambda row: _hash(f"{seed}/{row['clip_id']}")
+        )
+        rows = [row for row in rows if row["reason"]] + usable[: dataset.max_clips]
+    return pd.DataFrame(rows, columns=_PLANNED).sort_values("clip_id", ignore_index=True)
 
 
 def extract_clips(
@@ -83,15 +88,18 @@ def extract_clips(
 ) -> pd.DataFrame:
     """Cut, track, crop and write one shard's clips; a clip that fails is recorded and skipped.
 
+    Each video is decoded once, and one clip's frames are in memory at a time.
+
     Args:
         plan: the shard's rows.
         clips: sizes and limits.
         faces: the backend.
-        hq_dir: gets one lossless crop per kept clip.
-        faces_file: gets the landmarks, in pixels of the crops.
+        hq_dir: gets one lossless crop per kept clip; written atomically.
+        faces_file: gets the landmarks, in pixels of the crops; written atomically.
 
     Returns:
-        the columns of `clips/{shard}.parquet` in docs/data-formats.md.
+        the columns of `clips/{shard}.parquet` in docs/data-formats.md. `reason` is empty or starts with
+        `unreadable`, `too short`, `truncated`, `no face`, `face lost`, `small face` or `padding`.
     """
     backend = load_backend(faces)
     rows: list[dict] = []
@@ -99,8 +107,7 @@ def extract_clips(
     with atomic_path(hq_dir) as folder:
         folder.mkdir()
         for _, planned in plan.sort_values(["video_id", "start"]).groupby("video_id", sort=True):
-            records = planned.to_dict("records")
-            for row, frames in _cut(records):
+            for row, frames in _cut(planned.to_dict("records")):
                 measures: dict[str, float] = dict.fromkeys(_MEASURES, np.nan)
                 try:
                     if row["reason"]:
@@ -112,10 +119,11 @@ def extract_clips(
                 except _RejectedError as reason:
                     row["reason"] = str(reason)
                 rows.append({**row, "kept": not row["reason"], **measures})
-                logger.info("%s: %s", row["clip_id"], row["reason"] or "kept")
-    with atomic_path(faces_file) as temporary:
-        save_file(landmarks, temporary)
-    return pd.DataFrame(rows, columns=[*plan.columns, "kept", *_MEASURES])
+                logger.info("%d/%d %s: %s", len(rows), len(plan), row["clip_id"], row["reason"] or "kept")
+        with atomic_path(faces_file) as temporary:
+            save_file(landmarks, temporary)
+    table = pd.DataFrame(rows, columns=[*plan.columns, "kept", *_MEASURES])
+    return table.astype({"kept": bool, **dict.fromkeys(_MEASURES, float)})
 
 
 def extract_video(path: Path, clips: ClipsConfig, faces: FacesConfig, output: Path) -> Window:
@@ -123,9 +131,9 @@ def extract_video(path: Path, clips: ClipsConfig, faces: FacesConfig, output: Pa
 
     Args:
         path: the video.
-        clips: size and margin.
+        clips: size and margin; its limits do not apply.
         faces: the backend.
-        output: the crop, H.264.
+        output: the crop: lossless (.mkv), or H.264 of high quality (any other suffix).
 
     Returns:
         the window.
@@ -138,30 +146,38 @@ def extract_video(path: Path, clips: ClipsConfig, faces: FacesConfig, output: Pa
     tracked = track_faces([backend.detect(frame) for frame in iterate_frames(path)])
     if all(face is None for face in tracked):
         raise InputError(f"{path}: no face is found in any frame; give a video with a visible face")
-    points, _ = interpolate_landmarks(tracked)
-    window = unified_window(_boxes(points), info.height, info.width, clips.margin)
-    with VideoWriter(output, clips.size, clips.size, info.fps, "h264", crf=8, audio_from=path) as writer:
+    window = unified_window(_boxes(tracked), info.height, info.width, clips.margin)
+    codec = "ffv1" if Path(output).suffix == ".mkv" else "h264"
+    with VideoWriter(output, clips.size, clips.size, info.fps, codec, crf=8, audio_from=path) as writer:
         for frame in iterate_frames(path):
             writer.write(crop(frame, window, clips.size))
     return window
 
 
 def check_rejections(tables: Sequence[pd.DataFrame], clips: ClipsConfig) -> None:
-    """Stop a run in which too many clips were rejected.
+    """Stop a run in which too many clips were rejected, or all.
+
+    Args:
+        tables: of `extract_clips`, one per shard.
+        clips: its `max_rejected_share` is the limit.
 
     Raises:
-        InputError: naming the share and the commonest reasons.
+        InputError: naming the share and the three commonest reasons.
     """
-    table = pd.concat(tables, ignore_index=True)
-    kept = int(table["kept"].sum())
-    share = 1 - kept / max(len(table), 1)
-    if share > clips.max_rejected_share or not kept:
-        reasons = table.loc[~table["kept"].astype(bool), "reason"].value_counts().head(3)
-        listed = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "there is no clip"
-        raise InputError(
-            f"{share:.0%} of {len(table)} clips were rejected ({listed}); look at the videos, or change "
-            "clips.max_rejected_share"
-        )
+    rejections = [reason for table in tables for reason in table.loc[~table["kept"].astype(bool), "reason"]]
+    total = sum(len(table) for table in tables)
+    if not total:
+        raise InputError("no clip was planned; look at the dataset's source and at clips.frames")
+    share = len(rejections) / total
+    if share <= clips.max_rejected_share and len(rejections) < total:
+        return
+    counts = Counter(reason.partition(":")[0] for reason in rejections)
+    listed = ", ".join(f"{count} x {reason}" for reason, count in counts.most_common(3))
+    raise InputError(
+        f"{len(rejections)} of {total} clips ({share:.0%}) were rejected: {listed}; for example, "
+        f"{rejections[0]}. The limits are in the configuration's section `clips`: look at the videos, then "
+        "change a limit or clips.max_rejected_share"
+    )
 
 
 def kept_clips(tables: Iterable[str | Path], shard: str | None = None) -> pd.DataFrame:
@@ -189,33 +205,38 @@ def locate_clips(table: str | Path, **folders: Sequence[str]) -> pd.DataFrame:
     clips = kept_clips([table])
     for kind, paths in folders.items():
         by_shard = {Path(path).name: Path(path) for path in paths}
-        located = [str(by_shard[row.shard] / f"{row.clip_id}.mkv") for row in clips.itertuples()]
-        clips = clips.assign(**{kind: located})
+        rows = zip(clips["shard"], clips["clip_id"], strict=True)
+        clips = clips.assign(**{kind: [str(by_shard[shard] / f"{clip}.mkv") for shard, clip in rows]})
     return clips
 
 
 def _cut(records: list[dict]) -> Iterator[tuple[dict, list[np.ndarray]]]:
     """The frames of each of one video's clips, in a single decoding pass over it.
 
-    A clip that the file ends or breaks in gets a reason and no frames; so do those behind it.
+    A clip in which the file ends or breaks gets a reason and no frames; so do those behind it. The list of
+    frames is emptied when the next clip is asked for.
     """
-    frames: Iterator[tuple[int, np.ndarray]] | None = None
+    decoded: Iterator[tuple[int, np.ndarray]] | None = None
     failure = ""
     for row in records:
-        collected: list[np.ndarray] = []
+        frames: list[np.ndarray] = []
         if not row["reason"] and not failure:
-            frames = frames or enumerate(iterate_frames(row["path"]))
+            start = row["start"]
+            decoded = decoded or enumerate(iterate_frames(row["path"], start), start)
             try:
-                for index, frame in frames:
-                    if index >= row["start"]:
-                        collected.append(frame)
-                    if index == row["start"] + row["frames"] - 1:
+                for index, frame in decoded:
+                    if index >= start:
+                        frames.append(frame)
+                    if len(frames) == row["frames"]:
                         break
+                else:
+                    failure = "truncated: the video ends before the clip does"
             except InputError as error:
-                failure = str(error)
-        if not row["reason"] and len(collected) < row["frames"]:
-            row = {**row, "reason": failure or "the video ends before the clip does"}
-        yield row, collected
+                failure = f"truncated: {_without_path(error, row['path'])}"
+        if failure:
+            frames.clear()
+        yield {**row, "reason": row["reason"] or failure}, frames
+        frames.clear()
 
 
 def _crop_clip(
@@ -226,32 +247,40 @@ def _crop_clip(
     destination: Path,
     measures: dict[str, float],
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Write a clip's crop; returns its landmarks in the crop, and which were found."""
-    tracked: list[Face | None] = track_faces([backend.detect(frame) for frame in frames])
+    """Write a clip's crop, fill in its measures; returns its landmarks in the crop and which were found."""
+    tracked = track_faces([backend.detect(frame) for frame in frames])
     lost = sum(face is None for face in tracked) / len(tracked)
     measures["lost_share"] = lost
     if lost == 1:
-        raise _RejectedError("no face")
+        raise _RejectedError("no face: none is found in any frame")
     if lost > clips.max_lost_share:
-        raise _RejectedError(f"the face is lost in more than {clips.max_lost_share:.0%} of the frames")
+        raise _RejectedError(f"face lost: in {lost:.0%} of the frames, more than {clips.max_lost_share:.0%}")
     points, found = interpolate_landmarks(tracked)
-    width = float(np.median(np.ptp(points[:, :, 0], axis=1)))
-    measures["face_px"] = width
-    if width < clips.min_face:
-        raise _RejectedError(f"the face is smaller than {clips.min_face} px")
-    height_px, width_px = frames[0].shape[:2]
-    window = unified_window(_boxes(points), height_px, width_px, clips.margin)
-    measures["padding_share"] = padding = window.padding_share(height_px, width_px)
+    face_px = measures["face_px"] = float(np.median(np.ptp(points[:, :, 0], axis=1)))
+    if face_px < clips.min_face:
+        raise _RejectedError(f"small face: {face_px:.0f} px wide, less than {clips.min_face}")
+    height, width = frames[0].shape[:2]
+    window = unified_window(_boxes(tracked), height, width, clips.margin)
+    padding = measures["padding_share"] = window.padding_share(height, width)
     measures.update(window_x=window.x, window_y=window.y, window_size=window.size)
     if padding > clips.max_padding_share:
-        raise _RejectedError(f"more than {clips.max_padding_share:.0%} of the window is outside the frame")
-    write_clip(destination, np.stack([crop(f, window, clips.size) for f in frames]), Fraction(fps))
-    scale = clips.size / window.size
-    return ((points - (window.x, window.y)) * scale).astype(np.float32), found
+        raise _RejectedError(
+            f"padding: {padding:.0%} of the window lies outside the frame, "
+            f"more than {clips.max_padding_share:.0%}"
+        )
+    with VideoWriter(destination, clips.size, clips.size, Fraction(fps)) as writer:
+        for frame in frames:
+            writer.write(crop(frame, window, clips.size))
+    return to_crop(points, window, clips.size), found
 
 
-def _boxes(points: np.ndarray) -> np.ndarray:
-    return np.stack([face_box(frame) for frame in points])
+def _boxes(tracked: list[Face | None]) -> np.ndarray:
+    """The whole faces' boxes; those of lost frames lie between their neighbours' and need not be known."""
+    return np.stack([face_box(face) for face in tracked if face is not None])
+
+
+def _without_path(error: InputError, path: str) -> str:
+    return str(error).removeprefix(f"{path}: ")
 
 
 def _hash(text: str) -> int:

@@ -37,7 +37,10 @@ class DegradationParameters:
 
 
 def draw_parameters(config: DegradationConfig, seed: int, clip_id: str) -> DegradationParameters:
-    """Draw a clip's parameters, uniformly and from (seed, clip id) alone, so that a clip can be made again."""
+    """Draw a clip's parameters, each uniformly from its range.
+
+    They follow from (seed, clip id) alone, so that any clip can be made again alone.
+    """
     digest = hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()
     clip_seed = int.from_bytes(digest[:6], "big")
     generator = np.random.default_rng(clip_seed)
@@ -59,23 +62,28 @@ def degrade_clip(
 ) -> None:
     """Degrade one clip, frame by frame, and resize it back to its own size (bicubic).
 
-    The blur's kernel reaches 4 sigma (OpenCV's choice for it); down-sampling averages areas; the noise is new
-    in every frame; sides are rounded to even numbers, which yuv420p needs.
+    The blur's kernel is cut off at 4 sigma, OpenCV's choice for floating-point images, and edges are
+    mirrored; down-sampling averages areas; the noise is new in every frame and independent in R, G and B;
+    sides are rounded to even numbers, which yuv420p needs. One encoder thread and noise from the clip's own
+    seed make the same bytes from the same arguments.
 
     Args:
         source: the clip.
-        destination: lossless (.mkv), or H.264 with sound (.mp4).
+        destination: lossless (.mkv), or H.264 of high quality (any other suffix).
         parameters: of `draw_parameters`.
         config: codec and encoder preset.
-        audio_from: a file whose audio is copied.
+        audio_from: a file whose audio is copied; None for none.
+
+    Raises:
+        InputError: the clip cannot be read.
     """
     info = probe(source)
     width, height = (max(2, 2 * round(side / parameters.scale / 2)) for side in (info.width, info.height))
     generator = np.random.default_rng(parameters.seed + 1)
-    lossless = destination.suffix == ".mkv"
+    codec = "ffv1" if Path(destination).suffix == ".mkv" else "h264"
     with tempfile.TemporaryDirectory() as directory:
         encoded = Path(directory) / "encoded.mkv"
-        options = {
+        options: dict[str, str | int] = {
             "vcodec": config.codec,
             "preset": config.encoder_preset,
             "crf": parameters.crf,
@@ -85,18 +93,10 @@ def degrade_clip(
         with VideoWriter(encoded, width, height, info.fps, options=options) as encoder:
             for frame in iterate_frames(source):
                 encoder.write(_corrupt(frame, width, height, parameters, generator))
-        writer = VideoWriter(
-            destination,
-            info.width,
-            info.height,
-            info.fps,
-            "ffv1" if lossless else "h264",
-            crf=12,
-            audio_from=audio_from,
-        )
-        with writer:
+        size = (info.width, info.height)
+        with VideoWriter(destination, *size, info.fps, codec, crf=12, audio_from=audio_from) as writer:
             for frame in iterate_frames(encoded):
-                writer.write(cv2.resize(frame, (info.width, info.height), interpolation=cv2.INTER_CUBIC))
+                writer.write(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))
 
 
 def degrade_shard(

@@ -10,7 +10,6 @@ import pandas as pd
 import torch
 from safetensors.numpy import load_file
 from torch import Tensor
-from torch.nn import functional as F
 
 from vividface.files import atomic_path
 from vividface.video import probe, write_clip
@@ -57,17 +56,20 @@ def align_mask(mask: Tensor | np.ndarray, spatial: int = 8, temporal: int = 4) -
         temporal: its temporal compression.
 
     Returns:
-        (1 + T/temporal, H/spatial, W/spatial) float32 in {0, 1}: nearest-neighbour down-sampling, then the
-        first frame alone and the maximum over each following group of `temporal`.
+        (1 + T/temporal, H/spatial, W/spatial) float32 in {0, 1}: nearest-neighbour down-sampling (the upper
+        left pixel of each block, as torch's `nearest` takes it), then the first frame alone and the maximum
+        over each following group of `temporal`.
 
     Raises:
         ValueError: the shape does not fit.
     """
     mask = torch.as_tensor(mask).float()
+    if mask.ndim != 3:
+        raise ValueError(f"a mask of shape {tuple(mask.shape)} is not (1 + T, H, W)")
     length, height, width = mask.shape
     if (length - 1) % temporal or height % spatial or width % spatial:
         raise ValueError(f"a mask of shape {tuple(mask.shape)} does not fit the latent grid")
-    small = F.interpolate(mask[:, None], scale_factor=1 / spatial, mode="nearest")[:, 0]
+    small = mask[:, ::spatial, ::spatial]
     groups = small[1:].reshape(-1, temporal, *small.shape[1:]).amax(dim=1)
     return torch.cat([small[:1], groups])
 

@@ -9,8 +9,10 @@ import numpy as np
 
 from vividface.faces.backend import Face
 
-# The landmarks end at the brows; the forehead above them is about this share of the face's height.
+# The forehead's height as a share of the distance from brows to chin, where landmarks and detector's box end.
 _FOREHEAD = 0.5
+# Overlap (intersection over union) above which the faces of two frames are one person's.
+_SAME_PERSON = 0.2
 
 
 @dataclass(frozen=True)
@@ -28,39 +30,42 @@ class Window:
         return 1 - inside_x * inside_y / self.size**2
 
 
-def face_box(landmarks: np.ndarray) -> np.ndarray:
-    """The box (4,) of the whole face, chin to forehead, from its landmarks (68, 2)."""
-    x0, y0 = landmarks.min(axis=0)
-    x1, y1 = landmarks.max(axis=0)
-    return np.array([x0, y0 - _FOREHEAD * (y1 - y0), x1, y1], np.float32)
+def face_box(face: Face) -> np.ndarray:
+    """The box (4,) float32 of the whole face, chin to hairline and ear to ear.
+
+    It is the union of the detector's box and the landmarks' box, the latter raised by half its height, brows
+    to chin: hairline, brows, base of the nose and chin divide a face into thirds.
+    """
+    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
+    low = low - (0, _FOREHEAD * (high[1] - low[1]))
+    corners = np.concatenate([np.minimum(low, face.box[:2]), np.maximum(high, face.box[2:])])
+    return corners.astype(np.float32)
 
 
-def track_faces(frames: list[list[Face]]) -> list[Face | None]:
+def track_faces(frames_faces: list[list[Face]]) -> list[Face | None]:
     """Follow one person through a clip.
 
-    The person is the one whose track, chained by overlap from frame to frame, covers the largest area over
-    the clip: not the largest box of each frame, which would jump between people.
+    The faces of each frame are joined to the tracks by the overlap with each track's last box, the largest
+    overlap first. The person is the track that covers the largest area over the clip: not the largest box of
+    each frame, which would jump between people.
 
     Args:
-        frames: the faces of each frame.
+        frames_faces: the faces of each frame.
 
     Returns:
         the person's face in each frame, None where it was not found.
     """
     tracks: list[dict[int, Face]] = []
-    for index, faces in enumerate(frames):
-        free = list(tracks)
-        for face in faces:
-            best = max(free, key=lambda track: _overlap(track, face), default=None)
-            if best is not None and _overlap(best, face) > 0.2:
-                best[index] = face
-                free = [track for track in free if track is not best]
-            else:
+    for index, faces in enumerate(frames_faces):
+        for track, face in _match(tracks, faces):
+            if track is None:
                 tracks.append({index: face})
+            else:
+                track[index] = face
     if not tracks:
-        return [None] * len(frames)
+        return [None] * len(frames_faces)
     person = max(tracks, key=lambda track: sum(_area(face.box) for face in track.values()))
-    return [person.get(index) for index in range(len(frames))]
+    return [person.get(index) for index in range(len(frames_faces))]
 
 
 def interpolate_landmarks(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray]:
@@ -82,38 +87,51 @@ def interpolate_landmarks(faces: list[Face | None]) -> tuple[np.ndarray, np.ndar
     return np.stack(columns, axis=1).reshape(len(faces), -1, 2).astype(np.float32), found
 
 
-def unified_window(boxes: np.ndarray, height: int, width: int, margin: float) -> Window:
-    """The square that holds every box, widened by a margin, inside the frame where it fits.
+def unified_window(boxes: np.ndarray, frame_height: int, frame_width: int, margin: float) -> Window:
+    """The square that holds every box, widened by a margin and shifted into the frame where it fits.
+
+    What lies outside the frame counts for nothing. Where the widened square is larger than the frame, the
+    margin yields first, down to none: a window without padding is preferred. What is still larger than the
+    frame is centred on it, to be padded.
 
     Args:
         boxes: (F, 4), x0, y0, x1, y1 in pixels.
-        height: of the frame.
-        width: of the frame.
-        margin: added in all, as a share of the longer side of the boxes' union.
+        frame_height: in pixels.
+        frame_width: in pixels.
+        margin: added in all, half on either side, as a share of the longer side of the boxes' union.
     """
-    x0, y0 = boxes[:, :2].min(axis=0)
-    x1, y1 = boxes[:, 2:].max(axis=0)
-    # A window wider than the frame would need padding, so a frame that holds the face is preferred whole.
-    size = float(max(x1 - x0, y1 - y0))
-    size = max(size, min(size * (1 + margin), min(height, width)))
-    side = max(int(np.ceil(size)), 1)
-    x = _place((x0 + x1) / 2, side, width)
-    y = _place((y0 + y1) / 2, side, height)
-    return Window(x, y, side)
+    frame = (frame_width, frame_height)
+    x0, y0 = np.clip(boxes[:, :2].min(axis=0), 0, frame)
+    x1, y1 = np.clip(boxes[:, 2:].max(axis=0), 0, frame)
+    union = float(max(x1 - x0, y1 - y0))
+    side = max(union, min(union * (1 + margin), min(frame)))
+    size = max(int(np.ceil(side)), 1)
+    return Window(_place((x0 + x1) / 2, size, frame_width), _place((y0 + y1) / 2, size, frame_height), size)
 
 
 def crop(frame: np.ndarray, window: Window, size: int) -> np.ndarray:
-    """Cut a window out of a frame (H, W, 3), edges replicated beyond it, and resize it to size x size."""
+    """Cut a window out of a frame (H, W, 3), replicating its edges beyond it, and resize it to size x size.
+
+    Resized by averaging areas when shrinking, bicubically when growing.
+    """
     height, width = frame.shape[:2]
-    left, top = max(-window.x, 0), max(-window.y, 0)
-    right = max(window.x + window.size - width, 0)
-    bottom = max(window.y + window.size - height, 0)
-    if left or top or right or bottom:
-        frame = cv2.copyMakeBorder(frame, top, bottom, left, right, cv2.BORDER_REPLICATE)
-    x, y = window.x + left, window.y + top
-    patch = frame[y : y + window.size, x : x + window.size]
+    x0, y0 = max(window.x, 0), max(window.y, 0)
+    x1, y1 = min(window.x + window.size, width), min(window.y + window.size, height)
+    patch = frame[y0:y1, x0:x1]
+    borders = (y0 - window.y, window.y + window.size - y1, x0 - window.x, window.x + window.size - x1)
+    if any(borders):
+        patch = cv2.copyMakeBorder(patch, *borders, cv2.BORDER_REPLICATE)
     interpolation = cv2.INTER_AREA if window.size > size else cv2.INTER_CUBIC
     return np.asarray(cv2.resize(patch, (size, size), interpolation=interpolation))
+
+
+def to_crop(landmarks: np.ndarray, window: Window, size: int) -> np.ndarray:
+    """Landmarks (..., 2) in pixels of the frame as float32 pixels of the window's crop of size x size.
+
+    Whole coordinates are pixels' centres, as dlib and OpenCV have them.
+    """
+    scale = size / window.size
+    return ((landmarks - (window.x, window.y) + 0.5) * scale - 0.5).astype(np.float32)
 
 
 def _place(centre: float, side: int, limit: int) -> int:
@@ -127,9 +145,19 @@ def _area(box: np.ndarray) -> float:
     return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
 
 
-def _overlap(track: dict[int, Face], face: Face) -> float:
-    """Intersection over union with the track's last box."""
-    last = track[max(track)].box
-    corners = np.concatenate([np.maximum(last[:2], face.box[:2]), np.minimum(last[2:], face.box[2:])])
-    shared = _area(corners)
-    return shared / max(_area(last) + _area(face.box) - shared, 1e-6)
+def _match(tracks: list[dict[int, Face]], faces: list[Face]) -> list[tuple[dict[int, Face] | None, Face]]:
+    """Each face of a frame with the track that it continues, or None where it begins one."""
+    last = [track[max(track)] for track in tracks]
+    pairs = [(_overlap(last[t], face), t, f) for t in range(len(tracks)) for f, face in enumerate(faces)]
+    matched: dict[int, int] = {}
+    for overlap, t, f in sorted(pairs, key=lambda pair: -pair[0]):
+        if overlap > _SAME_PERSON and f not in matched and t not in matched.values():
+            matched[f] = t
+    return [(tracks[matched[f]] if f in matched else None, face) for f, face in enumerate(faces)]
+
+
+def _overlap(first: Face, second: Face) -> float:
+    """Intersection over union of the boxes."""
+    a, b = first.box, second.box
+    shared = _area(np.concatenate([np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])]))
+    return shared / max(_area(a) + _area(b) - shared, 1e-6)
