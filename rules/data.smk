@@ -29,7 +29,6 @@ rule fetch_dataset:
     output:
         table="data/{dataset}/videos.parquet",
     params:
-        source=lambda wildcards: section(cfg.datasets[wildcards.dataset].source),
         dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
     log:
         "logs/fetch_dataset/{dataset}.log",
@@ -78,7 +77,7 @@ rule extract_clips:
     benchmark:
         "benchmarks/rules/extract_clips/{dataset}/{shard}.tsv"
     resources:
-        mem_mb=2000,
+        mem_mb=4000 if GPUS else 2000,
         runtime=8 * HOUR,
     script:
         "../scripts/extract_clips.py"

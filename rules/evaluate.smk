@@ -44,8 +44,6 @@ rule reference_faces:
     output:
         faces="results/reference_faces/{dataset}.safetensors",
     params:
-        metrics=cfg.evaluation.metrics,
-        identity=cfg.evaluation.identity,
         faces=section(cfg.faces),
     log:
         "logs/reference_faces/{dataset}.log",

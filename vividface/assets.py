@@ -291,13 +291,13 @@ ASSETS: dict[str, Asset] = {
         suffix=".pt",
     ),
     "facemesh": Asset(
-        what="MediaPipe FaceMesh with attention, 478 points",
+        what="MediaPipe FaceMesh, 468 points",
         licence="Apache-2.0",
         source=PackageMember(
             package="mediapipe",
             version="0.10.14",
-            member="mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
-            sha256="e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+            member="mediapipe/modules/face_landmark/face_landmark.tflite",
+            sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
         ),
         suffix=".tflite",
     ),

@@ -19,7 +19,7 @@ JUDGE = "signals"
 
 # Measure -> share of a criterion's points, each a list of (value, share) with increasing values.
 ANCHORS: dict[str, list[tuple[float, float]]] = {
-    "sharpness": [(0.02, 0.1), (0.06, 0.4), (0.12, 0.7), (0.20, 0.9), (0.30, 1.0)],
+    "sharpness": [(0.05, 0.1), (0.15, 0.4), (0.25, 0.7), (0.36, 0.85), (0.50, 1.0)],
     "dispersion": [(0.03, 1.0), (0.10, 0.85), (0.25, 0.5), (0.60, 0.2)],
     "motion": [(0.01, 1.0), (0.04, 0.9), (0.10, 0.6), (0.30, 0.2)],
     "exposure": [(20.0, 0.2), (60.0, 0.8), (90.0, 1.0), (175.0, 1.0), (205.0, 0.8), (240.0, 0.2)],
@@ -92,7 +92,7 @@ def score_clip(
     }
     points = {name: round(share * rubric.criteria[name].points, 1) for name, share in shares.items()}
     applies = {
-        "texture": signals.sharpness > 0.30 and signals.noise < 2.5,
+        "texture": signals.sharpness > 0.45 and signals.noise < 2.5,
         "colour": signals.clipped < 0.005 and 25 < signals.skin_hue < 75,
         "motion_blur": signals.key_sharpness < 0.6,
         "noise": signals.noise > 4.0,

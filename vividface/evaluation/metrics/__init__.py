@@ -1,0 +1,74 @@
+"""Every metric by its variant's name; docs/metrics.md is their table."""
+
+from __future__ import annotations
+
+from vividface.errors import InputError, MissingAssetError
+from vividface.evaluation.metrics import face, image
+from vividface.evaluation.metrics.base import Clip, Metric
+
+__all__ = ["METRICS", "UNAVAILABLE", "Clip", "Metric", "direction", "load_metrics", "variant"]
+
+METRICS: dict[str, type[Metric]] = {
+    metric.name: metric
+    for metric in (
+        image.PSNR,
+        image.SSIMLuma,
+        image.SSIMColour,
+        image.LPIPSAlex,
+        image.LPIPSVGG,
+        image.DISTS,
+        image.NIQE,
+        face.IdentitySimilarity,
+        face.FaceConsistency,
+        face.MeshDistance,
+        face.LandmarkDistance,
+        face.LandmarkMotionError,
+        face.LandmarkMotion,
+    )
+}
+
+# The paper's metrics that cannot be measured yet, and why: tables print them as missing.
+UNAVAILABLE: dict[str, str] = {
+    "musiq": "MUSIQ's weights are in no package, and no rule fetches them yet",
+    "clipiqa": "CLIP-IQA's weights are in no package, and no rule fetches them yet",
+    "fastervqa": "FasterVQA is not implemented yet, and its weights are in no package",
+    "fvd_set": "FVD is not implemented yet: its I3D network is to be ported first",
+}
+_LOWER_IS_BETTER = {"fvd_set"}
+
+
+def variant(name: str, identity: str) -> str:
+    """The variant that a name in the configuration stands for: `ids` is `ids_dlib` with dlib's identity."""
+    return f"{name}_{identity}" if name in ("ids", "facecons") else name
+
+
+def direction(name: str) -> str:
+    """`higher` or `lower`: which is better."""
+    if name in METRICS:
+        return METRICS[name].better
+    return "lower" if name in _LOWER_IS_BETTER else "higher"
+
+
+def load_metrics(names: list[str], identity: str) -> tuple[dict[str, Metric], dict[str, str]]:
+    """Build metrics by name.
+
+    Returns:
+        those that can be measured, and for the others the reason why not, both by their variant's name.
+
+    Raises:
+        InputError: a name is not known.
+    """
+    ready: dict[str, Metric] = {}
+    missing: dict[str, str] = {}
+    for name in (variant(name, identity) for name in names):
+        if name in UNAVAILABLE:
+            missing[name] = UNAVAILABLE[name]
+        elif name not in METRICS:
+            known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
+            raise InputError(f"evaluation.metrics: {name} is not known; known are {known}")
+        else:
+            try:
+                ready[name] = METRICS[name]()
+            except MissingAssetError as error:
+                missing[name] = str(error)
+    return ready, missing
