@@ -1,0 +1,16 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from vividface.config import validate_config
+from vividface.evaluation.tables import build_tables, write_tables
+from vividface.logs import rule_log
+
+with rule_log(snakemake.log[0]):
+    metrics = pd.concat([pd.read_parquet(path) for path in snakemake.input.metrics], ignore_index=True)
+    runs = {}
+    for folder in map(Path, snakemake.input.restored):
+        runs[folder.parent.name, folder.name] = json.loads((folder / "run.json").read_text())
+    tables = build_tables(metrics, runs, validate_config(snakemake.params.config))
+    write_tables(tables, Path(snakemake.output.tables[0]).parent)

@@ -1,0 +1,129 @@
+"""The report's figures: PNG bytes, the same for the same input."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import matplotlib
+import numpy as np
+import pandas as pd
+
+from vividface.video import read_clip
+
+matplotlib.use("Agg")
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+
+plt.rcParams.update({"figure.dpi": 110, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
+
+
+def training_curves(curves: dict[str, pd.DataFrame]) -> bytes:
+    """Loss over steps.
+
+    Args:
+        curves: per run, `{variant}/{stage}`, its CSV with `step` and `loss`.
+    """
+    stages = sorted({name.rpartition("/")[2] for name in curves})
+    figure, axes = plt.subplots(1, len(stages), figsize=(4.5 * len(stages), 3), squeeze=False)
+    for axis, stage in zip(axes[0], stages, strict=True):
+        for name, curve in curves.items():
+            variant, _, of_stage = name.rpartition("/")
+            if of_stage == stage and len(curve):
+                smooth = curve["loss"].ewm(span=8).mean()
+                axis.plot(curve["step"], smooth, label=variant, linewidth=1.2)
+        axis.set(title=stage.replace("_", " "), xlabel="step", ylabel="loss, smoothed", yscale="log")
+        axis.legend(frameon=False, fontsize=7)
+    return _png(figure)
+
+
+def before_after(clips: Sequence[dict[str, Path]], frame: int = 8) -> bytes:
+    """The same frame of each clip in each of its versions, side by side.
+
+    Args:
+        clips: per clip, the path of each version by its title.
+        frame: which frame.
+    """
+    rows = []
+    for versions in clips:
+        images = [next(iter(read_clip(path, frame, frame + 1))) for path in versions.values()]
+        rows.append(np.concatenate([_enlarge(image) for image in images], axis=1))
+    titles = list(clips[0])
+    height = len(rows) * rows[0].shape[0] / rows[0].shape[1]
+    width = 2.0 * len(titles)
+    figure, axis = plt.subplots(figsize=(width, width * height + 0.3))
+    axis.imshow(np.concatenate(rows))
+    side = rows[0].shape[1] / len(titles)
+    axis.set_xticks([side * (index + 0.5) for index in range(len(titles))], titles)
+    axis.xaxis.tick_top()
+    axis.tick_params(length=0)
+    axis.set_yticks([])
+    _frameless(axis)
+    return _png(figure)
+
+
+def temporal_slice(versions: dict[str, Path], column: float = 0.5) -> bytes:
+    """One pixel column over time, per version of a clip (the paper's Figure 7).
+
+    Args:
+        versions: path of each version by its title.
+        column: where, as a share of the width.
+    """
+    figure, axes = plt.subplots(1, len(versions), figsize=(1.9 * len(versions), 2.4))
+    for axis, (title, path) in zip(np.atleast_1d(axes), versions.items(), strict=True):
+        frames = read_clip(path)
+        strip = frames[:, :, int(column * (frames.shape[2] - 1))].transpose(1, 0, 2)
+        axis.imshow(np.repeat(strip, 4, axis=1), aspect="auto", interpolation="nearest")
+        axis.set_title(title, fontsize=8)
+        axis.set(xticks=[], yticks=[], xlabel="time →")
+        _frameless(axis)
+    return _png(figure)
+
+
+def time_versus_quality(
+    points: dict[str, tuple[float, float]], quality: str, paper: dict[str, tuple[float, float]]
+) -> bytes:
+    """Time against quality (the paper's Figure 1): ours on the left, the paper's Table 3 on the right.
+
+    Args:
+        points: milliseconds per frame and quality, by method.
+        quality: name of the quality's metric.
+        paper: seconds per 81 frames of 512x512 and IDS, by method.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    panels = ((points, "ms per frame (measured)", quality), (paper, "s per clip (paper, A100)", "IDS (paper)"))
+    for axis, (held, x, y) in zip(axes, panels, strict=True):
+        for name, (time, value) in held.items():
+            axis.scatter(max(time, 1e-3), value, s=28, color="tab:red" if "ividFace" in name else "tab:blue")
+            axis.annotate(name, (max(time, 1e-3), value), textcoords="offset points", xytext=(4, 4), fontsize=7)
+        axis.set(xscale="log", xlabel=x, ylabel=y)
+        axis.margins(0.18)
+    return _png(figure)
+
+
+def score_histogram(scores: pd.Series, threshold: float) -> bytes:
+    """The judge's scores with the selection's threshold."""
+    figure, axis = plt.subplots(figsize=(4.5, 2.6))
+    axis.hist(scores, bins=20, color="tab:gray")
+    axis.axvline(threshold, color="tab:red", linewidth=1.2, label=f"kept above {threshold:g}")
+    axis.set(xlabel="score", ylabel="clips")
+    axis.legend(frameon=False)
+    return _png(figure)
+
+
+def _enlarge(image: np.ndarray, side: int = 256) -> np.ndarray:
+    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC))
+
+
+def _frameless(axis) -> None:  # noqa: ANN001 - a matplotlib axis
+    for spine in axis.spines.values():
+        spine.set_visible(False)
+
+
+def _png(figure: Figure) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", bbox_inches="tight", metadata={"Software": None})
+    plt.close(figure)
+    return buffer.getvalue()
