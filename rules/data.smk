@@ -18,6 +18,7 @@ rule fetch_assets:
         "logs/fetch_assets.log",
     benchmark:
         "benchmarks/rules/fetch_assets.tsv"
+    priority: 30
     resources:
         mem_mb=1000,
         runtime=HOUR,
@@ -34,6 +35,7 @@ rule fetch_dataset:
         "logs/fetch_dataset/{dataset}.log",
     benchmark:
         "benchmarks/rules/fetch_dataset/{dataset}.tsv"
+    priority: 30
     resources:
         mem_mb=1000,
         runtime=24 * HOUR,
@@ -55,6 +57,7 @@ rule plan_clips:
         "logs/plan_clips/{dataset}.log",
     benchmark:
         "benchmarks/rules/plan_clips/{dataset}.tsv"
+    priority: 30
     resources:
         mem_mb=1000,
         runtime=HOUR,
@@ -76,6 +79,7 @@ rule extract_clips:
         "logs/extract_clips/{dataset}/{shard}.log",
     benchmark:
         "benchmarks/rules/extract_clips/{dataset}/{shard}.tsv"
+    priority: 30
     resources:
         mem_mb=4000 if GPUS else 2000,
         runtime=8 * HOUR,
@@ -95,6 +99,7 @@ rule gather_clips:
         "logs/gather_clips/{dataset}.log",
     benchmark:
         "benchmarks/rules/gather_clips/{dataset}.tsv"
+    priority: 30
     resources:
         mem_mb=1000,
         runtime=10,
@@ -113,6 +118,7 @@ rule face_masks:
         "logs/face_masks/{dataset}/{shard}.log",
     benchmark:
         "benchmarks/rules/face_masks/{dataset}/{shard}.tsv"
+    priority: 30
     resources:
         mem_mb=2000,
         runtime=2 * HOUR,

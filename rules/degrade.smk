@@ -15,6 +15,7 @@ rule degrade:
         "logs/degrade/{dataset}/{shard}.log",
     benchmark:
         "benchmarks/rules/degrade/{dataset}/{shard}.tsv"
+    priority: 30
     threads: MODEL_THREADS
     resources:
         mem_mb=2000,

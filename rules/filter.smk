@@ -19,6 +19,7 @@ rule score_clips:
         "logs/score_clips/{dataset}/{shard}.log",
     benchmark:
         "benchmarks/rules/score_clips/{dataset}/{shard}.tsv"
+    priority: 30
     resources:
         mem_mb=2000,
         runtime=4 * HOUR,
@@ -37,6 +38,7 @@ rule select_clips:
         "logs/select_clips.log",
     benchmark:
         "benchmarks/rules/select_clips.tsv"
+    priority: 30
     resources:
         mem_mb=1000,
         runtime=10,

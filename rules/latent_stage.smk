@@ -17,6 +17,7 @@ rule latent_stage:
         "logs/latent_stage/{variant}.log",
     benchmark:
         "benchmarks/rules/latent_stage/{variant}.tsv"
+    priority: 20
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

@@ -17,6 +17,7 @@ rule encode_latents:
         "logs/encode_latents/{dataset}/{shard}.log",
     benchmark:
         "benchmarks/rules/encode_latents/{dataset}/{shard}.tsv"
+    priority: 30
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

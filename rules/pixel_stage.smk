@@ -26,6 +26,7 @@ rule pixel_stage:
         "logs/pixel_stage/{variant}.log",
     benchmark:
         "benchmarks/rules/pixel_stage/{variant}.tsv"
+    priority: 20
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

@@ -118,10 +118,11 @@ def measure(frames: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block:
     height, width = frames.shape[1:3]
     masks = clip_masks(landmarks, height, width)
     luma = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
-    sharpness, key, skin = [], [], []
+    sharpness, key, skin, noise = [], [], [], []
     for image, mask, points in zip(luma, masks, landmarks, strict=True):
         fine, coarse = _bands(image)
-        sharpness.append(_ratio(fine[mask], coarse[mask]))
+        noise.append(_noise(image))
+        sharpness.append(_detail(fine[mask], noise[-1]) / (_rms(coarse[mask]) + 1e-3))
         features = min(_rms(_patch(fine, points[part])) for part in (_EYES, _MOUTH))
         key.append(features)
         skin.append(_rms(_patch(fine, points[_CHEEKS])) / (features + 1e-3))
@@ -138,7 +139,7 @@ def measure(frames: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block:
         exposure=float(face.mean()),
         clipped=float(((face < 8) | (face > 247)).mean()),
         imbalance=float(np.mean([_imbalance(*pair) for pair in zip(luma, masks, landmarks, strict=True)])),
-        noise=float(np.median([_noise(image) for image in luma])),
+        noise=float(np.median(noise)),
         blockiness=float(np.median([_blockiness(image, block) for image in luma])),
         visible=float(found.mean() * inside),
         skin_hue=_skin_hue(frames[len(frames) // 2], masks[len(frames) // 2]),
@@ -160,8 +161,9 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
 
 
-def _ratio(fine: np.ndarray, coarse: np.ndarray) -> float:
-    return _rms(fine) / (_rms(coarse) + 1e-3)
+def _detail(fine: np.ndarray, noise: float) -> float:
+    """The finest octave's energy without that of white noise, of whose variance this band passes 0.76."""
+    return float(np.sqrt(max(_rms(fine) ** 2 - 0.76 * noise**2, 0.0)))
 
 
 def _patch(image: np.ndarray, points: np.ndarray) -> np.ndarray:

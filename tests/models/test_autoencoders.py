@@ -1,0 +1,62 @@
+import pytest
+import torch
+
+from vividface.models.autoencoders import DCTAutoencoder, WanAutoencoder
+
+
+@pytest.fixture
+def frames():
+    return torch.rand(2, 3, 9, 32, 48, generator=torch.Generator().manual_seed(0)) * 2 - 1
+
+
+def test_dct_is_exactly_invertible(frames):
+    autoencoder = DCTAutoencoder()
+    latents = autoencoder.encode_video(frames)
+    assert latents.shape == (2, 768, 3, 4, 6)
+    assert (autoencoder.decode_video(latents) - frames).abs().max() < 1e-5
+
+
+def test_dct_is_orthonormal_without_normalisation(frames):
+    autoencoder = DCTAutoencoder(decay=0, scale=1)
+    latents = autoencoder.encode_video(frames)
+    later = latents[:, :, 1:].square().sum()
+    assert torch.isclose(later, frames[:, :, 1:].square().sum(), rtol=1e-5)
+    first = latents[:, :, 0].square().sum()
+    assert torch.isclose(first, 4 * frames[:, :, 0].square().sum(), rtol=1e-5), "it fills its own group"
+
+
+def test_dct_is_causal(frames):
+    autoencoder = DCTAutoencoder()
+    changed = frames.clone()
+    changed[:, :, 5:] = 0
+    before, after = autoencoder.encode_video(frames), autoencoder.encode_video(changed)
+    assert torch.equal(before[:, :, :2], after[:, :, :2])
+    assert not torch.equal(before[:, :, 2], after[:, :, 2])
+
+
+def test_shapes_that_do_not_fit(frames):
+    with pytest.raises(ValueError, match="8 frames of 32x48 do not fit"):
+        DCTAutoencoder().encode_video(frames[:, :, :8])
+    with pytest.raises(ValueError, match="must be"):
+        DCTAutoencoder().encode_video(frames[0])
+
+
+def test_fingerprint_names_the_settings():
+    assert DCTAutoencoder().fingerprint == DCTAutoencoder().fingerprint
+    assert DCTAutoencoder().fingerprint != DCTAutoencoder(decay=1).fingerprint
+
+
+def test_wan_interface_normalises():
+    torch.manual_seed(0)
+    autoencoder = WanAutoencoder(
+        base_dim=8, z_dim=4, latents_mean=[0.1, 0.2, 0.3, 0.4], latents_std=[1.0, 2.0, 3.0, 4.0]
+    ).eval()
+    frames = torch.rand(1, 3, 5, 16, 16) * 2 - 1
+    with torch.no_grad():
+        latents = autoencoder.encode_video(frames)
+        raw = autoencoder.encode(frames).latent_dist.mode()
+        restored = autoencoder.decode_video(latents)
+    assert latents.shape == (1, 4, 2, 2, 2)
+    std = torch.tensor([1.0, 2, 3, 4]).view(1, 4, 1, 1, 1)
+    assert torch.allclose(latents * std + torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 4, 1, 1, 1), raw, atol=1e-5)
+    assert restored.shape == frames.shape

@@ -1,0 +1,69 @@
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from vividface.errors import InputError
+from vividface.video import VideoWriter, iterate_frames, probe, read_clip, read_masks, write_clip
+
+
+def test_ffv1_is_lossless(tmp_path, moving_frames):
+    path = tmp_path / "a.mkv"
+    write_clip(path, moving_frames, Fraction(30000, 1001))
+    info = probe(path)
+    assert (info.width, info.height, info.frames, info.has_audio) == (64, 64, 9, False)
+    assert abs(float(info.fps) - 29.97) < 0.01
+    assert np.array_equal(read_clip(path), moving_frames)
+    assert np.array_equal(read_clip(path, 2, 5), moving_frames[2:5])
+
+
+def test_same_frames_same_bytes(tmp_path, moving_frames):
+    for name in ("a.mkv", "b.mkv"):
+        write_clip(tmp_path / name, moving_frames, 25)
+    assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
+
+
+def test_masks_are_exact(tmp_path):
+    masks = np.random.default_rng(0).random((5, 32, 48)) > 0.5
+    write_clip(tmp_path / "m.mkv", masks, 25, "ffv1_gray")
+    assert np.array_equal(read_masks(tmp_path / "m.mkv"), masks)
+
+
+def test_h264_keeps_colours(tmp_path):
+    frames = np.full((5, 64, 64, 3), (200, 80, 40), np.uint8)
+    write_clip(tmp_path / "a.mp4", frames, 25, "h264")
+    assert np.abs(read_clip(tmp_path / "a.mp4").astype(int) - frames).max() <= 4
+
+
+def test_not_a_video(tmp_path):
+    path = tmp_path / "notes.mp4"
+    path.write_text("this is no video")
+    with pytest.raises(InputError, match=r"notes\.mp4: is not a readable video"):
+        probe(path)
+    with pytest.raises(InputError, match="there is no such file"):
+        probe(tmp_path / "absent.mp4")
+
+
+def test_truncated_video(tmp_path, moving_frames):
+    whole = tmp_path / "whole.mkv"
+    write_clip(whole, np.tile(moving_frames, (8, 1, 1, 1)), 25)
+    cut = tmp_path / "cut.mkv"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    with pytest.raises(InputError, match=r"cut\.mkv"):
+        list(iterate_frames(cut, 0, 72))
+
+
+def test_too_few_frames(tmp_path, moving_frames):
+    write_clip(tmp_path / "a.mkv", moving_frames, 25)
+    with pytest.raises(InputError, match="ends after 9 frames, but frames 0 to 17 were asked for"):
+        read_clip(tmp_path / "a.mkv", 0, 17)
+
+
+def test_a_failed_writer_leaves_nothing(tmp_path, moving_frames):
+    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "a.mp4", 64, 64, 25, "h264") as writer:
+        writer.write(moving_frames[0])
+        raise RuntimeError
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="expected uint8"), VideoWriter(tmp_path / "b.mkv", 64, 64, 25) as writer:
+        writer.write(moving_frames[0, :32])
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,35 @@
+import torch
+
+from vividface.training.losses import draw_focus, face_focused_loss
+
+
+def test_equation_six_by_hand():
+    prediction = torch.zeros(2, 1, 1, 2, 2)
+    target = torch.tensor([[1.0, 2.0], [3.0, 4.0]]).expand(2, 1, 1, 2, 2)
+    mask = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).expand(2, 1, 2, 2)
+    focused = face_focused_loss(prediction, target, mask, torch.tensor([True, True]))
+    everywhere = face_focused_loss(prediction, target, mask, torch.tensor([False, False]))
+    mixed = face_focused_loss(prediction, target, mask, torch.tensor([True, False]))
+    assert focused.item() == (1 + 16) / 4
+    assert everywhere.item() == (1 + 4 + 9 + 16) / 4
+    assert mixed.item() == ((1 + 16) / 4 + (1 + 4 + 9 + 16) / 4) / 2
+
+
+def test_gradients_flow_only_through_the_face_when_focused():
+    generator = torch.Generator().manual_seed(0)
+    prediction = torch.randn(2, 3, 2, 4, 4, generator=generator, requires_grad=True)
+    target = torch.randn(2, 3, 2, 4, 4, generator=generator)
+    mask = (torch.rand(2, 2, 4, 4, generator=generator) > 0.5).float()
+    face_focused_loss(prediction, target, mask, torch.tensor([True, False])).backward()
+    outside = mask[0][None].expand(3, -1, -1, -1) == 0
+    assert (prediction.grad[0][outside] == 0).all()
+    assert (prediction.grad[0][~outside] != 0).all()
+    assert (prediction.grad[1] != 0).all()
+
+
+def test_b_is_bernoulli_and_seeded():
+    draws = draw_focus(20_000, 0.3, torch.Generator().manual_seed(0))
+    assert abs(draws.float().mean().item() - 0.3) < 0.01
+    assert torch.equal(draws, draw_focus(20_000, 0.3, torch.Generator().manual_seed(0)))
+    assert not draw_focus(100, 0.0, torch.Generator().manual_seed(0)).any()
+    assert draw_focus(100, 1.0, torch.Generator().manual_seed(0)).all()
