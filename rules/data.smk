@@ -12,8 +12,6 @@ rule fetch_assets:
     # The only rules with network access are this one and fetch_dataset; they run where Snakemake runs.
     output:
         "data/assets.json",
-    params:
-        assets=cfg.assets,
     log:
         "logs/fetch_assets.log",
     benchmark:
@@ -22,6 +20,8 @@ rule fetch_assets:
     resources:
         mem_mb=1000,
         runtime=HOUR,
+    params:
+        assets=cfg.assets,
     script:
         "../scripts/fetch_assets.py"
 
@@ -29,8 +29,6 @@ rule fetch_assets:
 rule fetch_dataset:
     output:
         table="data/{dataset}/videos.parquet",
-    params:
-        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
     log:
         "logs/fetch_dataset/{dataset}.log",
     benchmark:
@@ -39,6 +37,8 @@ rule fetch_dataset:
     resources:
         mem_mb=1000,
         runtime=24 * HOUR,
+    params:
+        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
     script:
         "../scripts/fetch_dataset.py"
 
@@ -48,11 +48,6 @@ rule plan_clips:
         videos="data/{dataset}/videos.parquet",
     output:
         plan="data/{dataset}/plan.parquet",
-    params:
-        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
-        clips=section(cfg.clips),
-        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
-        seed=cfg.seed,
     log:
         "logs/plan_clips/{dataset}.log",
     benchmark:
@@ -61,6 +56,11 @@ rule plan_clips:
     resources:
         mem_mb=1000,
         runtime=HOUR,
+    params:
+        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
+        clips=section(cfg.clips),
+        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
+        seed=cfg.seed,
     script:
         "../scripts/plan_clips.py"
 
@@ -72,9 +72,6 @@ rule extract_clips:
         table="data/{dataset}/clips/{shard}.parquet",
         hq=directory("data/{dataset}/hq/{shard}"),
         faces="data/{dataset}/faces/{shard}.safetensors",
-    params:
-        clips=section(cfg.clips),
-        faces=section(cfg.faces),
     log:
         "logs/extract_clips/{dataset}/{shard}.log",
     benchmark:
@@ -83,6 +80,9 @@ rule extract_clips:
     resources:
         mem_mb=4000 if GPUS else 2000,
         runtime=8 * HOUR,
+    params:
+        clips=section(cfg.clips),
+        faces=section(cfg.faces),
     script:
         "../scripts/extract_clips.py"
 
@@ -90,11 +90,11 @@ rule extract_clips:
 rule gather_clips:
     # Stops the run when too many clips were rejected, before anything is computed from the rest.
     input:
-        tables=lambda wildcards: shards("data/{dataset}/clips/{shard}.parquet", [wildcards.dataset]),
+        tables=lambda wildcards: shards(
+            "data/{dataset}/clips/{shard}.parquet", [wildcards.dataset]
+        ),
     output:
         table="data/{dataset}/clips.parquet",
-    params:
-        clips=section(cfg.clips),
     log:
         "logs/gather_clips/{dataset}.log",
     benchmark:
@@ -103,6 +103,8 @@ rule gather_clips:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        clips=section(cfg.clips),
     script:
         "../scripts/gather_clips.py"
 

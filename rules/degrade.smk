@@ -8,9 +8,6 @@ rule degrade:
     output:
         lq=directory("data/{dataset}/lq/{shard}"),
         table="data/{dataset}/degradation/{shard}.parquet",
-    params:
-        degradation=section(cfg.degradation),
-        seed=cfg.seed,
     log:
         "logs/degrade/{dataset}/{shard}.log",
     benchmark:
@@ -20,5 +17,8 @@ rule degrade:
     resources:
         mem_mb=2000,
         runtime=4 * HOUR,
+    params:
+        degradation=section(cfg.degradation),
+        seed=cfg.seed,
     script:
         "../scripts/degrade.py"

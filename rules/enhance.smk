@@ -9,11 +9,6 @@ rule showcase:
     output:
         truth="results/enhanced/truth.mp4",
         degraded="results/enhanced/degraded.mp4",
-    params:
-        clips=section(cfg.clips),
-        faces=section(cfg.faces),
-        degradation=section(cfg.degradation),
-        seed=cfg.seed,
     log:
         "logs/showcase.log",
     benchmark:
@@ -21,6 +16,11 @@ rule showcase:
     resources:
         mem_mb=2000,
         runtime=HOUR,
+    params:
+        clips=section(cfg.clips),
+        faces=section(cfg.faces),
+        degradation=section(cfg.degradation),
+        seed=cfg.seed,
     script:
         "../scripts/showcase.py"
 
@@ -32,10 +32,6 @@ rule enhance:
     output:
         enhanced="results/enhanced/enhanced.mp4",
         compare="results/enhanced/side_by_side.mp4",
-    params:
-        window=cfg.restoration.window,
-        overlap=cfg.restoration.overlap,
-        device=DEVICE,
     log:
         "logs/enhance.log",
     benchmark:
@@ -45,6 +41,10 @@ rule enhance:
         mem_mb=MODEL_MEMORY_MB,
         runtime=HOUR,
         gpu=GPUS,
+    params:
+        window=cfg.restoration.window,
+        overlap=cfg.restoration.overlap,
+        device=DEVICE,
     shell:
         "{sys.executable} -m vividface.cli enhance {input.video} --output {output.enhanced} --compare {output.compare} --overwrite"
         " --weights {input.checkpoint} --window {params.window} --overlap {params.overlap}"

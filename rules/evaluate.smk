@@ -17,11 +17,6 @@ rule restore:
         checkpoint=checkpoint_of,
     output:
         restored=directory("results/restored/{dataset}/{method}"),
-    params:
-        model=section(cfg.model),
-        restoration=section(cfg.restoration),
-        seed=cfg.seed,
-        device=DEVICE,
     log:
         "logs/restore/{dataset}/{method}.log",
     benchmark:
@@ -31,6 +26,11 @@ rule restore:
         mem_mb=MODEL_MEMORY_MB,
         runtime=8 * HOUR,
         gpu=GPUS,
+    params:
+        model=section(cfg.model),
+        restoration=section(cfg.restoration),
+        seed=cfg.seed,
+        device=DEVICE,
     script:
         "../scripts/restore.py"
 
@@ -43,8 +43,6 @@ rule reference_faces:
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
     output:
         faces="results/reference_faces/{dataset}.safetensors",
-    params:
-        faces=section(cfg.faces),
     log:
         "logs/reference_faces/{dataset}.log",
     benchmark:
@@ -52,6 +50,8 @@ rule reference_faces:
     resources:
         mem_mb=2500,
         runtime=4 * HOUR,
+    params:
+        faces=section(cfg.faces),
     script:
         "../scripts/reference_faces.py"
 
@@ -69,11 +69,6 @@ rule measure:
         ),
     output:
         metrics="results/metrics/{dataset}/{method}.parquet",
-    params:
-        metrics=cfg.evaluation.metrics,
-        identity=cfg.evaluation.identity,
-        faces=section(cfg.faces),
-        device=DEVICE,
     log:
         "logs/measure/{dataset}/{method}.log",
     benchmark:
@@ -83,5 +78,10 @@ rule measure:
         mem_mb=MODEL_MEMORY_MB,
         runtime=8 * HOUR,
         gpu=GPUS,
+    params:
+        metrics=cfg.evaluation.metrics,
+        identity=cfg.evaluation.identity,
+        faces=section(cfg.faces),
+        device=DEVICE,
     script:
         "../scripts/measure.py"

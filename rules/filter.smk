@@ -12,9 +12,6 @@ rule score_clips:
         faces="data/{dataset}/faces/{shard}.safetensors",
     output:
         scores="data/{dataset}/scores/{shard}.parquet",
-    params:
-        judge=cfg.filter.judge,
-        rubric=cfg.filter.rubric,
     log:
         "logs/score_clips/{dataset}/{shard}.log",
     benchmark:
@@ -23,6 +20,9 @@ rule score_clips:
     resources:
         mem_mb=2000,
         runtime=4 * HOUR,
+    params:
+        judge=cfg.filter.judge,
+        rubric=cfg.filter.rubric,
     script:
         "../scripts/score_clips.py"
 
@@ -32,8 +32,6 @@ rule select_clips:
         scores=shards("data/{dataset}/scores/{shard}.parquet", TRAIN),
     output:
         selected="data/face90.parquet",
-    params:
-        threshold=cfg.filter.threshold,
     log:
         "logs/select_clips.log",
     benchmark:
@@ -42,5 +40,7 @@ rule select_clips:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        threshold=cfg.filter.threshold,
     script:
         "../scripts/select_clips.py"

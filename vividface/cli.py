@@ -6,8 +6,12 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vividface.errors import InputError
+
+if TYPE_CHECKING:
+    from vividface.restoration.pipeline import OneStepRestorer
 
 _DEFAULT_WEIGHTS = Path("checkpoints/main/pixel_stage")
 
@@ -76,7 +80,7 @@ def _enhance(options: argparse.Namespace) -> None:
     print(f"{enhanced.output}: {enhanced.frames} frames in {enhanced.seconds:.1f} s ({rate:.1f} frames/s)")
 
 
-def _load(weights: Path, device: str):  # noqa: ANN202 - OneStepRestorer is imported only when needed
+def _load(weights: Path, device: str) -> OneStepRestorer:
     import torch
 
     from vividface.restoration.pipeline import OneStepRestorer

@@ -30,7 +30,7 @@ _ENCODERS: dict[str, dict[str, str | int]] = {
     "h264": {"vcodec": "libx264", "pix_fmt": "yuv420p", "preset": "medium", "movflags": "+faststart"},
 }
 # Tagged, because untagged small video is taken for BT.601 by some players and BT.709 by others.
-_BT709 = {
+_BT709: dict[str, str | int] = {
     "vf": "scale=out_color_matrix=bt709:out_range=tv",
     "colorspace": "bt709",
     "color_primaries": "bt709",

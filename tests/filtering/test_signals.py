@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -40,7 +42,13 @@ def test_rubric_is_the_papers(rubric):
     assert [c.points for c in rubric.criteria.values()] == [35, 20, 20, 15, 10]
     assert sorted(a.points for a in rubric.adjustments.values()) == [-3, -3, -2, -2, 1, 2]
     assert rubric.tiers == {"premium": 85, "high": 80, "standard": 75}
-    assert [rubric.tier(s) for s in (90, 85, 82, 75, 74.9)] == ["premium", "premium", "high", "standard", "below"]
+    assert [rubric.tier(s) for s in (90, 85, 82, 75, 74.9)] == [
+        "premium",
+        "premium",
+        "high",
+        "standard",
+        "below",
+    ]
 
 
 def test_arithmetic_is_checked(rubric):
@@ -64,7 +72,7 @@ def test_blur_never_raises_the_score(face, rubric):
     for sigma in (0.6, 1.0, 2.0, 4.0):
         blurred = np.stack([cv2.GaussianBlur(frame, (0, 0), sigma) for frame in frames])
         scores.append(score(blurred, face, rubric))
-    assert all(b <= a for a, b in zip(scores, scores[1:], strict=False))
+    assert all(b <= a for a, b in pairwise(scores))
     assert scores[-1] < scores[0] - 15
 
 
@@ -74,7 +82,7 @@ def test_noise_never_raises_the_score(face, rubric):
     for sigma in (2, 5, 10, 20):
         noise = np.random.default_rng(1).normal(0, sigma, frames.shape)
         scores.append(score(np.clip(frames + noise, 0, 255).astype(np.uint8), face, rubric))
-    assert all(b <= a for a, b in zip(scores, scores[1:], strict=False))
+    assert all(b <= a for a, b in pairwise(scores))
     assert scores[-1] < scores[0] - 5
 
 
@@ -93,7 +101,9 @@ def test_selection_is_strictly_above():
         {"clip_id": ["c", "a", "b"], "shard": "0000", "score": [90.0, 90.1, 95.0], "judge": "signals"}
     )
     assert list(select_clips(table, 90)["clip_id"]) == ["a", "b"]
-    with pytest.raises(InputError, match=r"filter.threshold: no clip scores above 99 \(the best score is 95.0\)"):
+    with pytest.raises(
+        InputError, match=r"filter.threshold: no clip scores above 99 \(the best score is 95.0\)"
+    ):
         select_clips(table, 99)
 
 

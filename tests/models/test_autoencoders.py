@@ -58,5 +58,7 @@ def test_wan_interface_normalises():
         restored = autoencoder.decode_video(latents)
     assert latents.shape == (1, 4, 2, 2, 2)
     std = torch.tensor([1.0, 2, 3, 4]).view(1, 4, 1, 1, 1)
-    assert torch.allclose(latents * std + torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 4, 1, 1, 1), raw, atol=1e-5)
+    assert torch.allclose(
+        latents * std + torch.tensor([0.1, 0.2, 0.3, 0.4]).view(1, 4, 1, 1, 1), raw, atol=1e-5
+    )
     assert restored.shape == frames.shape

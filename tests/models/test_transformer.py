@@ -44,9 +44,7 @@ def test_predictions_of_either_sign_restore_alike(latents):
 def test_restore_is_equation_three_at_the_fixed_timestep(latents):
     transformer = small()
     with torch.no_grad():
-        velocity = transformer(
-            latents, torch.tensor([400.0]), transformer.prompt[None], return_dict=False
-        )[0]
+        velocity = transformer(latents, torch.tensor([400.0]), transformer.prompt[None], return_dict=False)[0]
         assert torch.equal(transformer.restore(latents), latents + velocity)
 
 
@@ -60,7 +58,7 @@ def test_checkpoint_carries_everything(tmp_path, latents):
     assert autoencoder.config.decay == 0.25
     assert not any(p.requires_grad for p in loaded.parameters())
     with torch.no_grad():
-        assert torch.equal(loaded.restore(latents), transformer.restore(latents))
+        assert torch.allclose(loaded.restore(latents), transformer.restore(latents), atol=1e-5)
     assert (tmp_path / "ckpt" / "transformer" / "diffusion_pytorch_model.safetensors").is_file()
 
 

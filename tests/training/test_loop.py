@@ -37,7 +37,7 @@ class Halve:
     def batch(self, micro_step, rank, processes):
         if micro_step == self.fail_at:
             raise KeyboardInterrupt
-        low = torch.randn(2, 768, 2, 4, 4, generator=torch.Generator().manual_seed(micro_step))
+        low = torch.randn(2, 768, 2, 4, 4, generator=torch.Generator().manual_seed(micro_step % 2))
         focus = torch.zeros(2, dtype=torch.bool)
         return Batch(low, low / 2, torch.ones(2, 2, 4, 4), focus, ["a", "b"])
 
@@ -61,7 +61,7 @@ def test_loss_falls_and_is_logged(tmp_path):
     train(fresh(), Halve(), CONFIG, tmp_path / "log.csv", tmp_path / "state.pt")
     curve = pd.read_csv(tmp_path / "log.csv")
     assert list(curve["step"]) == [1, 2, 3, 4, 5, 6]
-    assert curve["loss"].iloc[-1] < curve["loss"].iloc[0]
+    assert curve["loss"].iloc[-1] < 0.99 * curve["loss"].iloc[0]
     assert not (tmp_path / "state.pt").exists()
 
 

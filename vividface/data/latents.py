@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import safe_open
@@ -21,14 +22,15 @@ from vividface.video import read_clip, read_masks
 _DTYPE = torch.float16
 
 
-def frames_to_tensor(frames) -> Tensor:  # noqa: ANN001 - a NumPy array
+def frames_to_tensor(frames: np.ndarray) -> Tensor:
     """Frames (F, H, W, 3) uint8 to (3, F, H, W) float32 in [-1, 1]."""
     return torch.from_numpy(frames).permute(3, 0, 1, 2).float() / 127.5 - 1
 
 
-def tensor_to_frames(tensor: Tensor):  # noqa: ANN201 - a NumPy array
+def tensor_to_frames(tensor: Tensor) -> np.ndarray:
     """The inverse of `frames_to_tensor`, clamped and rounded."""
-    return ((tensor.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 3, 0).cpu().numpy()
+    frames = ((tensor.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 3, 0)
+    return np.asarray(frames.cpu().numpy())
 
 
 @torch.inference_mode()

@@ -33,7 +33,7 @@ def fetch_dataset(name: str, dataset: DatasetConfig, directory: Path) -> pd.Data
         found = _folder(name, dataset.source)
     else:
         found = _package(dataset.source, Path(directory) / "videos")
-    rows = []
+    rows: list[dict[str, str]] = []
     for path, person in found:
         identifier = _unique(re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_"), rows)
         rows.append({"video_id": identifier, "path": str(path), "sha256": sha256(path), "person": person})

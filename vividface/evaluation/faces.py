@@ -91,7 +91,9 @@ class FaceReader:
         matrix = cv2.getRotationMatrix2D(tuple(map(float, centre)), angle, _MESH_SIZE / side)
         matrix[:, 2] += _MESH_SIZE / 2 - centre
         patch = cv2.warpAffine(frame, matrix, (_MESH_SIZE, _MESH_SIZE), borderMode=cv2.BORDER_REPLICATE)
-        self._mesh.set_tensor(self._mesh.get_input_details()[0]["index"], patch[None].astype(np.float32) / 255)
+        self._mesh.set_tensor(
+            self._mesh.get_input_details()[0]["index"], patch[None].astype(np.float32) / 255
+        )
         self._mesh.invoke()
         points = self._mesh.get_tensor(self._mesh.get_output_details()[0]["index"]).reshape(468, 3)[:, :2]
         inverse = cv2.invertAffineTransform(matrix)

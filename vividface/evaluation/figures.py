@@ -15,6 +15,7 @@ from vividface.video import read_clip
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
@@ -93,11 +94,16 @@ def time_versus_quality(
         paper: seconds per 81 frames of 512x512 and IDS, by method.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
-    panels = ((points, "ms per frame (measured)", quality), (paper, "s per clip (paper, A100)", "IDS (paper)"))
+    panels = (
+        (points, "ms per frame (measured)", quality),
+        (paper, "s per clip (paper, A100)", "IDS (paper)"),
+    )
     for axis, (held, x, y) in zip(axes, panels, strict=True):
         for name, (time, value) in held.items():
             axis.scatter(max(time, 1e-3), value, s=28, color="tab:red" if "ividFace" in name else "tab:blue")
-            axis.annotate(name, (max(time, 1e-3), value), textcoords="offset points", xytext=(4, 4), fontsize=7)
+            axis.annotate(
+                name, (max(time, 1e-3), value), textcoords="offset points", xytext=(4, 4), fontsize=7
+            )
         axis.set(xscale="log", xlabel=x, ylabel=y)
         axis.margins(0.18)
     return _png(figure)
@@ -117,7 +123,7 @@ def _enlarge(image: np.ndarray, side: int = 256) -> np.ndarray:
     return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC))
 
 
-def _frameless(axis) -> None:  # noqa: ANN001 - a matplotlib axis
+def _frameless(axis: Axes) -> None:
     for spine in axis.spines.values():
         spine.set_visible(False)
 

@@ -7,6 +7,7 @@ import importlib.metadata
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jinja2
 import pandas as pd
@@ -48,7 +49,9 @@ class ReportInputs:
 def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
     """Render the report to `output`, a self-contained HTML file."""
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=jinja2.StrictUndefined
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
     )
     gains = [_gain(config, inputs, name) for name, d in config.by_role("benchmark").items() if d.degrade]
     page = environment.get_template("report.html.j2").render(
@@ -71,20 +74,21 @@ def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict:
     table = paired_difference(inputs.metrics, dataset, "main", "bicubic", "psnr_rgb")
     low, high = bootstrap_interval(table["difference"].to_numpy(), config.evaluation.bootstrap)
     text = (
-        f"On {len(table)} clips of {config.datasets[dataset].title}, restored frames have a PSNR of "
-        f"{table['method'].mean():.2f} dB, the degraded input {table['baseline'].mean():.2f} dB: a paired gain "
-        f"of {table['difference'].mean():+.2f} dB (95 % interval {low:+.2f} to {high:+.2f} over clips)."
+        f"On {len(table)} clips of {config.datasets[dataset].title} restored frames have a PSNR of "
+        f"{table['method'].mean():.2f} dB, the degraded input {table['baseline'].mean():.2f} dB: a paired "
+        f"gain of {table['difference'].mean():+.2f} dB (95 % interval {low:+.2f} to {high:+.2f} over clips)."
     )
     return {"text": text, "rows": table.to_dict("records")}
 
 
 def _facts(config: Config, inputs: ReportInputs) -> dict[str, str]:
     run = next(run for (_, method), run in inputs.runs.items() if method == "main")
+    model = config.model
     clips = f"{config.clips.frames} frames of {config.clips.size} x {config.clips.size}"
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     iterations = f"{config.latent_stage.iterations} latent, {config.pixel_stage.iterations} pixel"
     return {
-        "model": f"{config.model.preset}, prediction {config.model.prediction}, t* = {config.model.timestep:g}",
+        "model": f"{model.preset}, prediction {model.prediction}, t* = {model.timestep:g}",
         "training clips": clips,
         "iterations": iterations,
         "seed": str(config.seed),
@@ -108,7 +112,7 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
     }
 
 
-def _versions(inputs: ReportInputs, dataset: str, row) -> dict[str, Path]:  # noqa: ANN001 - a table's row
+def _versions(inputs: ReportInputs, dataset: str, row: Any) -> dict[str, Path]:
     methods = {"classical": "denoise + unsharp", "realesrgan": "Real-ESRGAN", "main": "VividFace"}
     restored = {
         title: inputs.restored[dataset, method] / f"{row.clip_id}.mkv"

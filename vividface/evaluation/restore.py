@@ -80,17 +80,18 @@ def restore_clips(
     size = 0
     with atomic_path(output) as temporary:
         temporary.mkdir()
-        for row in tqdm(list(clips.itertuples()), desc=name, unit="clip"):
-            source = Path(row.hq if method.from_truth else row.lq)
+        for row in tqdm(clips.to_dict("records"), desc=name, unit="clip"):
+            clip = row["clip_id"]
+            source = Path(row["hq" if method.from_truth else "lq"])
             low = read_clip(source)
             if not seconds:
                 method.restore(low[: windows.window])
             started = time.perf_counter()
             restored = np.stack(list(restore_stream(low, method.restore, windows.window, windows.overlap)))
-            seconds[row.clip_id] = time.perf_counter() - started
-            frames[row.clip_id] = len(low)
+            seconds[clip] = time.perf_counter() - started
+            frames[clip] = len(low)
             size = low.shape[1]
-            write_clip(temporary / f"{row.clip_id}.mkv", restored, probe(source).fps)
+            write_clip(temporary / f"{clip}.mkv", restored, probe(source).fps)
         run = {
             "method": name,
             "steps": method.steps,

@@ -152,7 +152,9 @@ def build_tables(
     """
     tables = {}
     for number, spec in _paper().items():
-        columns = [(head, variant(name, config.evaluation.identity)) for head, name in spec["columns"].items()]
+        columns = [
+            (head, variant(name, config.evaluation.identity)) for head, name in spec["columns"].items()
+        ]
         rows = [Row(r[0], "paper", "", None, [_printed(v) for v in r[1:]]) for r in spec["rows"]]
         notes = [spec["note"]] if "note" in spec else []
         benchmarks = _benchmarks(config, spec["ground_truth"], notes)
@@ -201,7 +203,8 @@ def _benchmarks(config: Config, ground_truth: bool, notes: list[str]) -> dict[st
     fitting = {name: d for name, d in every.items() if d.degrade == ground_truth}
     if not fitting:
         notes.append(
-            "No really degraded benchmark is configured; the measured rows are of synthetically degraded clips."
+            "No really degraded benchmark is configured; the measured rows are of clips that were degraded "
+            "synthetically."
         )
     return {name: dataset.title for name, dataset in (fitting or every).items()}
 

@@ -34,7 +34,17 @@ def score_shard(clips: pd.DataFrame, hq_dir: Path, faces_file: Path, rubric: str
         landmarks, found = faces[f"{clip.clip_id}.landmarks"], faces[f"{clip.clip_id}.found"]
         scored = score_clip(frames, landmarks, found, criteria, block)
         rows.append({"clip_id": clip.clip_id, "shard": clip.shard, **scored})
-    columns = ["clip_id", "shard", "judge", *criteria.criteria, "base", "adjustment", "score", "tier", "reasons"]
+    columns = [
+        "clip_id",
+        "shard",
+        "judge",
+        *criteria.criteria,
+        "base",
+        "adjustment",
+        "score",
+        "tier",
+        "reasons",
+    ]
     return pd.DataFrame(rows, columns=columns)
 
 

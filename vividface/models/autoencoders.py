@@ -43,7 +43,7 @@ class Autoencoder(Protocol):
 class DCTAutoencoder(ModelMixin, ConfigMixin):
     """A causal, orthonormal 3D discrete cosine transform over blocks of 4 x 8 x 8: the nano autoencoder.
 
-    It has no weights and is exactly invertible. C = 3 x 4 x 8 x 8 = 768, ordered colour, temporal, vertical,
+    It learns nothing and is exactly invertible. C = 3 x 4 x 8 x 8 = 768, ordered colour, temporal, vertical,
     horizontal frequency. The first frame is repeated to fill its own group of four and taken back as the
     group's mean, which is the orthogonal projection. As Wan does, latents are divided per channel by a
     standard deviation; here it is 1 / (1 + f)^decay of the coefficient's radial frequency f (natural images
@@ -52,20 +52,21 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
     Args:
         decay: exponent of the standard deviation's fall over frequency; 0 makes the squared error of latents
             proportional to the squared error of pixels.
-        scale: the standard deviation of the lowest frequency; 0.8 gives face video latents a mean square of one.
+        scale: the standard deviation of the lowest frequency; 0.8 gives face video about unit variance.
     """
 
     @register_to_config
     def __init__(self, decay: float = 0.5, scale: float = 0.8) -> None:
         super().__init__()
-        self.register_buffer("temporal_basis", _dct_matrix(TEMPORAL), persistent=False)
-        self.register_buffer("spatial_basis", _dct_matrix(SPATIAL), persistent=False)
+        # Persistent, so that a saved folder has the safetensors file that diffusers looks for.
+        self.register_buffer("temporal_basis", _dct_matrix(TEMPORAL))
+        self.register_buffer("spatial_basis", _dct_matrix(SPATIAL))
         time = torch.arange(TEMPORAL).view(1, -1, 1, 1) * (SPATIAL / TEMPORAL)
         vertical = torch.arange(SPATIAL).view(1, 1, -1, 1)
         horizontal = torch.arange(SPATIAL).view(1, 1, 1, -1)
         frequency = (time**2 + vertical**2 + horizontal**2).sqrt().expand(3, -1, -1, -1)
         std = scale / (1 + frequency.reshape(1, -1, 1, 1, 1)) ** decay
-        self.register_buffer("latents_std", std, persistent=False)
+        self.register_buffer("latents_std", std)
 
     @property
     def latent_channels(self) -> int:
@@ -153,7 +154,8 @@ def _check_frames(frames: Tensor) -> None:
     _, _, length, height, width = frames.shape
     if (length - 1) % TEMPORAL or height % SPATIAL or width % SPATIAL:
         raise ValueError(
-            f"{length} frames of {height}x{width} do not fit: 1 + a multiple of 4 frames, sides divisible by 8"
+            f"{length} frames of {height}x{width} do not fit: "
+            "1 + a multiple of 4 frames, sides divisible by 8"
         )
 
 

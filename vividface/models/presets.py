@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from diffusers.models.modeling_utils import ModelMixin
@@ -95,10 +95,10 @@ def _read_config(folder: Path) -> dict:
         raise InputError(f"{folder}: is not a model folder ({error}); check the path") from None
 
 
-def _from_pretrained(kind: type, folder: Path, what: str):  # noqa: ANN202 - the class given
+def _from_pretrained(kind: type[ModelMixin], folder: Path, what: str) -> Any:
     _read_config(folder)
     try:
-        return kind.from_pretrained(str(folder), local_files_only=True, low_cpu_mem_usage=False)
+        return kind.from_pretrained(str(folder), local_files_only=True, use_safetensors=True)
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise InputError(f"{folder}: cannot be loaded as {kind.__name__} for {what}: {reason}") from None

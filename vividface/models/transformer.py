@@ -43,7 +43,10 @@ class OneStepTransformer(WanTransformer3DModel):
         cross_attn_norm: bool = True,
         qk_norm: str | None = "rms_norm_across_heads",
         eps: float = 1e-6,
+        image_dim: int | None = None,
+        added_kv_proj_dim: int | None = None,
         rope_max_seq_len: int = 1024,
+        pos_embed_seq_len: int | None = None,
         prediction: Prediction = "velocity",
         timestep: float = 400.0,
         prompt_tokens: int = 512,
@@ -61,7 +64,10 @@ class OneStepTransformer(WanTransformer3DModel):
             cross_attn_norm=cross_attn_norm,
             qk_norm=qk_norm,
             eps=eps,
+            image_dim=image_dim,
+            added_kv_proj_dim=added_kv_proj_dim,
             rope_max_seq_len=rope_max_seq_len,
+            pos_embed_seq_len=pos_embed_seq_len,
         )
         self.register_buffer("prompt", torch.zeros(prompt_tokens, text_dim))
 

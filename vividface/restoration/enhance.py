@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import logging
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,8 +16,6 @@ from tqdm import tqdm
 from vividface.errors import InputError
 from vividface.restoration.windows import restore_stream
 from vividface.video import VideoInfo, VideoWriter, iterate_frames, probe
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -53,10 +51,10 @@ def enhance_video(
         InputError: the input cannot be read, or an output exists.
     """
     source, output = Path(source), Path(output)
-    for path in filter(None, (output, compare)):
-        if Path(path).exists() and not overwrite:
+    for path in [output] if compare is None else [output, Path(compare)]:
+        if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already; give another name or add --overwrite")
-        if Path(path).resolve() == source.resolve():
+        if path.resolve() == source.resolve():
             raise InputError(f"{path}: is the input itself; give another name")
     info = probe(source)
     even_height, even_width = info.height - info.height % 2, info.width - info.width % 2
@@ -68,17 +66,18 @@ def enhance_video(
         pair = None
         if compare is not None:
             pair = stack.enter_context(_comparison(compare, even_width, even_height, info, source))
-        originals: list[np.ndarray] = []
+        originals: deque[np.ndarray] = deque()
+        frames = 0
         bar = stack.enter_context(tqdm(total=info.frames, desc=output.name, unit="frame"))
         for restored in restore_stream(_keep(iterate_frames(source), originals), restore, window, overlap):
-            original = originals.pop(0)
+            original = originals.popleft()
             # H.264 in yuv420p has even sides.
             restored = restored[:even_height, :even_width]
             writer.write(restored)
             if pair is not None:
                 pair.write(side_by_side(original[:even_height, :even_width], restored, ("input", "enhanced")))
             bar.update()
-        frames = bar.n
+            frames += 1
     return Enhanced(output, frames, time.monotonic() - started)
 
 
@@ -100,7 +99,7 @@ def _comparison(path: Path | str, width: int, height: int, info: VideoInfo, sour
     return VideoWriter(path, shape[1], shape[0], info.fps, "h264", audio_from=source)
 
 
-def _keep(frames: Iterator[np.ndarray], kept: list[np.ndarray]) -> Iterator[np.ndarray]:
+def _keep(frames: Iterator[np.ndarray], kept: deque[np.ndarray]) -> Iterator[np.ndarray]:
     """Remember the frames that are not yet restored: at most a window of them."""
     for frame in frames:
         kept.append(frame)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -91,7 +92,7 @@ def train_pixel_stage(
     save_checkpoint(output, transformer, autoencoder)
 
 
-def _locate(row, directory: Path) -> PixelClip:  # noqa: ANN001 - a row of the clips table
+def _locate(row: Any, directory: Path) -> PixelClip:
     base = Path(directory) / row.dataset
     hq, lq, mask = (base / kind / row.shard / f"{row.clip_id}.mkv" for kind in ("hq", "lq", "masks"))
     return PixelClip(row.clip_id, hq, lq, mask, int(row.frames))

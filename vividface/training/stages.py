@@ -35,8 +35,8 @@ class Batch:
 
     def to(self, device: torch.device) -> Batch:
         """The same batch on another device."""
-        moved = (tensor.to(device) for tensor in (self.low, self.high, self.mask, self.focus))
-        return Batch(*moved, self.clip_ids)
+        low, high, mask, focus = (t.to(device) for t in (self.low, self.high, self.mask, self.focus))
+        return Batch(low, high, mask, focus, self.clip_ids)
 
 
 class Stage(Protocol):

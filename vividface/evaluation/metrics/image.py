@@ -114,7 +114,8 @@ class NIQE(_ImageMetric):
         parameters = cache_directory() / "assets" / "niqe_modelparameters.mat"
         if not parameters.is_file():
             raise MissingAssetError(
-                f"niqe: its parameters are in no package; put niqe_modelparameters.mat into {parameters.parent}"
+                "niqe: its parameters are in no package; put niqe_modelparameters.mat into "
+                f"{parameters.parent}"
             )
         return Network(test_y_channel=True, pretrained_model_path=str(parameters))
 

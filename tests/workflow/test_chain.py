@@ -1,0 +1,116 @@
+import copy
+import json
+
+import pandas as pd
+import pytest
+
+from vividface.models.presets import load_checkpoint
+from vividface.video import probe
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+
+
+@pytest.fixture(scope="module")
+def finished(make_workspace):
+    workspace = make_workspace()
+    result = workspace.snakemake("all")
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return workspace
+
+
+def test_the_whole_chain(finished):
+    folder = finished.folder
+    clips = pd.read_parquet(folder / "data/mine/clips.parquet")
+    assert clips["kept"].sum() == 3
+    transformer, _ = load_checkpoint(folder / "checkpoints/main/pixel_stage")
+    assert transformer.config.timestep == 400
+    assert transformer.proj_out.weight.abs().max() > 0, "it was trained"
+    metrics = pd.read_parquet(folder / "results/metrics/test/main.parquet").set_index("metric")
+    assert 10 < metrics.loc["psnr_rgb", "value"] < 60
+    assert 0 < metrics.loc["ids_dlib", "value"] <= 1.0001
+    assert metrics.loc["fvd_set", "reason"].startswith("FVD is not implemented yet")
+    run = json.loads((folder / "results/restored/test/main/run.json").read_text())
+    assert run["steps"] == 1
+    assert run["frames"] == dict.fromkeys(run["seconds_per_clip"], 9)
+    report = (folder / "results/report.html").read_text()
+    assert 'src="http' not in report
+    assert 'href="http' not in report
+    for number in range(1, 8):
+        assert (folder / f"results/tables/table{number}.md").read_text().startswith(f"# Table {number}:")
+    enhanced = probe(folder / "results/enhanced/enhanced.mp4")
+    assert (enhanced.width, enhanced.frames, enhanced.has_audio) == (64, 72, True)
+    assert probe(folder / "results/enhanced/side_by_side.mp4").width == 512
+
+
+def test_nothing_runs_twice(finished):
+    assert finished.planned("all") == {}
+
+
+def test_a_forced_rule_reruns_with_what_depends_on_it(finished):
+    planned = finished.planned("-R", "pixel_stage", "--", "all")
+    assert planned["pixel_stage"] == 2
+    assert {"restore", "measure", "write_tables", "render_report", "enhance"} <= set(planned)
+    assert not {"latent_stage", "encode_latents", "degrade", "extract_clips"} & set(planned)
+
+
+def test_a_deleted_output_is_made_again(finished):
+    table = finished.folder / "results/tables/table1.md"
+    text = table.read_text()
+    table.unlink()
+    planned = finished.planned("tables")
+    assert set(planned) == {"tables", "write_tables"}
+    result = finished.snakemake("all")
+    assert result.returncode == 0
+    assert table.read_text() == text
+
+
+def test_a_changed_key_reruns_what_depends_on_it_and_says_why(finished):
+    before = copy.deepcopy(finished.overlay)
+    try:
+        finished.overlay["pixel_stage"]["iterations"] = 3
+        planned = finished.planned("all")
+        assert planned["pixel_stage"] == 2
+        assert not {"latent_stage", "encode_latents", "score_clips"} & set(planned)
+        explained = finished.snakemake("--dry-run", "all")
+        assert "Params have changed since last execution" in explained.stdout + explained.stderr
+        finished.overlay = {**before, "evaluation": {**before["evaluation"], "bootstrap": 500}}
+        assert set(finished.planned("all")) <= {"all", "write_tables", "render_report"}
+    finally:
+        finished.overlay = before
+
+
+def test_the_same_input_gives_the_same_bits(finished, make_workspace):
+    other = make_workspace()
+    targets = ["data/mine/lq/0000", "data/mine/latents/0000.safetensors", "checkpoints/main/latent_stage"]
+    assert other.snakemake(*targets).returncode == 0
+    for target in targets:
+        found = finished.folder / target
+        for path in sorted(found.rglob("*")) if found.is_dir() else [found]:
+            if path.is_file():
+                twin = other.folder / path.relative_to(finished.folder)
+                assert path.read_bytes() == twin.read_bytes(), path
+
+
+def test_a_video_without_a_face_stops_with_the_reason(make_workspace, tmp_path):
+    import numpy as np
+
+    from vividface.video import write_clip
+
+    write_clip(tmp_path / "grey.mp4", np.full((30, 96, 96, 3), 90, np.uint8), 25, "h264")
+    workspace = make_workspace(grey=tmp_path / "grey.mp4")
+    result = workspace.snakemake("data/mine/clips.parquet")
+    assert result.returncode != 0
+    log = (workspace.folder / "logs/gather_clips/mine.log").read_text().splitlines()
+    assert log[-1].startswith("error: ")
+    assert "no face" in log[-1]
+    assert log[-1] in result.stdout + result.stderr
+    assert not (workspace.folder / "data/mine/clips.parquet").exists()
+
+
+def test_a_wrong_key_stops_before_anything_runs(make_workspace):
+    workspace = make_workspace()
+    workspace.overlay = {**workspace.overlay, "clips": {"frmes": 9}}
+    result = workspace.snakemake("all")
+    assert result.returncode != 0
+    assert "configuration: clips.frmes: unknown key" in result.stdout + result.stderr
+    assert not (workspace.folder / "data").exists()
