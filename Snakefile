@@ -4,8 +4,6 @@ Targets: `all` (default), `tables`, `report`. The experiment is config.yaml; `--
 file over it.
 """
 
-import sys
-
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 

@@ -38,3 +38,20 @@ def degraded_clips(dataset):
     """Where the input of a restoration lies: a really degraded dataset is used as it is."""
     kind = "lq" if dataset in DEGRADED else "hq"
     return shards(f"data/{{dataset}}/{kind}/{{shard}}", [dataset])
+
+
+def checkpoint_of(wildcards):
+    """The checkpoint of a variant; baselines need none."""
+    if wildcards.method in cfg.variants:
+        return f"checkpoints/{wildcards.method}/pixel_stage"
+    return []
+
+
+def restored_methods():
+    """The methods that a benchmark is restored with: without a ground truth there is no round trip of it."""
+    return [
+        (dataset, method)
+        for dataset in BENCHMARKS
+        for method in cfg.methods()
+        if dataset in DEGRADED or method != "autoencoder"
+    ]

@@ -17,6 +17,8 @@ rule fetch_assets:
     benchmark:
         "benchmarks/rules/fetch_assets.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=1000,
         runtime=HOUR,
@@ -34,6 +36,8 @@ rule fetch_dataset:
     benchmark:
         "benchmarks/rules/fetch_dataset/{dataset}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=1000,
         runtime=24 * HOUR,
@@ -53,6 +57,8 @@ rule plan_clips:
     benchmark:
         "benchmarks/rules/plan_clips/{dataset}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=1000,
         runtime=HOUR,
@@ -77,6 +83,8 @@ rule extract_clips:
     benchmark:
         "benchmarks/rules/extract_clips/{dataset}/{shard}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=4000 if GPUS else 2000,
         runtime=8 * HOUR,
@@ -100,6 +108,8 @@ rule gather_clips:
     benchmark:
         "benchmarks/rules/gather_clips/{dataset}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -121,6 +131,8 @@ rule face_masks:
     benchmark:
         "benchmarks/rules/face_masks/{dataset}/{shard}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2000,
         runtime=2 * HOUR,

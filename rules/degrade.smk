@@ -13,6 +13,8 @@ rule degrade:
     benchmark:
         "benchmarks/rules/degrade/{dataset}/{shard}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=2000,

@@ -13,6 +13,8 @@ rule showcase:
         "logs/showcase.log",
     benchmark:
         "benchmarks/rules/showcase.tsv"
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2000,
         runtime=HOUR,
@@ -36,6 +38,8 @@ rule enhance:
         "logs/enhance.log",
     benchmark:
         "benchmarks/rules/enhance.tsv"
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,
@@ -45,7 +49,5 @@ rule enhance:
         window=cfg.restoration.window,
         overlap=cfg.restoration.overlap,
         device=DEVICE,
-    shell:
-        "{sys.executable} -m vividface.cli enhance {input.video} --output {output.enhanced} --compare {output.compare} --overwrite"
-        " --weights {input.checkpoint} --window {params.window} --overlap {params.overlap}"
-        " --device {params.device} > {log} 2>&1"
+    script:
+        "../scripts/enhance.py"

@@ -1,13 +1,6 @@
 """Evaluation: every method restores every benchmark, then every metric is measured (section 4.1)."""
 
 
-def checkpoint_of(wildcards):
-    """The checkpoint of a variant; baselines need none."""
-    if wildcards.method in cfg.variants:
-        return f"checkpoints/{wildcards.method}/pixel_stage"
-    return []
-
-
 rule restore:
     input:
         assets="data/assets.json",
@@ -21,6 +14,8 @@ rule restore:
         "logs/restore/{dataset}/{method}.log",
     benchmark:
         "benchmarks/rules/restore/{dataset}/{method}.tsv"
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,
@@ -47,6 +42,8 @@ rule reference_faces:
         "logs/reference_faces/{dataset}.log",
     benchmark:
         "benchmarks/rules/reference_faces/{dataset}.tsv"
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2500,
         runtime=4 * HOUR,
@@ -73,6 +70,8 @@ rule measure:
         "logs/measure/{dataset}/{method}.log",
     benchmark:
         "benchmarks/rules/measure/{dataset}/{method}.tsv"
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

@@ -17,6 +17,8 @@ rule score_clips:
     benchmark:
         "benchmarks/rules/score_clips/{dataset}/{shard}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2000,
         runtime=4 * HOUR,
@@ -37,6 +39,8 @@ rule select_clips:
     benchmark:
         "benchmarks/rules/select_clips.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=1000,
         runtime=10,

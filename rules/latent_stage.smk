@@ -13,6 +13,8 @@ rule latent_stage:
     benchmark:
         "benchmarks/rules/latent_stage/{variant}.tsv"
     priority: 20
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

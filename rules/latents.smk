@@ -14,6 +14,8 @@ rule encode_latents:
     benchmark:
         "benchmarks/rules/encode_latents/{dataset}/{shard}.tsv"
     priority: 30
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

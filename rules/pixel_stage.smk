@@ -22,6 +22,8 @@ rule pixel_stage:
     benchmark:
         "benchmarks/rules/pixel_stage/{variant}.tsv"
     priority: 20
+    conda:
+        "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         mem_mb=MODEL_MEMORY_MB,

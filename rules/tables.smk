@@ -1,16 +1,6 @@
 """The paper's Tables 1-7 with our rows beside its own, and the report."""
 
 
-def restored_methods():
-    """The methods that a benchmark is restored with: without a ground truth there is no round trip of it."""
-    return [
-        (dataset, method)
-        for dataset in BENCHMARKS
-        for method in cfg.methods()
-        if dataset in DEGRADED or method != "autoencoder"
-    ]
-
-
 rule write_tables:
     input:
         metrics=[f"results/metrics/{d}/{m}.parquet" for d, m in restored_methods()],
@@ -23,6 +13,8 @@ rule write_tables:
         "logs/write_tables.log",
     benchmark:
         "benchmarks/rules/write_tables.tsv"
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2000,
         runtime=HOUR,
@@ -56,6 +48,8 @@ rule render_report:
         "logs/render_report.log",
     benchmark:
         "benchmarks/rules/render_report.tsv"
+    conda:
+        "../envs/vividface.yaml"
     resources:
         mem_mb=2000,
         runtime=HOUR,
