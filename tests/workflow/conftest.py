@@ -49,9 +49,10 @@ class Workspace:
         if not overlay.exists() or overlay.read_text() != text:
             overlay.write_text(text)
         command = [
-            *(sys.executable, "-m", "snakemake", "--cores", "2"),
-            *("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)),
+            *(sys.executable, "-m", "snakemake"),
             *("--configfile", str(self.repository / "configs" / "demo.yaml"), str(overlay)),
+            *("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)),
+            *("--cores", "2"),
         ]
         return subprocess.run(
             [*command, *arguments],
@@ -64,10 +65,11 @@ class Workspace:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The rules that a dry run would execute, with their numbers of jobs."""
-        result = self.snakemake("--dry-run", "--quiet", "progress", *arguments)
+        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments)
         assert result.returncode == 0, result.stdout + result.stderr
         counts = {}
-        for line in (result.stdout + result.stderr).splitlines():
+        _, _, statistics = (result.stdout + result.stderr).partition("Job stats:")
+        for line in statistics.splitlines():
             words = line.split()
             if len(words) == 2 and words[1].isdigit() and words[0] != "total":
                 counts[words[0]] = int(words[1])
