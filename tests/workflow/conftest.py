@@ -65,7 +65,7 @@ class Workspace:
 
     def planned(self, *arguments: str) -> dict[str, int]:
         """The rules that a dry run would execute, with their numbers of jobs."""
-        result = self.snakemake("--dry-run", "--quiet", "rules", *arguments)
+        result = self.snakemake("--quiet", "rules", "--dry-run", *arguments)
         assert result.returncode == 0, result.stdout + result.stderr
         counts = {}
         _, _, statistics = (result.stdout + result.stderr).partition("Job stats:")
