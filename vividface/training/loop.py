@@ -46,7 +46,8 @@ def train(
         transformer: where training starts.
         stage: batches and losses.
         config: hyper-parameters.
-        log: CSV of `step`, the loss's terms, `learning_rate` and `seconds`, one row every `log_every` steps.
+        log: CSV of `step`, the means of the loss's terms since the last row, `learning_rate`, `seconds`;
+            one row every `log_every` steps.
         state: file of the training state; read if it is there, removed when training ends.
 
     Raises:
@@ -59,35 +60,25 @@ def train(
         transformer.enable_gradient_checkpointing()
     run = _Run(Restorer(transformer.train()), config, accelerator)
     run.resume(state)
-    fields = None
-    rows: list[dict[str, float]] = run.rows
-    started = time.monotonic()
     for step in range(run.step, config.iterations):
-        terms = run.advance(stage, step)
+        run.pending.append(run.advance(stage, step))
         if (step + 1) % config.log_every == 0 or step + 1 == config.iterations:
-            rate = run.schedule.get_last_lr()[0]
-            elapsed = time.monotonic() - started
-            rows.append({"step": step + 1, **terms, "learning_rate": rate, "seconds": round(elapsed, 2)})
-            remaining = elapsed / (step + 1 - run.first) * (config.iterations - step - 1)
-            logger.info(
-                "step %d of %d, %s, learning rate %.2e, %.0f s left",
-                step + 1,
-                config.iterations,
-                ", ".join(f"{name} {value:.5f}" for name, value in terms.items()),
-                rate,
-                remaining,
-            )
+            run.report(step + 1)
         if (step + 1) % config.checkpoint_every == 0 and step + 1 < config.iterations:
             run.save(state, step + 1)
     trained = run.averaged()
     if accelerator.is_main_process:
-        fields = list(rows[0]) if rows else ["step", "loss", "learning_rate", "seconds"]
-        with atomic_path(log) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, fields)
-            writer.writeheader()
-            writer.writerows(rows)
+        _write_log(log, run.rows)
         state.unlink(missing_ok=True)
     return trained
+
+
+def _write_log(path: Path, rows: list[dict[str, float]]) -> None:
+    fields = list(rows[0]) if rows else ["step", "loss", "learning_rate", "seconds"]
+    with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fields)
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 class _Run:
@@ -110,6 +101,24 @@ class _Run:
         self.ema.to(accelerator.device)
         self.step = self.first = 0
         self.rows: list[dict[str, float]] = []
+        self.pending: list[dict[str, float]] = []
+        self.started = time.monotonic()
+
+    def report(self, step: int) -> None:
+        """Log the means of the loss's terms since the last report."""
+        terms = {name: sum(t[name] for t in self.pending) / len(self.pending) for name in self.pending[0]}
+        self.pending = []
+        rate = self.schedule.get_last_lr()[0]
+        elapsed = time.monotonic() - self.started
+        self.rows.append({"step": step, **terms, "learning_rate": rate, "seconds": round(elapsed, 2)})
+        logger.info(
+            "step %d of %d, %s, learning rate %.2e, %.0f s left",
+            step,
+            self.config.iterations,
+            ", ".join(f"{name} {value:.5f}" for name, value in terms.items()),
+            rate,
+            elapsed / (step - self.first) * (self.config.iterations - step),
+        )
 
     def advance(self, stage: Stage, step: int) -> dict[str, float]:
         """One optimiser step over all micro-batches; returns the last one's loss terms."""
@@ -151,6 +160,7 @@ class _Run:
         state = {
             "step": step,
             "rows": self.rows,
+            "pending": self.pending,
             "model": self.accelerator.unwrap_model(self.model).state_dict(),
             "ema": self.ema.state_dict(),
             "optimizer": self.optimizer.state_dict(),
@@ -170,5 +180,5 @@ class _Run:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = self.first = state["step"]
-        self.rows = state["rows"]
+        self.rows, self.pending = state["rows"], state["pending"]
         logger.info("resumed from %s at step %d", path, self.step)
