@@ -21,6 +21,7 @@ from vividface.files import atomic_path
 
 _PACKAGES = ("torch", "diffusers", "accelerate", "transformers", "pyiqa", "snakemake")
 _SHOWN_CLIPS = 3
+_COMPARED = ("bicubic", "classical", "realesrgan", "main")
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,7 @@ def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> 
     points = {}
     for (name, method), run in inputs.runs.items():
         part = inputs.metrics.query("dataset == @name and method == @method and metric == @quality")
-        if name == dataset and method not in ("autoencoder", "untuned") and len(part):
+        if name == dataset and method in _COMPARED and len(part):
             time = 1000 * sum(run["seconds_per_clip"].values()) / sum(run["frames"].values())
             title = "VividFace" if method == "main" else method
             points[title] = (time, float(part["value"].mean()))
