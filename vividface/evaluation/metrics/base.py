@@ -10,7 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vividface.evaluation.faces import ClipFaces
+from vividface.evaluation.metrics.faces import ClipFaces
+
+
+class NotMeasurableError(Exception):
+    """A metric has no value for a clip; the message says why, as tables print it."""
 
 
 @dataclass(frozen=True)
@@ -20,15 +24,15 @@ class Clip:
     Attributes:
         frames: the restored frames (F, H, W, 3) uint8, RGB.
         reference: the true frames, or None.
-        faces: the faces of the restored frames.
-        reference_faces: those of the true frames, or None.
+        faces: the faces of the restored frames; None where no face metric is asked for.
+        reference_faces: those of the true frames, likewise.
         device: where networks run.
     """
 
     frames: np.ndarray
     reference: np.ndarray | None
-    faces: ClipFaces
-    reference_faces: ClipFaces | None
+    faces: ClipFaces | None = None
+    reference_faces: ClipFaces | None = None
     device: str = "cpu"
 
     @cached_property
@@ -39,7 +43,8 @@ class Clip:
     @cached_property
     def reference_tensor(self) -> Tensor:
         """The true frames, likewise."""
-        assert self.reference is not None
+        if self.reference is None:
+            raise ValueError("the clip has no reference")
         return _to_tensor(self.reference, self.device)
 
 
@@ -50,14 +55,21 @@ class Metric:
         name: the variant's name, as tables print it.
         better: the direction.
         needs_reference: whether it compares with the ground truth.
+        needs_faces: whether it looks at faces.
+        feature: what it needs of the faces beside their landmarks, of `faces.FEATURES`.
+
+    Raises:
+        MissingAssetError: its weights are not in the cache.
     """
 
     name: ClassVar[str]
     better: ClassVar[Literal["higher", "lower"]]
     needs_reference: ClassVar[bool]
+    needs_faces: ClassVar[bool] = False
+    feature: ClassVar[str | None] = None
 
     def measure(self, clip: Clip) -> float:
-        """The clip's value, a mean over its frames; NaN if no frame has what it needs."""
+        """The clip's value, a mean over its frames; `NotMeasurableError` if it has none."""
         raise NotImplementedError
 
 

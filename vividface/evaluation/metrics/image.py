@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 from unittest.mock import patch
 
@@ -10,12 +11,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision import models as torchvision_models
 
-from vividface.assets import asset_path, cache_directory
-from vividface.errors import MissingAssetError
-from vividface.evaluation.metrics.base import Clip, Metric
+from vividface.assets import asset_path
+from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
 from vividface.models.perceptual import load_dists
 
-_CHUNK = 16
+# Pixels at once: four frames of 512 px, whose VGG16 features take about a gigabyte.
+_CHUNK_PIXELS = 1 << 20
+_NIQE_BLOCK = 96
 
 
 class _ImageMetric(Metric):
@@ -31,17 +33,21 @@ class _ImageMetric(Metric):
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
         network = self._network.to(clip.device)
-        frames = clip.tensor.split(_CHUNK)
+        chunk = max(_CHUNK_PIXELS // (clip.frames.shape[1] * clip.frames.shape[2]), 1)
+        frames = clip.tensor.split(chunk)
         if self.needs_reference:
-            pairs = zip(frames, clip.reference_tensor.split(_CHUNK), strict=True)
+            pairs = zip(frames, clip.reference_tensor.split(chunk), strict=True)
             values: list[Tensor] = [network(a, b).flatten() for a, b in pairs]
         else:
             values = [network(a).flatten() for a in frames]
-        return float(torch.cat(values).double().mean())
+        value = float(torch.cat(values).double().mean())
+        if math.isnan(value):
+            raise NotMeasurableError(f"{self.name} is not a number for these frames")
+        return value
 
 
 class PSNR(_ImageMetric):
-    """Peak signal-to-noise ratio over RGB, dB: 10 log10(1 / MSE). The paper's column."""
+    """Peak signal-to-noise ratio over RGB, dB: 10 log10(1 / MSE), at most 80 (pyiqa). The paper's column."""
 
     name, better, needs_reference = "psnr_rgb", "higher", True
 
@@ -57,9 +63,7 @@ class SSIMLuma(_ImageMetric):
     name, better, needs_reference = "ssim_y", "higher", True
 
     def _build(self) -> nn.Module:
-        from pyiqa.archs.ssim_arch import SSIM as Network
-
-        return Network(downsample=False, test_y_channel=True)
+        return _SSIM(luma=True)
 
 
 class SSIMColour(_ImageMetric):
@@ -68,9 +72,35 @@ class SSIMColour(_ImageMetric):
     name, better, needs_reference = "ssim_rgb", "higher", True
 
     def _build(self) -> nn.Module:
-        from pyiqa.archs.ssim_arch import SSIM as Network
+        return _SSIM(luma=False)
 
-        return Network(downsample=False, test_y_channel=False)
+
+class _SSIM(nn.Module):
+    """pyiqa's SSIM, six times as fast: its 11 x 11 Gaussian window is applied along rows, then columns."""
+
+    _window: Tensor
+
+    def __init__(self, luma: bool) -> None:
+        super().__init__()
+        self._luma = luma
+        window = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
+        self.register_buffer("_window", window / window.sum())
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:
+        """(N,) from two batches (N, 3, H, W) in [0, 1]."""
+        from pyiqa.archs.func_util import preprocess_rgb
+
+        x, y = (preprocess_rgb(image, self._luma, 255).double() for image in (x, y))
+        mean_x, mean_y, xx, yy, xy = (self._smooth(image) for image in (x, y, x * x, y * y, x * y))
+        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+        variances = xx - mean_x**2 + yy - mean_y**2
+        structure = ((2 * (xy - mean_x * mean_y) + c2) / (variances + c2)).relu()
+        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
+        return (luminance * structure).mean(dim=(1, 2, 3))
+
+    def _smooth(self, image: Tensor) -> Tensor:
+        rows = image.unfold(3, 11, 1) @ self._window
+        return rows.unfold(2, 11, 1) @ self._window
 
 
 class LPIPSAlex(_ImageMetric):
@@ -111,13 +141,14 @@ class NIQE(_ImageMetric):
     def _build(self) -> nn.Module:
         from pyiqa.archs.niqe_arch import NIQE as Network
 
-        parameters = cache_directory() / "assets" / "niqe_modelparameters.mat"
-        if not parameters.is_file():
-            raise MissingAssetError(
-                "niqe: its parameters are in no package; put niqe_modelparameters.mat into "
-                f"{parameters.parent}"
-            )
-        return Network(test_y_channel=True, pretrained_model_path=str(parameters))
+        return Network(test_y_channel=True, pretrained_model_path=str(asset_path("niqe_parameters")))
+
+    def measure(self, clip: Clip) -> float:
+        """See `Metric`."""
+        height, width = clip.frames.shape[1:3]
+        if min(height, width) < _NIQE_BLOCK:
+            raise NotMeasurableError(f"NIQE needs frames of {_NIQE_BLOCK} px, these are {width}x{height}")
+        return super().measure(clip)
 
 
 def load_lpips(backbone: Literal["alex", "vgg"]) -> nn.Module:
