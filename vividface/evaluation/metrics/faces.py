@@ -1,0 +1,144 @@
+"""The faces of a clip as the face metrics need them: landmarks, meshes and identity of every frame."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from vividface.config import FacesConfig
+from vividface.errors import InputError, MissingAssetError
+from vividface.evaluation.metrics.mesh import FaceMesh, RefinedFaceMesh
+from vividface.faces.backend import Face, load_backend
+from vividface.faces.windows import interpolate_landmarks, track_faces
+from vividface.files import atomic_path
+
+_MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
+FEATURES = ("identity", *_MESHES)
+
+
+@dataclass(frozen=True)
+class ClipFaces:
+    """One person over a clip of F frames.
+
+    Attributes:
+        landmarks: (F, 68, 2) float32, pixels, of every frame, also of those without a detection; zeros if
+            nothing tells where the face is.
+        found: (F,) bool, whether the detector found the face.
+        features: of every frame: `identity` (F, D) float32, of unit length; `mesh_478` (F, 478, 2) and
+            `mesh_468` (F, 468, 2) float32, pixels; those that were asked for.
+    """
+
+    landmarks: np.ndarray
+    found: np.ndarray
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class FaceReader:
+    """Finds what `ClipFaces` holds.
+
+    Raises:
+        MissingAssetError: the face backend's networks are not installed.
+    """
+
+    def __init__(self, faces: FacesConfig) -> None:
+        self._backend = load_backend(faces)
+        self._meshes: dict[str, FaceMesh] = {}
+
+    def prepare(self, feature: str) -> None:
+        """Load what a feature needs; `MissingAssetError` if it is not in the cache."""
+        if feature in _MESHES and feature not in self._meshes:
+            self._meshes[feature] = _MESHES[feature]()
+
+    def read(
+        self,
+        frames: np.ndarray,
+        features: Collection[str],
+        known: ClipFaces | None = None,
+        fallback: ClipFaces | None = None,
+    ) -> ClipFaces:
+        """Read a clip's faces.
+
+        Args:
+            frames: (F, H, W, 3) uint8, RGB.
+            features: which of `FEATURES` to compute.
+            known: what was found in these frames before; only what it lacks is computed.
+            fallback: the true frames' faces: where the detector misses the restored face, it is looked at
+                where the true one is, so that a failure costs similarity instead of being left out. Without
+                it, the landmarks of such a frame are interpolated in time.
+
+        Raises:
+            MissingAssetError: a feature's network is not in the cache.
+        """
+        faces = known or self._locate(frames, fallback)
+        done = dict(faces.features)
+        if faces.found.any():
+            for feature in features:
+                if feature not in done:
+                    self.prepare(feature)
+                    pairs = zip(frames, faces.landmarks, strict=True)
+                    done[feature] = np.stack([self._compute(feature, *pair) for pair in pairs])
+        return ClipFaces(faces.landmarks, faces.found, done)
+
+    def _locate(self, frames: np.ndarray, fallback: ClipFaces | None) -> ClipFaces:
+        tracked = track_faces([self._backend.detect(frame) for frame in frames])
+        found = np.array([face is not None for face in tracked])
+        if fallback is not None and fallback.found.any():
+            landmarks = fallback.landmarks.copy()
+            for index, face in enumerate(tracked):
+                if face is not None:
+                    landmarks[index] = face.landmarks
+        elif found.any():
+            landmarks, _ = interpolate_landmarks(tracked)
+        else:
+            landmarks = np.zeros((len(frames), 68, 2), np.float32)
+        return ClipFaces(landmarks, found)
+
+    def _compute(self, feature: str, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+        if feature in _MESHES:
+            return self._meshes[feature].fit(frame, landmarks)
+        box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
+        return self._backend.embed(frame, Face(box.astype(np.float32), landmarks, 0.0))
+
+
+def available_features(reader: FaceReader) -> list[str]:
+    """The features whose networks are there."""
+    ready = []
+    for feature in FEATURES:
+        try:
+            reader.prepare(feature)
+        except MissingAssetError:
+            continue
+        ready.append(feature)
+    return ready
+
+
+def save_faces(path: Path, faces: dict[str, ClipFaces]) -> None:
+    """Write clips' faces to one safetensors file."""
+    tensors = {}
+    for clip, held in faces.items():
+        arrays = {"landmarks": held.landmarks, "found": held.found.astype(np.uint8), **held.features}
+        tensors.update({f"{clip}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def load_faces(path: Path) -> dict[str, ClipFaces]:
+    """Read what `save_faces` wrote; `InputError` if it is something else."""
+    held: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        for name, array in load_file(path).items():
+            clip, _, key = name.rpartition("/")
+            held.setdefault(clip, {})[key] = array
+        return {
+            clip: ClipFaces(arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays)
+            for clip, arrays in held.items()
+        }
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(
+            f"{path}: does not hold a benchmark's faces ({error}); delete it and make it again"
+        ) from None
