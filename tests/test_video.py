@@ -49,6 +49,8 @@ def test_truncated_video(tmp_path, moving_frames):
     write_clip(whole, np.tile(moving_frames, (8, 1, 1, 1)), 25)
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    assert not probe(whole).truncated
+    assert probe(cut).truncated
     with pytest.raises(InputError, match=r"cut\.mkv"):
         list(iterate_frames(cut, 0, 72))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import av
+import av.logging
 import ffmpeg
 import imageio_ffmpeg
 import numpy as np
@@ -37,6 +38,8 @@ _BT709: dict[str, str | int] = {
     "color_trc": "bt709",
     "color_range": "tv",
 }
+# What FFmpeg's demuxers of Matroska and of MP4 log at the end of a truncated file.
+_ENDS_EARLY = ("File ended prematurely", "partial file")
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class VideoInfo:
         duration: in seconds.
         has_audio: whether there is at least one audio stream.
         codec: name of the video codec.
+        truncated: whether the file ends in the middle of what it should hold.
     """
 
     width: int
@@ -60,6 +64,7 @@ class VideoInfo:
     duration: float
     has_audio: bool
     codec: str
+    truncated: bool
 
 
 def ffmpeg_executable() -> str:
@@ -87,7 +92,7 @@ def probe(path: Path | str) -> VideoInfo:
             if not container.streams.video:
                 raise InputError(f"{path}: has no video stream; give a video file")
             stream = container.streams.video[0]
-            frames = sum(1 for packet in container.demux(stream) if packet.size)
+            frames, truncated = _count(container, stream)
             fps = stream.average_rate or stream.guessed_rate
             if not frames or not fps or not stream.width:
                 raise InputError(f"{path}: holds no video frames; the file is probably damaged, get it again")
@@ -99,11 +104,20 @@ def probe(path: Path | str) -> VideoInfo:
                 duration=float(frames / fps),
                 has_audio=bool(container.streams.audio),
                 codec=stream.codec_context.name,
+                truncated=truncated,
             )
     except (av.FFmpegError, OSError) as error:
         raise InputError(
             f"{path}: is not a readable video ({_reason(error)}); is it a video file, and whole?"
         ) from None
+
+
+def require_whole(path: Path | str) -> VideoInfo:
+    """`probe`, but a truncated file is an `InputError` too."""
+    info = probe(path)
+    if info.truncated:
+        raise InputError(f"{path}: is truncated, only {info.frames} of its frames are there; get it again")
+    return info
 
 
 def iterate_frames(path: Path | str, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
@@ -159,6 +173,27 @@ def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.Video
         raise InputError(f"{path}: ends after {index} frames, but {wanted} were asked for")
 
 
+def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, bool]:
+    """The number of a stream's packets, and whether the file ends too early.
+
+    Only FFmpeg's log tells: a file that ends within an MP4 sample table or a Matroska segment reads as whole.
+    """
+    level = av.logging.get_level()
+    av.logging.set_level(av.logging.ERROR)
+    try:
+        with av.logging.Capture() as messages:
+            packets = [packet.is_corrupt for packet in container.demux(stream) if packet.size]
+    finally:
+        av.logging.set_level(level)
+    broken = any(sign in text for _, _, text in messages for sign in _ENDS_EARLY)
+    return len(packets), broken or any(packets)
+
+
+def _has_audio(path: Path | str) -> bool:
+    with av.open(str(path)) as container:
+        return bool(container.streams.audio)
+
+
 def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error)
 
@@ -201,7 +236,7 @@ class VideoWriter:
             "pipe:", format="rawvideo", pix_fmt=pixel_format, s=f"{width}x{height}", r=str(Fraction(fps))
         )
         streams = [source.video]
-        if audio_from is not None and probe(audio_from).has_audio:
+        if audio_from is not None and _has_audio(audio_from):
             streams.append(ffmpeg.input(str(audio_from)).audio)
             options |= {"acodec": "copy"}
         self._streams, self._options = streams, options

@@ -118,7 +118,7 @@ def test_videos_without_a_clip_are_planned_with_their_reason(tmp_path, video):
 
 
 def test_shards_depend_on_the_clip_alone_and_sampling_on_the_seed(monkeypatch):
-    long = type("Info", (), {"fps": Fraction(25), "frames": 400})
+    long = type("Info", (), {"fps": Fraction(25), "frames": 400, "truncated": False})
     monkeypatch.setattr(clips_module, "probe", lambda path: long)
     table = videos(a="a.mp4", b="b.mp4")
     everything = plan_clips(table, dataset(), CLIPS, 4, 0)
@@ -223,6 +223,7 @@ def test_a_truncated_file_keeps_its_whole_clips(square_faces, tmp_path):
     plan = plan_of(cut=path)
     assert len(plan) == 4
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    assert plan_of(cut=path)["reason"].iloc[-1].startswith("truncated: the file ends after 1")
     table = extract(plan, tmp_path)
     assert table["kept"].iloc[0]
     assert not table["kept"].iloc[-1]

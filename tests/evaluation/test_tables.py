@@ -81,7 +81,7 @@ def test_means_and_missing_values(tables, config):
     assert main.cells[-1].reason == "no I3D_100% here"
     assert "] missing: no I3D_100% here" in tables[1].to_markdown()
     assert r"no I3D\_100\% here" in tables[1].to_latex()
-    assert main.cells[4].reason == "akd_468 is not in evaluation.metrics"
+    assert main.cells[4].reason == "akd is not in evaluation.metrics"
 
 
 def test_running_time(tables):

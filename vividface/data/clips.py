@@ -26,7 +26,7 @@ from vividface.faces.windows import (
     unified_window,
 )
 from vividface.files import atomic_path
-from vividface.video import VideoWriter, iterate_frames, probe
+from vividface.video import VideoWriter, iterate_frames, probe, require_whole
 
 logger = logging.getLogger(__name__)
 
@@ -44,7 +44,8 @@ def plan_clips(
     """Decide which clips to cut, without decoding anything.
 
     Every video is cut into consecutive clips that do not overlap. A video that cannot be probed or has fewer
-    frames than a clip is one row with its reason, and is never sampled away.
+    frames than a clip, and the missing end of one that is truncated, is one row with its reason, and is never
+    sampled away.
 
     Args:
         videos: `video_id`, `path`, `person`.
@@ -72,6 +73,9 @@ def plan_clips(
             rows.append({**common, "start": 0, "reason": reason})
         starts = range(0, info.frames - length + 1, length)
         rows += [{**common, "start": start, "reason": ""} for start in starts]
+        if info.truncated:
+            reason = f"truncated: the file ends after {info.frames} frames"
+            rows.append({**common, "start": info.frames, "reason": reason})
     for row in rows:
         row["clip_id"] = f"{row['video_id']}-{row['start']:06d}"
         row["shard"] = f"{_hash(row['clip_id']) % shards:04d}"
@@ -142,7 +146,7 @@ def extract_video(path: Path, clips: ClipsConfig, faces: FacesConfig, output: Pa
         InputError: the video cannot be read or has no face.
     """
     backend = load_backend(faces)
-    info = probe(path)
+    info = require_whole(path)
     tracked = track_faces([backend.detect(frame) for frame in iterate_frames(path)])
     if all(face is None for face in tracked):
         raise InputError(f"{path}: no face is found in any frame; give a video with a visible face")

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from vividface.errors import InputError
 from vividface.restoration.windows import restore_stream
-from vividface.video import VideoInfo, VideoWriter, iterate_frames, probe
+from vividface.video import VideoInfo, VideoWriter, iterate_frames, require_whole
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def enhance_video(
         overwrite: whether existing files may be replaced.
 
     Raises:
-        InputError: the input cannot be read, or an output exists.
+        InputError: the input cannot be read or is truncated, or an output exists.
     """
     source, output = Path(source), Path(output)
     for path in [output] if compare is None else [output, Path(compare)]:
@@ -56,7 +56,7 @@ def enhance_video(
             raise InputError(f"{path}: exists already; give another name or add --overwrite")
         if path.resolve() == source.resolve():
             raise InputError(f"{path}: is the input itself; give another name")
-    info = probe(source)
+    info = require_whole(source)
     even_height, even_width = info.height - info.height % 2, info.width - info.width % 2
     started = time.monotonic()
     with ExitStack() as stack:
