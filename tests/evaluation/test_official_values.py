@@ -1,4 +1,4 @@
-"""The image metrics against the values that their authors' code gives, as pyiqa's source archive records them.
+"""The image metrics against the values of their authors' code, as pyiqa's source archive records them.
 
 The archive holds five image pairs (TID2013) and the values; it is fetched from the package registry. NIQE's
 authors use MATLAB, whose resizing is not to be had in Python: there the values are pyiqa's own.
