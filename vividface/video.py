@@ -40,6 +40,8 @@ _BT709: dict[str, str | int] = {
 }
 # What FFmpeg's demuxers of Matroska and of MP4 log at the end of a truncated file.
 _ENDS_EARLY = ("File ended prematurely", "partial file")
+# The share of a stream's tagged duration that must be there: the last frame's own duration may not be stored.
+_WHOLE_SHARE = 0.95
 
 
 @dataclass(frozen=True)
@@ -176,17 +178,32 @@ def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.Video
 def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, bool]:
     """The number of a stream's packets, and whether the file ends too early.
 
-    Only FFmpeg's log tells: a file that ends within an MP4 sample table or a Matroska segment reads as whole.
+    FFmpeg reads a truncated file as a shorter one: only its log tells, or, where a Matroska file was cut between
+    two clusters, the duration that the stream is tagged with.
     """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
+    count, end, damaged = 0, 0.0, False
     try:
         with av.logging.Capture() as messages:
-            packets = [packet.is_corrupt for packet in container.demux(stream) if packet.size]
+            for packet in container.demux(stream):
+                if packet.size:
+                    count += 1
+                    damaged |= packet.is_corrupt
+                    end = max(end, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
     finally:
         av.logging.set_level(level)
-    broken = any(sign in text for _, _, text in messages for sign in _ENDS_EARLY)
-    return len(packets), broken or any(packets)
+    early = any(sign in text for _, _, text in messages for sign in _ENDS_EARLY)
+    return count, early or damaged or end < _WHOLE_SHARE * _tagged_seconds(stream)
+
+
+def _tagged_seconds(stream: av.VideoStream) -> float:
+    """A Matroska stream's duration as it is tagged, HH:MM:SS.fraction; 0 without a tag."""
+    parts = stream.metadata.get("DURATION", "").split(":")
+    try:
+        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
+    except ValueError:
+        return 0.0
 
 
 def _has_audio(path: Path | str) -> bool:

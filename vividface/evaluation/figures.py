@@ -28,15 +28,18 @@ def training_curves(curves: dict[str, pd.DataFrame]) -> bytes:
         curves: per run, `{variant}/{stage}`, its CSV with `step` and `loss`.
     """
     stages = sorted({name.rpartition("/")[2] for name in curves})
-    figure, axes = plt.subplots(1, len(stages), figsize=(4.5 * len(stages), 3), squeeze=False)
+    variants = sorted({name.rpartition("/")[0] for name in curves})
+    size = (4.5 * len(stages), 3)
+    figure, axes = plt.subplots(1, len(stages), figsize=size, squeeze=False, layout="constrained")
     for axis, stage in zip(axes[0], stages, strict=True):
         for name, curve in curves.items():
             variant, _, of_stage = name.rpartition("/")
             if of_stage == stage and len(curve):
                 smooth = curve["loss"].ewm(span=8).mean()
-                axis.plot(curve["step"], smooth, label=variant, linewidth=1.2)
+                colour = f"C{variants.index(variant)}"
+                axis.plot(curve["step"], smooth, label=variant, linewidth=1.2, color=colour)
         axis.set(title=stage.replace("_", " "), xlabel="step", ylabel="loss, smoothed", yscale="log")
-        axis.legend(frameon=False, fontsize=7)
+        axis.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
     return _png(figure)
 
 
@@ -93,7 +96,7 @@ def time_versus_quality(
         quality: name of the quality's metric.
         paper: seconds per 81 frames of 512x512 and IDS, by method.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     panels = (
         (points, "ms per frame (measured)", quality),
         (paper, "s per clip (paper, A100)", "IDS (paper)"),
