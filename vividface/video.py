@@ -178,8 +178,8 @@ def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.Video
 def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, bool]:
     """The number of a stream's packets, and whether the file ends too early.
 
-    FFmpeg reads a truncated file as a shorter one: only its log tells, or, where a Matroska file was cut between
-    two clusters, the duration that the stream is tagged with.
+    FFmpeg reads a truncated file as a shorter one: only its log tells, or, where a Matroska file was cut
+    between two clusters, the duration that the stream is tagged with.
     """
     level = av.logging.get_level()
     av.logging.set_level(av.logging.ERROR)
