@@ -8,6 +8,9 @@ DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
 # The nano preset runs on one CPU core; at the paper's scale each model job takes a GPU.
 GPUS = 0 if cfg.model.preset == "nano" else 1
 DEVICE = "cuda" if GPUS else "cpu"
+# dlib runs on the CPU; facexlib's networks take the GPU where there is one.
+FACE_GPUS = GPUS if cfg.faces.backend == "facexlib" else 0
+FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
 MODEL_MEMORY_MB = 65536 if GPUS else 2500
 HOUR = 60

@@ -47,9 +47,38 @@ rule fetch_dataset:
         "../scripts/fetch_dataset.py"
 
 
+rule find_shots:
+    input:
+        videos="data/{dataset}/videos.parquet",
+    output:
+        shots="data/{dataset}/shots/{shard}.parquet",
+    log:
+        "logs/find_shots/{dataset}/{shard}.log",
+    benchmark:
+        "benchmarks/rules/find_shots/{dataset}/{shard}.tsv"
+    priority: 30
+    conda:
+        "../envs/vividface.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=8 * HOUR,
+    params:
+        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
+        threshold=lambda wildcards: (
+            cfg.clips.cut_threshold
+            if cfg.datasets[wildcards.dataset].split_shots
+            else None
+        ),
+    script:
+        "../scripts/find_shots.py"
+
+
 rule plan_clips:
     input:
         videos="data/{dataset}/videos.parquet",
+        shots=lambda wildcards: shards(
+            "data/{dataset}/shots/{shard}.parquet", [wildcards.dataset]
+        ),
     output:
         plan="data/{dataset}/plan.parquet",
     log:
@@ -73,6 +102,7 @@ rule plan_clips:
 
 rule extract_clips:
     input:
+        assets="data/assets.json",
         plan="data/{dataset}/plan.parquet",
     output:
         table="data/{dataset}/clips/{shard}.parquet",
@@ -85,12 +115,15 @@ rule extract_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
+    threads: MODEL_THREADS
     resources:
-        mem_mb=4000 if GPUS else 2000,
+        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2000,
         runtime=8 * HOUR,
+        gpu=FACE_GPUS,
     params:
         clips=section(cfg.clips),
         faces=section(cfg.faces),
+        device=FACE_DEVICE,
     script:
         "../scripts/extract_clips.py"
 
@@ -121,6 +154,7 @@ rule gather_clips:
 
 rule face_masks:
     input:
+        assets="data/assets.json",
         clips="data/{dataset}/clips.parquet",
         faces="data/{dataset}/faces/{shard}.safetensors",
         hq="data/{dataset}/hq/{shard}",
@@ -133,8 +167,13 @@ rule face_masks:
     priority: 30
     conda:
         "../envs/vividface.yaml"
+    threads: MODEL_THREADS
     resources:
-        mem_mb=2000,
+        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2000,
         runtime=2 * HOUR,
+        gpu=FACE_GPUS,
+    params:
+        faces=section(cfg.faces),
+        device=FACE_DEVICE,
     script:
         "../scripts/face_masks.py"

@@ -45,10 +45,12 @@ rule reference_faces:
     conda:
         "../envs/vividface.yaml"
     resources:
-        mem_mb=2500,
+        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2500,
         runtime=4 * HOUR,
+        gpu=FACE_GPUS,
     params:
         faces=section(cfg.faces),
+        device=FACE_DEVICE,
     script:
         "../scripts/reference_faces.py"
 
@@ -79,7 +81,7 @@ rule measure:
         gpu=GPUS,
     params:
         metrics=cfg.evaluation.metrics,
-        identity=cfg.evaluation.identity,
+        identity=cfg.identity,
         faces=section(cfg.faces),
         device=DEVICE,
     script:

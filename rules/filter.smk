@@ -9,6 +9,7 @@ rule score_clips:
     input:
         clips="data/{dataset}/clips.parquet",
         hq="data/{dataset}/hq/{shard}",
+        masks="data/{dataset}/masks/{shard}",
         faces="data/{dataset}/faces/{shard}.safetensors",
     output:
         scores="data/{dataset}/scores/{shard}.parquet",

@@ -15,6 +15,8 @@ with rule_log(snakemake.log[0]):
         FacesConfig(**snakemake.params.faces),
         Path(snakemake.output.hq),
         Path(snakemake.output.faces),
+        snakemake.params.device,
+        snakemake.threads,
     )
     with atomic_path(snakemake.output.table) as temporary:
         clips.to_parquet(temporary)

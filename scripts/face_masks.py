@@ -1,5 +1,6 @@
 from pathlib import Path
 
+from vividface.config import FacesConfig
 from vividface.data.clips import kept_clips
 from vividface.faces.masks import write_masks
 from vividface.logs import rule_log
@@ -10,4 +11,7 @@ with rule_log(snakemake.log[0]):
         Path(snakemake.input.faces),
         Path(snakemake.input.hq),
         Path(snakemake.output.masks),
+        FacesConfig(**snakemake.params.faces),
+        snakemake.params.device,
+        snakemake.threads,
     )

@@ -8,6 +8,7 @@ from vividface.logs import rule_log
 with rule_log(snakemake.log[0]):
     plan = plan_clips(
         pd.read_parquet(snakemake.input.videos),
+        pd.concat([pd.read_parquet(path) for path in snakemake.input.shots], ignore_index=True),
         DatasetConfig(**snakemake.params.dataset),
         ClipsConfig(**snakemake.params.clips),
         snakemake.params.shards,

@@ -11,4 +11,5 @@ with rule_log(snakemake.log[0]):
         dict(zip(clips["clip_id"], clips["hq"], strict=True)),
         FacesConfig(**snakemake.params.faces),
         Path(snakemake.output.faces),
+        snakemake.params.device,
     )

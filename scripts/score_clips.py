@@ -9,6 +9,7 @@ with rule_log(snakemake.log[0]):
     scores = score_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
         Path(snakemake.input.hq),
+        Path(snakemake.input.masks),
         Path(snakemake.input.faces),
         snakemake.params.rubric,
     )

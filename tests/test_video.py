@@ -3,6 +3,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from vividface import video
 from vividface.errors import InputError
 from vividface.video import VideoWriter, iterate_frames, probe, read_clip, read_masks, write_clip
 
@@ -53,6 +54,41 @@ def test_truncated_video(tmp_path, moving_frames):
     assert probe(cut).truncated
     with pytest.raises(InputError, match=r"cut\.mkv"):
         list(iterate_frames(cut, 0, 72))
+
+
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_clip_from_the_middle_is_found_by_seeking(suffix, tmp_path, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 40, (90, 48, 64, 3), np.uint8)
+    frames += np.arange(90, dtype=np.uint8)[:, None, None, None] * 2
+    path = tmp_path / f"long{suffix}"
+    write_clip(path, frames, 25, "ffv1" if suffix == ".mkv" else "h264")
+    every = read_clip(path)
+    decoded = []
+    original = video._indexed
+
+    def counting(*arguments):
+        for index, frame in original(*arguments):
+            decoded.append(index)
+            yield index, frame
+
+    monkeypatch.setattr(video, "_SEEK_FROM", 1)
+    monkeypatch.setattr(video, "_indexed", counting)
+    np.testing.assert_array_equal(read_clip(path, 70, 75), every[70:75])
+    assert decoded[-1] <= 75
+    if suffix == ".mkv":
+        assert decoded[0] == 70, "FFV1 has key frames alone"
+    np.testing.assert_array_equal(read_clip(path, 89), every[89:])
+    with pytest.raises(InputError, match="ends after 90 frames, but frames 88 to 95 were asked for"):
+        read_clip(path, 88, 95)
+    with pytest.raises(InputError, match="ends after 90 frames"):
+        read_clip(path, 100, 101)
+
+
+def test_frames_outside_of_the_edit_list_do_not_count(shared):
+    """The last frame of this clip is stored, but not shown."""
+    path = shared / "faces" / "train" / "animateanyone_3.mp4"
+    assert probe(path).frames == sum(1 for _ in iterate_frames(path)) == 141
+    assert not probe(path).truncated
 
 
 def test_too_few_frames(tmp_path, moving_frames):

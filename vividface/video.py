@@ -8,10 +8,10 @@ that the environment variable IMAGEIO_FFMPEG_EXE names), so that the encoder's v
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
 
@@ -38,6 +38,8 @@ _BT709: dict[str, str | int] = {
     "color_trc": "bt709",
     "color_range": "tv",
 }
+# Decoding from the beginning costs less than the search for a key frame up to about here.
+_SEEK_FROM = 64
 # What FFmpeg's demuxers of Matroska and of MP4 log at the end of a truncated file.
 _ENDS_EARLY = ("File ended prematurely", "partial file")
 # The share of a stream's tagged duration that must be there: the last frame's own duration may not be stored.
@@ -52,7 +54,7 @@ class VideoInfo:
         width: in pixels.
         height: in pixels.
         fps: average frame rate.
-        frames: number of video packets, which is the number of frames of an undamaged file.
+        frames: number of video packets that are shown, the number of frames of an undamaged file.
         duration: in seconds.
         has_audio: whether there is at least one audio stream.
         codec: name of the video codec.
@@ -151,32 +153,78 @@ def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.
     return np.stack(list(iterate_masks(path, start, stop)))
 
 
+def batched(frames: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+    """Frames in lists of `size`; the last may be shorter."""
+    batch: list[np.ndarray] = []
+    for frame in frames:
+        batch.append(frame)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
 def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.VideoFrame]:
-    index = 0
+    index = -1
     try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            for frame in container.decode(stream):
-                if stop is not None and index >= stop:
-                    return
+        for index, frame in _indexed(Path(path), start):
+            if stop is not None and index >= stop:
+                return
+            if index >= start:
                 if frame.is_corrupt:
                     raise InputError(f"{path}: frame {index} is damaged; get the file again")
-                if index >= start:
-                    yield frame
-                index += 1
+                yield frame
     except (av.FFmpegError, OSError) as error:
         raise InputError(
-            f"{path}: cannot be decoded beyond frame {index} ({_reason(error)}); "
+            f"{path}: cannot be decoded beyond frame {index + 1} ({_reason(error)}); "
             "the file is truncated or damaged, get it again"
         ) from None
-    if index <= start or (stop is not None and index < stop):
+    if index < start or (stop is not None and index + 1 < stop):
         wanted = "at least one frame" if stop is None else f"frames {start} to {stop}"
-        raise InputError(f"{path}: ends after {index} frames, but {wanted} were asked for")
+        raise InputError(f"{path}: ends after {index + 1} frames, but {wanted} were asked for")
+
+
+def _indexed(path: Path, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
+    """Frames with their indices, from the first one or from a key frame at or before `start`."""
+    stamps = _timestamps(path, path.stat().st_size, path.stat().st_mtime_ns) if start >= _SEEK_FROM else {}
+    if len(stamps) > start:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            container.seek(list(stamps)[start], stream=stream)
+            stream.thread_type = "AUTO"
+            # Frames in front of the key frame that was found lack what they refer to; they are not asked for.
+            known = ((stamps[f.pts], f) for f in container.decode(stream) if f.pts in stamps)
+            first = next(known, None)
+            if first is not None and first[0] <= start:
+                yield first
+                yield from known
+                return
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        stream.thread_type = "AUTO"
+        yield from enumerate(container.decode(stream))
+
+
+@lru_cache(maxsize=8)
+def _timestamps(path: Path, size: int, modified: int) -> dict[int, int]:
+    """The index of every frame that is shown by its time stamp, in order; empty if the file has none."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        found = [packet.pts for packet in container.demux(stream) if _is_shown(packet)]
+    stamps = sorted(stamp for stamp in found if stamp is not None)
+    if len(set(stamps)) < len(found):
+        return {}
+    return {stamp: index for index, stamp in enumerate(stamps)}
+
+
+def _is_shown(packet: av.Packet) -> bool:
+    """Not an empty packet, nor one that an edit list leaves out."""
+    return packet.size > 0 and not packet.is_discard
 
 
 def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, bool]:
-    """The number of a stream's packets, and whether the file ends too early.
+    """The number of a stream's packets that are shown, and whether the file ends too early.
 
     FFmpeg reads a truncated file as a shorter one: only its log tells, or, where a Matroska file was cut
     between two clusters, the duration that the stream is tagged with.
@@ -188,7 +236,7 @@ def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tu
         with av.logging.Capture() as messages:
             for packet in container.demux(stream):
                 if packet.size:
-                    count += 1
+                    count += _is_shown(packet)
                     damaged |= packet.is_corrupt
                     end = max(end, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
     finally:

@@ -1,5 +1,6 @@
 import logging
 import os
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from vividface.data.clips import (
     locate_clips,
     plan_clips,
 )
+from vividface.data.shots import find_shots
 from vividface.errors import InputError
 from vividface.faces.backend import Face
 from vividface.video import VideoWriter, ffmpeg_executable, probe, read_clip, write_clip
@@ -27,6 +29,7 @@ FACES = FacesConfig(backend="dlib", detection_size=640)
 CLIPS = ClipsConfig(
     frames=5,
     size=64,
+    cut_threshold=27,
     margin=0.3,
     min_face=16,
     max_lost_share=0.4,
@@ -36,9 +39,14 @@ CLIPS = ClipsConfig(
 
 
 class SquareBackend:
-    """Takes each frame's bright square for a face."""
+    """Takes each frame's bright square for a face, and any two for one person's."""
 
-    def detect(self, frame):
+    points, identity, same_person = 68, "square", 0.5
+
+    def detect(self, frames):
+        return [self._detect(frame) for frame in frames]
+
+    def _detect(self, frame):
         y, x = np.nonzero(frame[..., 0] > 200)
         if not len(x):
             return []
@@ -46,13 +54,13 @@ class SquareBackend:
         corners = np.array([[box[0], box[1]], [box[2] - 1, box[3] - 1]], np.float32)
         return [Face(box, np.repeat(corners, 34, axis=0), 1.0)]
 
-    def embed(self, frame, face):
-        raise AssertionError("clips need no identity")
+    def embed(self, frames, faces):
+        return np.ones((len(frames), 1), np.float32)
 
 
 @pytest.fixture
 def square_faces(monkeypatch):
-    monkeypatch.setattr(clips_module, "load_backend", lambda faces: SquareBackend())
+    monkeypatch.setattr(clips_module, "load_backend", lambda *options: SquareBackend())
 
 
 def square_video(positions, side=24, height=120, width=160):
@@ -77,7 +85,12 @@ def videos(**paths):
 
 
 def plan_of(**paths):
-    return plan_clips(videos(**paths), dataset(), CLIPS, 1, 0)
+    return planned(videos(**paths), dataset(), 1, 0)
+
+
+def planned(table, settings, shards=1, seed=0):
+    """Every video is one shot."""
+    return plan_clips(table, find_shots(table, None), settings, CLIPS, shards, seed)
 
 
 def extract(plan, folder):
@@ -99,7 +112,7 @@ def test_videos_are_cut_into_consecutive_clips(video):
     assert Fraction(plan["fps"][0]) == pytest.approx(Fraction(30000, 1001), rel=1e-4)
     assert set(plan["reason"]) == {""}
     assert set(plan["shard"]) == {"0000"}
-    own_length = plan_clips(videos(walk=video), dataset(frames=13), CLIPS, 1, 0)
+    own_length = planned(videos(walk=video), dataset(frames=13))
     assert list(own_length["frames"]) == [13]
 
 
@@ -113,25 +126,24 @@ def test_videos_without_a_clip_are_planned_with_their_reason(tmp_path, video):
     assert plan["reason"]["short-000000"] == "too short: 3 frames, a clip has 5"
     assert plan["reason"]["text-000000"].startswith("unreadable: is not a readable video")
     assert plan["reason"]["gone-000000"].startswith("unreadable: there is no such file")
-    sampled = plan_clips(videos(walk=video, short=tmp_path / "short.mkv"), dataset(max_clips=1), CLIPS, 1, 0)
+    sampled = planned(videos(walk=video, short=tmp_path / "short.mkv"), dataset(max_clips=1))
     assert sorted(sampled["reason"] == "") == [False, True]
 
 
-def test_shards_depend_on_the_clip_alone_and_sampling_on_the_seed(monkeypatch):
-    long = type("Info", (), {"fps": Fraction(25), "frames": 400, "truncated": False})
-    monkeypatch.setattr(clips_module, "probe", lambda path: long)
+def test_shards_depend_on_the_clip_alone_and_sampling_on_the_seed():
     table = videos(a="a.mp4", b="b.mp4")
-    everything = plan_clips(table, dataset(), CLIPS, 4, 0)
+    shots = pd.DataFrame({"video_id": ["a", "b"], "start": 0, "stop": 400, "fps": "25", "reason": ""})
+    everything = plan_clips(table, shots, dataset(), CLIPS, 4, 0)
     assert len(everything) == 160
     counts = everything["shard"].value_counts()
     assert sorted(counts.index) == ["0000", "0001", "0002", "0003"]
     assert counts.min() > 20
-    one = plan_clips(table.iloc[1:], dataset(), CLIPS, 4, 9)
+    one = plan_clips(table.iloc[1:], shots, dataset(), CLIPS, 4, 9)
     pd.testing.assert_series_equal(
         one.set_index("clip_id")["shard"], everything.set_index("clip_id")["shard"].loc[one["clip_id"]]
     )
     first, again, other = (
-        set(plan_clips(order, dataset(max_clips=20), CLIPS, 4, seed)["clip_id"])
+        set(plan_clips(order, shots, dataset(max_clips=20), CLIPS, 4, seed)["clip_id"])
         for order, seed in ((table, 0), (table.iloc[::-1], 0), (table, 1))
     )
     assert len(first) == len(other) == 20
@@ -147,7 +159,7 @@ def test_crops_and_landmarks_agree(square_faces, tmp_path, video, caplog):
     row = table.loc["walk-000000"]
     # 28 px wide over the five frames, 24 * 1.5 high with its forehead, by 1.3.
     assert row["window_size"] == 47
-    assert row["face_px"] == 23
+    assert row["face_px"] == 24
     assert row["lost_share"] == row["padding_share"] == 0
     landmarks = load_file(tmp_path / "faces.safetensors")
     for clip in table.index:
@@ -195,11 +207,12 @@ def test_rejected_clips_are_recorded_with_their_reason(square_faces, tmp_path):
     reasons = {clip.partition("-")[0]: reason for clip, reason in table["reason"].items()}
     assert reasons["none"].startswith("no face:")
     assert reasons["lost"] == "face lost: in 80% of the frames, more than 40%"
-    assert reasons["small"] == "small face: 11 px wide, less than 16"
-    assert reasons["wide"].startswith("face lost:")  # the square jumps farther than it is wide
+    assert reasons["small"] == "small face: 12 px wide, less than 16"
+    assert reasons["wide"].startswith("padding: 56%")
     assert reasons["good"] == ""
     assert [path.name for path in (tmp_path / "hq").iterdir()] == ["good-000000.mkv"]
-    assert set(load_file(tmp_path / "faces.safetensors")) == {"good-000000.landmarks", "good-000000.found"}
+    kinds = {name.removeprefix("good-000000.") for name in load_file(tmp_path / "faces.safetensors")}
+    assert kinds == {"boxes", "landmarks", "found"}
 
 
 def test_a_window_mostly_outside_the_frame_is_rejected(square_faces, tmp_path):
@@ -232,18 +245,33 @@ def test_a_truncated_file_keeps_its_whole_clips(square_faces, tmp_path):
     assert len(list((tmp_path / "hq").iterdir())) == table["kept"].sum()
 
 
-def test_only_one_clips_frames_are_in_memory(square_faces, video, monkeypatch, tmp_path):
-    held = []
-    original = clips_module._crop_clip
+def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, monkeypatch):
+    """Of a clip of 201 frames no more than two batches are alive at once."""
+    alive, most = [0], [0]
 
-    def spy(frames, *arguments):
-        held.append(frames)
-        assert [len(clip) for clip in held[:-1]] == [0] * (len(held) - 1)
-        return original(frames, *arguments)
+    class Counted(np.ndarray):
+        pass
 
-    monkeypatch.setattr(clips_module, "_crop_clip", spy)
-    extract(plan_of(walk=video), tmp_path)
-    assert len(held) == 2
+    def leave():
+        alive[0] -= 1
+
+    original = clips_module.iterate_frames
+
+    def counting(*arguments):
+        for frame in original(*arguments):
+            held = frame.view(Counted)
+            weakref.finalize(held, leave)
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            yield held
+            del held
+
+    monkeypatch.setattr(clips_module, "iterate_frames", counting)
+    write_clip(tmp_path / "long.mkv", square_video([(40, 50)] * 201), 25)
+    table = videos(long=tmp_path / "long.mkv")
+    plan = planned(table, dataset(frames=201))
+    assert extract(plan, tmp_path)["kept"].all()
+    assert 0 < most[0] <= 2 * FACES.batch_size
 
 
 def test_a_shard_without_kept_clips_writes_valid_empty_outputs(square_faces, tmp_path):

@@ -46,7 +46,15 @@ def inputs(config, tmp_path_factory):
     }
     scores = {"clip_id": ["a", "b", "c"], "score": [92.0, 88.0, 95.0], "judge": "signals"}
     curve = pd.DataFrame({"step": [5, 10], "loss": [0.2, 0.1]})
-    kept = {"clip_id": [*CLIPS, "b_00034"], "kept": [True, True, False], "reason": ["", "", "no face <b>"]}
+    kept = {
+        "clip_id": [*CLIPS, "b_00034"],
+        "kept": [True, True, False],
+        "reason": ["", "", "no face <b>"],
+        "frames": 17,
+        "fps": ["25", "25", "25"],
+        "face_px": [100.0, 120.0, np.nan],
+        "sharpness": [9.0, 12.0, np.nan],
+    }
     located = {
         "clip_id": CLIPS,
         "lq": [str(versions["lq"] / f"{clip}.mkv") for clip in CLIPS],
@@ -70,7 +78,7 @@ def page(config, inputs, tmp_path_factory):
 
 def test_the_page_opens_offline(page):
     sources = re.findall(r'(?:src|href)\s*=\s*"([^"]+)"', page)
-    assert len(sources) == 5
+    assert len(sources) == 6
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.search(r"@import|url\(|<script", page)
 

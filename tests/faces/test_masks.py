@@ -8,9 +8,12 @@ import torch
 from safetensors.numpy import save_file
 
 from vividface.config import FacesConfig
-from vividface.faces.backend import load_backend
-from vividface.faces.masks import align_mask, clip_masks, face_mask, write_masks
+from vividface.faces.backend import Region, load_backend
+from vividface.faces.dlib_backend import outline_mask
+from vividface.faces.masks import align_mask, clip_masks, write_masks
 from vividface.video import read_clip, read_masks, write_clip
+
+FACES = FacesConfig(backend="dlib", detection_size=640)
 
 
 def align_naively(mask: np.ndarray, spatial: int, temporal: int) -> np.ndarray:
@@ -59,7 +62,7 @@ def test_alignment_refuses_what_does_not_fit(shape):
 
 
 def test_the_mask_covers_face_and_forehead_and_nothing_else():
-    mask = face_mask(ellipse_landmarks((64, 64), 30), 128, 128)
+    mask = outline_mask(ellipse_landmarks((64, 64), 30), 128, 128)
     assert mask.dtype == bool
     assert mask.shape == (128, 128)
     inside = {"centre": (64, 64), "chin": (92, 64), "forehead": (35, 64)}
@@ -71,12 +74,12 @@ def test_the_mask_covers_face_and_forehead_and_nothing_else():
 def test_the_forehead_follows_a_head_that_is_turned_upside_down():
     upright = ellipse_landmarks((64, 64), 30)
     flipped = 127 - upright
-    agreement = face_mask(upright, 128, 128) == face_mask(flipped, 128, 128)[::-1, ::-1]
+    agreement = outline_mask(upright, 128, 128) == outline_mask(flipped, 128, 128)[::-1, ::-1]
     assert agreement.mean() > 0.99
 
 
 def test_a_face_that_leaves_the_frame_is_cut():
-    mask = face_mask(ellipse_landmarks((0, 64), 30), 128, 128)
+    mask = outline_mask(ellipse_landmarks((0, 64), 30), 128, 128)
     assert mask[64, 0]
     assert not mask[:, 40:].any()
 
@@ -85,12 +88,15 @@ def test_masks_are_written_one_video_per_clip(tmp_path):
     points = np.stack([ellipse_landmarks((40 + t, 64), 20) for t in range(5)])
     hq = tmp_path / "hq"
     write_clip(hq / "a-000000.mkv", np.zeros((5, 128, 128, 3), np.uint8), 25)
-    save_file({"a-000000.landmarks": points}, tmp_path / "faces.safetensors")
+    held = {"a-000000.landmarks": points, "a-000000.boxes": np.zeros((5, 4), np.float32)}
+    save_file(held, tmp_path / "faces.safetensors")
     table = pd.DataFrame({"clip_id": ["a-000000"]})
-    write_masks(table, tmp_path / "faces.safetensors", hq, tmp_path / "masks")
+    batches_of_two = FACES.model_copy(update={"batch_size": 2})
+    write_masks(table, tmp_path / "faces.safetensors", hq, tmp_path / "masks", batches_of_two)
     masks = read_masks(tmp_path / "masks/a-000000.mkv")
-    np.testing.assert_array_equal(masks, clip_masks(points, 128, 128))
-    write_masks(table.iloc[:0], tmp_path / "faces.safetensors", hq, tmp_path / "none")
+    expected = np.stack([outline_mask(face, 128, 128) for face in points])
+    np.testing.assert_array_equal(masks, expected)
+    write_masks(table.iloc[:0], tmp_path / "faces.safetensors", hq, tmp_path / "none", FACES)
     assert list((tmp_path / "none").iterdir()) == []
 
 
@@ -101,9 +107,11 @@ def test_on_a_real_clip_the_mask_is_skin_and_reaches_the_forehead():
     if not source.is_file():
         pytest.skip(f"{source.name} is not in the folder that VIVIDFACE_SHARED names")
     frames = read_clip(source, 0, 5)
-    backend = load_backend(FacesConfig(backend="dlib", detection_size=640))
-    points = np.stack([backend.detect(frame)[0].landmarks for frame in frames])
-    masks = clip_masks(points, *frames.shape[1:3])
+    backend = load_backend(FACES)
+    faces = [found[0] for found in backend.detect(list(frames))]
+    points = np.stack([face.landmarks for face in faces])
+    masks = clip_masks(backend, list(frames), np.stack([face.box for face in faces]), points)
+    assert not clip_masks(backend, frames[:1], faces[0].box[None], points[:1], [Region.HAIR]).any()
     assert 0.1 < masks.mean() < 0.4
     for frame, mask, landmarks in zip(frames, masks, points, strict=True):
         brows = landmarks[17:27].mean(axis=0)

@@ -6,9 +6,7 @@ from vividface.faces.windows import (
     Window,
     crop,
     face_box,
-    interpolate_landmarks,
     to_crop,
-    track_faces,
     unified_window,
 )
 
@@ -19,49 +17,14 @@ def make_face(x: float, y: float, size: float, score: float = 1.0) -> Face:
     return Face(box, np.stack([x + grid, y + grid], axis=1), score)
 
 
-def test_tracking_follows_the_person_that_covers_most_not_the_largest_box():
-    left = [make_face(10 + i, 10, 50, score=0.1) for i in range(6)]
-    right = [make_face(200, 10, 60), *[make_face(200, 10, 40) for _ in range(5)]]
-    frames = [[r, person] for person, r in zip(left, right, strict=True)]
-    assert track_faces(frames) == left
-
-
-def test_tracking_survives_a_gap_and_ignores_a_passer_by():
-    person = [make_face(10, 10, 50) for _ in range(5)]
-    frames = [[person[0]], [person[1]], [], [make_face(300, 10, 80)], [person[4]]]
-    assert track_faces(frames) == [person[0], person[1], None, None, person[4]]
-
-
-def test_tracking_gives_each_face_to_the_track_it_overlaps_most():
-    one, two = make_face(0, 0, 50), make_face(30, 0, 60)
-    # Both new faces overlap track one; the first of the list belongs to track two.
-    moved_two, moved_one = make_face(22, 0, 60), make_face(2, 0, 50)
-    assert track_faces([[one, two], [moved_two, moved_one]]) == [two, moved_two]
-
-
-@pytest.mark.parametrize("frames", [[], [[], []]])
-def test_tracking_without_any_face(frames):
-    assert track_faces(frames) == [None] * len(frames)
-
-
-def test_landmarks_of_lost_frames_lie_between_their_neighbours():
-    faces = [None, make_face(0, 0, 10), None, None, make_face(30, 60, 10), None]
-    points, found = interpolate_landmarks(faces)
-    assert points.shape == (6, 68, 2)
-    assert points.dtype == np.float32
-    np.testing.assert_array_equal(found, [False, True, False, False, True, False])
-    np.testing.assert_allclose(
-        points[:, 0], [[0, 0], [0, 0], [10, 20], [20, 40], [30, 60], [30, 60]], atol=1e-4
-    )
-    with pytest.raises(ValueError, match="no frame has a face"):
-        interpolate_landmarks([None, None])
-
-
 def test_the_face_box_reaches_over_the_forehead_and_holds_the_detectors_box():
     face = make_face(100, 100, 40)
-    np.testing.assert_allclose(face_box(face), [100, 80, 140, 140])
-    wide = Face(np.array([90, 60, 130, 130], np.float32), face.landmarks, 1.0)
-    np.testing.assert_allclose(face_box(wide), [90, 60, 140, 140])
+    np.testing.assert_allclose(face_box(face.box, face.landmarks), [100, 80, 140, 140])
+    wide = np.array([90, 60, 130, 130], np.float32)
+    np.testing.assert_allclose(face_box(wide, face.landmarks), [90, 60, 140, 140])
+    both = face_box(np.stack([face.box, wide]), np.stack([face.landmarks] * 2))
+    np.testing.assert_allclose(both, [[100, 80, 140, 140], [90, 60, 140, 140]])
+    np.testing.assert_allclose(face_box(wide, face.landmarks[:5]), wide)
 
 
 def test_the_window_holds_every_box_with_its_margin():

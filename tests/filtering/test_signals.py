@@ -6,6 +6,8 @@ import pandas as pd
 import pytest
 
 from vividface.errors import InputError
+from vividface.faces.dlib_backend import outline_mask
+from vividface.faces.landmarks import five_points
 from vividface.filtering.rubric import load_rubric
 from vividface.filtering.select import select_clips
 from vividface.filtering.signals import ANCHORS, score_clip
@@ -34,8 +36,12 @@ def face():
     return np.tile(base, (5, 1, 1, 1)), np.tile(landmarks, (5, 1, 1)), np.ones(5, np.uint8)
 
 
+def masks_of(landmarks):
+    return np.stack([outline_mask(points, 128, 128) for points in landmarks])
+
+
 def score(frames, face, rubric):
-    return score_clip(frames, face[1], face[2], rubric)["score"]
+    return score_clip(frames, masks_of(face[1]), face[1], face[2], rubric)["score"]
 
 
 def test_rubric_is_the_papers(rubric):
@@ -88,9 +94,10 @@ def test_noise_never_raises_the_score(face, rubric):
 
 def test_lost_face_and_darkness_cost_points(face, rubric):
     frames, landmarks, found = face
-    whole = score_clip(frames, landmarks, found, rubric)
-    lost = score_clip(frames, landmarks, np.array([1, 0, 0, 1, 0], np.uint8), rubric)
-    dark = score_clip((frames // 6).astype(np.uint8), landmarks, found, rubric)
+    masks = masks_of(landmarks)
+    whole = score_clip(frames, masks, landmarks, found, rubric)
+    lost = score_clip(frames, masks, landmarks, np.array([1, 0, 0, 1, 0], np.uint8), rubric)
+    dark = score_clip((frames // 6).astype(np.uint8), masks, landmarks, found, rubric)
     assert lost["occlusion"] < whole["occlusion"]
     assert dark["lighting"] < whole["lighting"]
     assert whole["judge"] == "signals"
@@ -114,3 +121,12 @@ def test_wrong_rubrics(tmp_path):
     path.write_text("name: mine\ncriteria: {clarity: {points: 50, asks: x}}\nadjustments: {}\ntiers: {}\n")
     with pytest.raises(InputError, match="sum to 50, not to 100"):
         load_rubric(str(path))
+
+
+def test_five_landmarks_score_much_as_68_do(face, rubric):
+    frames, landmarks, found = face
+    masks = masks_of(landmarks)
+    many = score_clip(frames, masks, landmarks, found, rubric)
+    few = score_clip(frames, masks, five_points(landmarks), found, rubric)
+    assert abs(many["score"] - few["score"]) < 8
+    assert many["lighting"] == pytest.approx(few["lighting"], abs=1)

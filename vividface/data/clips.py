@@ -5,33 +5,29 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
 from vividface.config import ClipsConfig, DatasetConfig, FacesConfig
 from vividface.errors import InputError
-from vividface.faces.backend import Face, FaceBackend, load_backend
-from vividface.faces.windows import (
-    Window,
-    crop,
-    face_box,
-    interpolate_landmarks,
-    to_crop,
-    track_faces,
-    unified_window,
-)
+from vividface.faces.backend import FaceBackend, load_backend
+from vividface.faces.tracking import follow, interpolate
+from vividface.faces.windows import Window, crop, face_box, to_crop, unified_window
 from vividface.files import atomic_path
-from vividface.video import VideoWriter, iterate_frames, probe, require_whole
+from vividface.video import VideoWriter, batched, iterate_frames, require_whole
 
 logger = logging.getLogger(__name__)
 
-_PLANNED = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason"]
-_MEASURES = ("window_x", "window_y", "window_size", "face_px", "lost_share", "padding_share")
+_BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
+_PLANNED = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason", *_BOX]
+_MEASURES = ("window_x", "window_y", "window_size", "face_px", "lost_share", "padding_share", "sharpness")
 
 
 class _RejectedError(Exception):
@@ -39,16 +35,23 @@ class _RejectedError(Exception):
 
 
 def plan_clips(
-    videos: pd.DataFrame, dataset: DatasetConfig, clips: ClipsConfig, shards: int, seed: int
+    videos: pd.DataFrame,
+    shots: pd.DataFrame,
+    dataset: DatasetConfig,
+    clips: ClipsConfig,
+    shards: int,
+    seed: int,
 ) -> pd.DataFrame:
     """Decide which clips to cut, without decoding anything.
 
-    Every video is cut into consecutive clips that do not overlap. A video that cannot be probed or has fewer
-    frames than a clip, and the missing end of one that is truncated, is one row with its reason, and is never
+    Every shot is cut into consecutive clips that do not overlap. A video that cannot be read or has no shot
+    as long as a clip, and the missing end of one that is truncated, is one row with its reason, and is never
     sampled away.
 
     Args:
-        videos: `video_id`, `path`, `person`.
+        videos: `video_id`, `path`, `person`, and, where it is known, the box of the person in pixels:
+            `box_x0`, `box_y0`, `box_x1`, `box_y1`.
+        shots: of `vividface.data.shots.find_shots`.
         dataset: may set its own number of frames, and the number of clips to sample.
         clips: the number of frames otherwise.
         shards: number of shards; a clip's shard is a hash of its id.
@@ -58,74 +61,74 @@ def plan_clips(
         the columns of `plan.parquet` in docs/data-formats.md, sorted by `clip_id`.
     """
     length = dataset.frames or clips.frames
+    by_video = dict(list(shots.groupby("video_id", sort=False)))
     rows: list[dict] = []
-    for video in videos[["video_id", "path", "person"]].to_dict("records"):
-        common = {**video, "frames": length}
-        try:
-            info = probe(video["path"])
-        except InputError as error:
-            reason = f"unreadable: {_without_path(error, video['path'])}"
-            rows.append({**common, "start": 0, "fps": "", "reason": reason})
-            continue
-        common["fps"] = str(info.fps)
-        if info.frames < length:
-            reason = f"too short: {info.frames} frames, a clip has {length}"
-            rows.append({**common, "start": 0, "reason": reason})
-        starts = range(0, info.frames - length + 1, length)
-        rows += [{**common, "start": start, "reason": ""} for start in starts]
-        if info.truncated:
-            reason = f"truncated: the file ends after {info.frames} frames"
-            rows.append({**common, "start": info.frames, "reason": reason})
+    for video in videos.to_dict("records"):
+        common = {key: video[key] for key in ("video_id", "path", "person", *_BOX) if key in video}
+        planned = _plan_video(by_video[video["video_id"]].to_dict("records"), length)
+        rows += [{**common, "frames": length, **row} for row in planned]
     for row in rows:
         row["clip_id"] = f"{row['video_id']}-{row['start']:06d}"
-        row["shard"] = f"{_hash(row['clip_id']) % shards:04d}"
+        row["shard"] = shard_of(row["clip_id"], shards)
     if dataset.max_clips is not None:
         usable = sorted(
             (row for row in rows if not row["reason"]), key=lambda row: _hash(f"{seed}/{row['clip_id']}")
         )
         rows = [row for row in rows if row["reason"]] + usable[: dataset.max_clips]
-    return pd.DataFrame(rows, columns=_PLANNED).sort_values("clip_id", ignore_index=True)
+    table = pd.DataFrame(rows, columns=_PLANNED).astype(dict.fromkeys(_BOX, "float64"))
+    return table.sort_values("clip_id", ignore_index=True)
+
+
+def shard_of(identifier: str, shards: int) -> str:
+    """The shard of a clip, or of a video, by a hash of its id: `0000`, `0001`, ..."""
+    return f"{_hash(identifier) % shards:04d}"
 
 
 def extract_clips(
-    plan: pd.DataFrame, clips: ClipsConfig, faces: FacesConfig, hq_dir: Path, faces_file: Path
+    plan: pd.DataFrame,
+    clips: ClipsConfig,
+    faces: FacesConfig,
+    hq_dir: Path,
+    faces_file: Path,
+    device: str = "cpu",
+    threads: int = 1,
 ) -> pd.DataFrame:
-    """Cut, track, crop and write one shard's clips; a clip that fails is recorded and skipped.
+    """Find, follow, crop and write one shard's clips; a clip that fails is recorded and skipped.
 
-    Each video is decoded once, and one clip's frames are in memory at a time.
+    Each clip is decoded twice, to find the face and to crop it: memory does not grow with its length.
 
     Args:
         plan: the shard's rows.
         clips: sizes and limits.
         faces: the backend.
         hq_dir: gets one lossless crop per kept clip; written atomically.
-        faces_file: gets the landmarks, in pixels of the crops; written atomically.
+        faces_file: gets boxes and landmarks, in pixels of the crops; written atomically.
+        device: where the backend's networks run.
+        threads: frames at a time, for a backend on the CPU.
 
     Returns:
         the columns of `clips/{shard}.parquet` in docs/data-formats.md. `reason` is empty or starts with
         `unreadable`, `too short`, `truncated`, `no face`, `face lost`, `small face` or `padding`.
     """
-    backend = load_backend(faces)
+    backend = load_backend(faces, device, threads)
     rows: list[dict] = []
-    landmarks: dict[str, np.ndarray] = {}
+    held: dict[str, np.ndarray] = {}
     with atomic_path(hq_dir) as folder:
         folder.mkdir()
-        for _, planned in plan.sort_values(["video_id", "start"]).groupby("video_id", sort=True):
-            for row, frames in _cut(planned.to_dict("records")):
-                measures: dict[str, float] = dict.fromkeys(_MEASURES, np.nan)
-                try:
-                    if row["reason"]:
-                        raise _RejectedError(row["reason"])
-                    destination = folder / f"{row['clip_id']}.mkv"
-                    points, found = _crop_clip(frames, row["fps"], clips, backend, destination, measures)
-                    landmarks[f"{row['clip_id']}.landmarks"] = points
-                    landmarks[f"{row['clip_id']}.found"] = found.astype(np.uint8)
-                except _RejectedError as reason:
-                    row["reason"] = str(reason)
-                rows.append({**row, "kept": not row["reason"], **measures})
-                logger.info("%d/%d %s: %s", len(rows), len(plan), row["clip_id"], row["reason"] or "kept")
+        for row in plan.sort_values(["video_id", "start"]).to_dict("records"):
+            measures: dict[str, float] = dict.fromkeys(_MEASURES, np.nan)
+            clip = row["clip_id"]
+            try:
+                if row["reason"]:
+                    raise _RejectedError(row["reason"])
+                found = _extract(row, clips, faces, backend, folder / f"{clip}.mkv", measures)
+                held |= {f"{clip}.{name}": array for name, array in found.items()}
+            except _RejectedError as reason:
+                row["reason"] = str(reason)
+            rows.append({**row, "kept": not row["reason"], **measures})
+            logger.info("%d/%d %s: %s", len(rows), len(plan), clip, row["reason"] or "kept")
         with atomic_path(faces_file) as temporary:
-            save_file(landmarks, temporary)
+            save_file(held, temporary)
     table = pd.DataFrame(rows, columns=[*plan.columns, "kept", *_MEASURES])
     return table.astype({"kept": bool, **dict.fromkeys(_MEASURES, float)})
 
@@ -147,10 +150,11 @@ def extract_video(path: Path, clips: ClipsConfig, faces: FacesConfig, output: Pa
     """
     backend = load_backend(faces)
     info = require_whole(path)
-    tracked = track_faces([backend.detect(frame) for frame in iterate_frames(path)])
+    tracked = follow(backend, batched(iterate_frames(path), faces.batch_size))
     if all(face is None for face in tracked):
         raise InputError(f"{path}: no face is found in any frame; give a video with a visible face")
-    window = unified_window(_boxes(tracked), info.height, info.width, clips.margin)
+    boxes, landmarks, _ = interpolate(tracked)
+    window = unified_window(face_box(boxes, landmarks), info.height, info.width, clips.margin)
     codec = "ffv1" if Path(output).suffix == ".mkv" else "h264"
     with VideoWriter(output, clips.size, clips.size, info.fps, codec, crf=8, audio_from=path) as writer:
         for frame in iterate_frames(path):
@@ -214,57 +218,92 @@ def locate_clips(table: str | Path, **folders: Sequence[str]) -> pd.DataFrame:
     return clips
 
 
-def _cut(records: list[dict]) -> Iterator[tuple[dict, list[np.ndarray]]]:
-    """The frames of each of one video's clips, in a single decoding pass over it.
+def _plan_video(shots: list[dict], length: int) -> list[dict]:
+    rows: list[dict] = []
+    for shot in shots:
+        common = {"fps": shot["fps"], "reason": shot["reason"]}
+        if shot["reason"]:
+            rows.append({"start": shot["start"], **common})
+        starts = range(shot["start"], shot["stop"] - length + 1, length)
+        rows += [{"start": start, **common} for start in starts]
+    if not rows:
+        longest = max(shot["stop"] - shot["start"] for shot in shots)
+        shot_or_video = "the longest of its shots has " if len(shots) > 1 else ""
+        reason = f"too short: {shot_or_video}{longest} frames, a clip has {length}"
+        rows.append({"start": 0, "fps": shots[0]["fps"], "reason": reason})
+    return rows
 
-    A clip in which the file ends or breaks gets a reason and no frames; so do those behind it. The list of
-    frames is emptied when the next clip is asked for.
+
+@dataclass
+class _Located:
+    """Where a clip's face is.
+
+    Attributes:
+        window: the unified square window, in pixels of the frame.
+        boxes: (F, 4), in pixels of the crop.
+        landmarks: (F, K, 2), in pixels of the crop.
+        found: (F,) bool.
     """
-    decoded: Iterator[tuple[int, np.ndarray]] | None = None
-    failure = ""
-    for row in records:
-        frames: list[np.ndarray] = []
-        if not row["reason"] and not failure:
-            start = row["start"]
-            decoded = decoded or enumerate(iterate_frames(row["path"], start), start)
-            try:
-                for index, frame in decoded:
-                    if index >= start:
-                        frames.append(frame)
-                    if len(frames) == row["frames"]:
-                        break
-                else:
-                    failure = "truncated: the video ends before the clip does"
-            except InputError as error:
-                failure = f"truncated: {_without_path(error, row['path'])}"
-        if failure:
-            frames.clear()
-        yield {**row, "reason": row["reason"] or failure}, frames
-        frames.clear()
+
+    window: Window
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    found: np.ndarray
 
 
-def _crop_clip(
-    frames: list[np.ndarray],
-    fps: str,
+def _extract(
+    row: dict,
     clips: ClipsConfig,
+    faces: FacesConfig,
     backend: FaceBackend,
     destination: Path,
     measures: dict[str, float],
-) -> tuple[np.ndarray, np.ndarray]:
-    """Write a clip's crop, fill in its measures; returns its landmarks in the crop and which were found."""
-    tracked = track_faces([backend.detect(frame) for frame in frames])
-    lost = sum(face is None for face in tracked) / len(tracked)
-    measures["lost_share"] = lost
+) -> dict[str, np.ndarray]:
+    """Write a clip's crop and fill in its measures.
+
+    Returns:
+        `boxes` and `landmarks` of the face in the crop, and `found`.
+    """
+    try:
+        located = _locate(row, clips, faces, backend, measures)
+        sharpness = []
+        with VideoWriter(destination, clips.size, clips.size, Fraction(row["fps"])) as writer:
+            for frame in _frames(row):
+                cropped = crop(frame, located.window, clips.size)
+                writer.write(cropped)
+                sharpness.append(cv2.Laplacian(cv2.cvtColor(cropped, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
+    except InputError as error:
+        raise _RejectedError(f"truncated: {str(error).removeprefix(row['path'] + ': ')}") from None
+    measures["sharpness"] = float(np.median(sharpness))
+    found = located.found.astype(np.uint8)
+    return {"boxes": located.boxes, "landmarks": located.landmarks, "found": found}
+
+
+def _locate(
+    row: dict, clips: ClipsConfig, faces: FacesConfig, backend: FaceBackend, measures: dict[str, float]
+) -> _Located:
+    box = np.array([row[name] for name in _BOX], np.float32)
+    shape: tuple[int, ...] = ()
+
+    def batches() -> Iterable[list[np.ndarray]]:
+        nonlocal shape
+        for batch in batched(_frames(row), faces.batch_size):
+            shape = batch[0].shape
+            yield batch
+
+    tracked = follow(backend, batches(), None if np.isnan(box).any() else box)
+    lost = measures["lost_share"] = sum(face is None for face in tracked) / len(tracked)
     if lost == 1:
         raise _RejectedError("no face: none is found in any frame")
     if lost > clips.max_lost_share:
         raise _RejectedError(f"face lost: in {lost:.0%} of the frames, more than {clips.max_lost_share:.0%}")
-    points, found = interpolate_landmarks(tracked)
-    face_px = measures["face_px"] = float(np.median(np.ptp(points[:, :, 0], axis=1)))
+    boxes, landmarks, found = interpolate(tracked)
+    whole = face_box(boxes, landmarks)
+    face_px = measures["face_px"] = float(np.median(whole[:, 2] - whole[:, 0]))
     if face_px < clips.min_face:
         raise _RejectedError(f"small face: {face_px:.0f} px wide, less than {clips.min_face}")
-    height, width = frames[0].shape[:2]
-    window = unified_window(_boxes(tracked), height, width, clips.margin)
+    height, width = shape[:2]
+    window = unified_window(whole[found], height, width, clips.margin)
     padding = measures["padding_share"] = window.padding_share(height, width)
     measures.update(window_x=window.x, window_y=window.y, window_size=window.size)
     if padding > clips.max_padding_share:
@@ -272,19 +311,12 @@ def _crop_clip(
             f"padding: {padding:.0%} of the window lies outside the frame, "
             f"more than {clips.max_padding_share:.0%}"
         )
-    with VideoWriter(destination, clips.size, clips.size, Fraction(fps)) as writer:
-        for frame in frames:
-            writer.write(crop(frame, window, clips.size))
-    return to_crop(points, window, clips.size), found
+    corners = to_crop(boxes.reshape(-1, 2, 2), window, clips.size).reshape(-1, 4)
+    return _Located(window, corners, to_crop(landmarks, window, clips.size), found)
 
 
-def _boxes(tracked: list[Face | None]) -> np.ndarray:
-    """The whole faces' boxes; those of lost frames lie between their neighbours' and need not be known."""
-    return np.stack([face_box(face) for face in tracked if face is not None])
-
-
-def _without_path(error: InputError, path: str) -> str:
-    return str(error).removeprefix(f"{path}: ")
+def _frames(row: dict) -> Iterable[np.ndarray]:
+    return iterate_frames(row["path"], row["start"], row["start"] + row["frames"])
 
 
 def _hash(text: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -109,6 +110,37 @@ def time_versus_quality(
             )
         axis.set(xscale="log", xlabel=x, ylabel=y)
         axis.margins(0.18)
+    return _png(figure)
+
+
+def dataset_statistics(datasets: dict[str, pd.DataFrame]) -> bytes:
+    """What each dataset's clips are: kept or why not, size of the face, sharpness, duration.
+
+    Args:
+        datasets: the clips' table of each dataset by its title.
+    """
+    panels = (
+        ("face_px", "face's width in the video (px)"),
+        ("sharpness", "sharpness of the crop"),
+        ("seconds", "duration (s)"),
+    )
+    size = (13, 2.3 * len(datasets))
+    figure, axes = plt.subplots(len(datasets), 4, figsize=size, squeeze=False, layout="constrained")
+    for row, (title, table) in zip(axes, datasets.items(), strict=True):
+        reasons = table["reason"].str.partition(":")[0].replace("", "kept").value_counts()
+        colours = ["tab:green" if reason == "kept" else "tab:gray" for reason in reasons.index]
+        bars = row[0].barh(reasons.index[::-1], reasons.to_numpy()[::-1], color=colours[::-1])
+        row[0].bar_label(bars, padding=2)
+        row[0].set(title=title, xlabel="clips")
+        row[0].margins(x=0.15)
+        kept = table[table["kept"].astype(bool)]
+        seconds = [
+            frames / float(Fraction(fps)) for frames, fps in zip(kept["frames"], kept["fps"], strict=True)
+        ]
+        kept = kept.assign(seconds=seconds)
+        for axis, (column, label) in zip(row[1:], panels, strict=True):
+            axis.hist(kept[column].dropna(), bins=20, color="tab:blue")
+            axis.set(xlabel=label)
     return _png(figure)
 
 

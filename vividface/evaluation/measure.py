@@ -40,7 +40,7 @@ def measure_clips(
         faces: the face backend.
         identity: the backbone of `ids` and `facecons`.
         reference_faces: of `write_reference_faces`; what it lacks is found here, for this method alone.
-        device: where the image networks run; the face networks run on the CPU.
+        device: where the networks run; dlib's and FaceMesh run on the CPU.
 
     Returns:
         rows `clip_id`, `metric`, `value`, `reason`: a metric that cannot be measured has a null value and the
@@ -50,7 +50,7 @@ def measure_clips(
         InputError: a metric is not known, a clip has no reference, or they differ in size or length.
     """
     ready, missing = load_metrics(metrics, identity)
-    reader = _reader(faces, ready, missing)
+    reader = _reader(faces, ready, missing, device)
     known = load_faces(reference_faces) if reference_faces else {}
     rows: list[dict] = []
     for clip_id, path in tqdm(restored.items(), desc="measure", unit="clip"):
@@ -68,9 +68,11 @@ def measure_clips(
     return table.astype({"value": "float64"})
 
 
-def write_reference_faces(reference: dict[str, Path], faces: FacesConfig, output: Path) -> None:
+def write_reference_faces(
+    reference: dict[str, Path], faces: FacesConfig, output: Path, device: str = "cpu"
+) -> None:
     """Find the faces of the true clips once, for all methods: all features whose networks are there."""
-    reader = FaceReader(faces)
+    reader = FaceReader(faces, device)
     features = available_features(reader)
     clips = tqdm(reference.items(), desc="reference faces", unit="clip")
     save_faces(output, {clip: reader.read(read_clip(path), features) for clip, path in clips})
@@ -90,13 +92,15 @@ def bootstrap_interval(values: np.ndarray, resamplings: int, seed: int = 0) -> t
     return float(low), float(high)
 
 
-def _reader(faces: FacesConfig, ready: dict[str, Metric], missing: dict[str, str]) -> FaceReader | None:
+def _reader(
+    faces: FacesConfig, ready: dict[str, Metric], missing: dict[str, str], device: str
+) -> FaceReader | None:
     """The reader of faces, if a metric needs one; metrics whose networks are not there move to `missing`."""
     wanted = {name: metric.feature for name, metric in ready.items() if metric.needs_faces}
     reader = None
     for name, feature in wanted.items():
         try:
-            reader = reader or FaceReader(faces)
+            reader = reader or FaceReader(faces, device)
             if feature is not None:
                 reader.prepare(feature)
         except MissingAssetError as error:

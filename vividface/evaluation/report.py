@@ -109,6 +109,9 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
         "temporal_slice": figures.temporal_slice(shown[0]),
         "time_versus_quality": _time_versus_quality(config, inputs, dataset),
         "training_curves": figures.training_curves(inputs.curves),
+        "datasets": figures.dataset_statistics(
+            {config.datasets[name].title: table for name, table in inputs.clips.items()}
+        ),
         "scores": figures.score_histogram(inputs.scores["score"], config.filter.threshold),
     }
 
@@ -124,7 +127,7 @@ def _versions(inputs: ReportInputs, dataset: str, row: Any) -> dict[str, Path]:
 
 
 def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> bytes:
-    quality = variant("ids", config.evaluation.identity)
+    quality = variant("ids", config.identity)
     if quality not in set(inputs.metrics["metric"]):
         quality = "psnr_rgb"
     points = {}

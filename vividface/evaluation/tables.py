@@ -152,9 +152,7 @@ def build_tables(
     """
     tables = {}
     for number, spec in _paper().items():
-        columns = [
-            (head, variant(name, config.evaluation.identity)) for head, name in spec["columns"].items()
-        ]
+        columns = [(head, variant(name, config.identity)) for head, name in spec["columns"].items()]
         rows = [Row(r[0], "paper", "", None, [_printed(v) for v in r[1:]]) for r in spec["rows"]]
         notes = [spec["note"]] if "note" in spec else []
         benchmarks = _benchmarks(config, spec["ground_truth"], notes)

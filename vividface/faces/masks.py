@@ -2,49 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from vividface.config import FacesConfig
+from vividface.faces.backend import Face, FaceBackend, Region, load_backend
 from vividface.files import atomic_path
-from vividface.video import probe, write_clip
-
-_JAW_TO_BROW = slice(0, 27)
-_BROWS = slice(17, 27)
-_CHIN = 8
+from vividface.video import VideoWriter, batched, iterate_frames, probe
 
 
-def face_mask(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The face as the convex hull of its landmarks, raised over the forehead.
-
-    The 68 landmarks end at the brows; the brows, moved up from the chin by two fifths of the distance of chin
-    and brows, stand for the hairline.
+def clip_masks(
+    backend: FaceBackend,
+    frames: Sequence[np.ndarray],
+    boxes: np.ndarray,
+    landmarks: np.ndarray,
+    regions: Collection[Region] = (Region.FACE,),
+) -> np.ndarray:
+    """The face in each frame of a clip, M_p of section 3.2.
 
     Args:
-        landmarks: (68, 2) in pixels.
-        height: of the mask.
-        width: of the mask.
+        backend: parses the frames.
+        frames: F frames (H, W, 3), uint8, RGB.
+        boxes: (F, 4), the faces' boxes in pixels.
+        landmarks: (F, K, 2), their landmarks.
+        regions: what belongs to the mask.
 
     Returns:
-        (H, W) bool.
+        (F, H, W) bool.
     """
-    brows = landmarks[_BROWS]
-    up = brows.mean(axis=0) - landmarks[_CHIN]
-    outline = np.concatenate([landmarks[_JAW_TO_BROW], brows + 0.4 * up])
-    hull = cv2.convexHull(np.rint(outline).astype(np.int32))
-    mask = np.zeros((height, width), np.uint8)
-    cv2.fillConvexPoly(mask, hull, 1)
-    return mask.astype(bool)
-
-
-def clip_masks(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
-    """Masks (F, H, W) bool of a clip's landmarks (F, 68, 2)."""
-    return np.stack([face_mask(points, height, width) for points in landmarks])
+    faces = [Face(*pair, 0.0) for pair in zip(boxes, landmarks, strict=True)]
+    return np.isin(backend.parse(frames, faces), [int(region) for region in regions])
 
 
 def align_mask(mask: Tensor | np.ndarray, spatial: int = 8, temporal: int = 4) -> Tensor:
@@ -74,19 +67,41 @@ def align_mask(mask: Tensor | np.ndarray, spatial: int = 8, temporal: int = 4) -
     return torch.cat([small[:1], groups])
 
 
-def write_masks(clips: pd.DataFrame, faces_file: Path, hq_dir: Path, output: Path) -> None:
-    """Write the masks of a shard's clips, one lossless gray video each.
+def write_masks(
+    clips: pd.DataFrame,
+    faces_file: Path,
+    hq_dir: Path,
+    output: Path,
+    faces: FacesConfig,
+    device: str = "cpu",
+    threads: int = 1,
+) -> None:
+    """Write the masks of a shard's clips, one lossless gray video each, in constant memory.
 
     Args:
         clips: one row per clip, with `clip_id`.
-        faces_file: landmarks, as `extract_clips` writes them.
-        hq_dir: the clips, for their size and rate.
+        faces_file: boxes and landmarks, as `extract_clips` writes them.
+        hq_dir: the clips.
         output: the folder, written atomically.
+        faces: the backend that parses, and the regions that count.
+        device: where it runs.
+        threads: see `load_backend`.
     """
-    landmarks = load_file(faces_file)
+    backend = load_backend(faces, device, threads)
+    regions = [Region[name.upper()] for name in faces.mask]
+    held = load_file(faces_file)
     with atomic_path(output) as temporary:
         temporary.mkdir()
         for clip in clips["clip_id"]:
-            info = probe(Path(hq_dir) / f"{clip}.mkv")
-            masks = clip_masks(landmarks[f"{clip}.landmarks"], info.height, info.width)
-            write_clip(temporary / f"{clip}.mkv", masks, info.fps, "ffv1_gray")
+            source = Path(hq_dir) / f"{clip}.mkv"
+            info = probe(source)
+            boxes, landmarks = held[f"{clip}.boxes"], held[f"{clip}.landmarks"]
+            with VideoWriter(
+                temporary / f"{clip}.mkv", info.width, info.height, info.fps, "ffv1_gray"
+            ) as writer:
+                start = 0
+                for frames in batched(iterate_frames(source), faces.batch_size):
+                    part = slice(start, start + len(frames))
+                    for mask in clip_masks(backend, frames, boxes[part], landmarks[part], regions):
+                        writer.write(mask.astype(np.uint8) * 255)
+                    start += len(frames)

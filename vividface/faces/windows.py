@@ -7,12 +7,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vividface.faces.backend import Face
-
 # The forehead's height as a share of the distance from brows to chin, where landmarks and detector's box end.
 _FOREHEAD = 0.5
-# Overlap (intersection over union) above which the faces of two frames are one person's.
-_SAME_PERSON = 0.2
 
 
 @dataclass(frozen=True)
@@ -30,61 +26,26 @@ class Window:
         return 1 - inside_x * inside_y / self.size**2
 
 
-def face_box(face: Face) -> np.ndarray:
-    """The box (4,) float32 of the whole face, chin to hairline and ear to ear.
+def face_box(box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The box of the whole face, chin to hairline and ear to ear.
 
-    It is the union of the detector's box and the landmarks' box, the latter raised by half its height, brows
-    to chin: hairline, brows, base of the nose and chin divide a face into thirds.
-    """
-    low, high = face.landmarks.min(axis=0), face.landmarks.max(axis=0)
-    low = low - (0, _FOREHEAD * (high[1] - low[1]))
-    corners = np.concatenate([np.minimum(low, face.box[:2]), np.maximum(high, face.box[2:])])
-    return corners.astype(np.float32)
-
-
-def track_faces(frames_faces: list[list[Face]]) -> list[Face | None]:
-    """Follow one person through a clip.
-
-    The faces of each frame are joined to the tracks by the overlap with each track's last box, the largest
-    overlap first. The person is the track that covers the largest area over the clip: not the largest box of
-    each frame, which would jump between people.
+    With 68 landmarks it is the union of the detector's box and the landmarks' box, the latter raised by half
+    its height, brows to chin: hairline, brows, base of the nose and chin divide a face into thirds. With 5 it
+    is the detector's box, which reaches to the hairline (RetinaFace).
 
     Args:
-        frames_faces: the faces of each frame.
+        box: (..., 4) in pixels.
+        landmarks: (..., K, 2) in pixels.
 
     Returns:
-        the person's face in each frame, None where it was not found.
+        (..., 4) float32.
     """
-    tracks: list[dict[int, Face]] = []
-    for index, faces in enumerate(frames_faces):
-        for track, face in _match(tracks, faces):
-            if track is None:
-                tracks.append({index: face})
-            else:
-                track[index] = face
-    if not tracks:
-        return [None] * len(frames_faces)
-    person = max(tracks, key=lambda track: sum(_area(face.box) for face in track.values()))
-    return [person.get(index) for index in range(len(frames_faces))]
-
-
-def interpolate_landmarks(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray]:
-    """Landmarks of every frame; those of frames without a face are interpolated linearly in time.
-
-    Returns:
-        landmarks (F, 68, 2) float32 and whether each frame's face was found, (F,) bool.
-
-    Raises:
-        ValueError: no frame has a face.
-    """
-    found = np.array([face is not None for face in faces])
-    known = np.flatnonzero(found)
-    if not len(known):
-        raise ValueError("no frame has a face")
-    points = np.stack([face.landmarks.ravel() for face in faces if face is not None])
-    times = np.arange(len(faces))
-    columns = [np.interp(times, known, points[:, column]) for column in range(points.shape[1])]
-    return np.stack(columns, axis=1).reshape(len(faces), -1, 2).astype(np.float32), found
+    if landmarks.shape[-2] != 68:
+        return box.astype(np.float32)
+    low, high = landmarks.min(axis=-2), landmarks.max(axis=-2)
+    low = low - (high - low) * (0, _FOREHEAD)
+    corners = [np.minimum(low, box[..., :2]), np.maximum(high, box[..., 2:])]
+    return np.concatenate(corners, axis=-1).astype(np.float32)
 
 
 def unified_window(boxes: np.ndarray, frame_height: int, frame_width: int, margin: float) -> Window:
@@ -139,25 +100,3 @@ def _place(centre: float, side: int, limit: int) -> int:
     if side >= limit:
         return (limit - side) // 2
     return min(max(start, 0), limit - side)
-
-
-def _area(box: np.ndarray) -> float:
-    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
-
-
-def _match(tracks: list[dict[int, Face]], faces: list[Face]) -> list[tuple[dict[int, Face] | None, Face]]:
-    """Each face of a frame with the track that it continues, or None where it begins one."""
-    last = [track[max(track)] for track in tracks]
-    pairs = [(_overlap(last[t], face), t, f) for t in range(len(tracks)) for f, face in enumerate(faces)]
-    matched: dict[int, int] = {}
-    for overlap, t, f in sorted(pairs, key=lambda pair: -pair[0]):
-        if overlap > _SAME_PERSON and f not in matched and t not in matched.values():
-            matched[f] = t
-    return [(tracks[matched[f]] if f in matched else None, face) for f, face in enumerate(faces)]
-
-
-def _overlap(first: Face, second: Face) -> float:
-    """Intersection over union of the boxes."""
-    a, b = first.box, second.box
-    shared = _area(np.concatenate([np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])]))
-    return shared / max(_area(a) + _area(b) - shared, 1e-6)

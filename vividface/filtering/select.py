@@ -10,15 +10,18 @@ from safetensors.numpy import load_file
 from vividface.errors import InputError
 from vividface.filtering.rubric import load_rubric
 from vividface.filtering.signals import score_clip
-from vividface.video import read_clip
+from vividface.video import read_clip, read_masks
 
 
-def score_shard(clips: pd.DataFrame, hq_dir: Path, faces_file: Path, rubric: str) -> pd.DataFrame:
+def score_shard(
+    clips: pd.DataFrame, hq_dir: Path, mask_dir: Path, faces_file: Path, rubric: str
+) -> pd.DataFrame:
     """Score every clip with the judge `signals`.
 
     Args:
         clips: one row per clip: `clip_id`, `shard`, `window_size`.
         hq_dir: the clips.
+        mask_dir: their face masks.
         faces_file: their landmarks.
         rubric: name or path of the rubric.
 
@@ -32,7 +35,8 @@ def score_shard(clips: pd.DataFrame, hq_dir: Path, faces_file: Path, rubric: str
         frames = read_clip(Path(hq_dir) / f"{clip.clip_id}.mkv")
         block = 8 * frames.shape[1] / clip.window_size
         landmarks, found = faces[f"{clip.clip_id}.landmarks"], faces[f"{clip.clip_id}.found"]
-        scored = score_clip(frames, landmarks, found, criteria, block)
+        masks = read_masks(Path(mask_dir) / f"{clip.clip_id}.mkv")
+        scored = score_clip(frames, masks, landmarks, found, criteria, block)
         rows.append({"clip_id": clip.clip_id, "shard": clip.shard, **scored})
     columns = [
         "clip_id",

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vividface.faces.masks import clip_masks
+from vividface.faces.landmarks import eye_centres, face_parts
 from vividface.filtering.rubric import Rubric
 
 JUDGE = "signals"
@@ -29,7 +29,6 @@ ANCHORS: dict[str, list[tuple[float, float]]] = {
     "blockiness": [(0.03, 1.0), (0.10, 0.8), (0.30, 0.4), (0.80, 0.1)],
     "visible": [(0.5, 0.2), (0.8, 0.6), (0.95, 0.9), (1.0, 1.0)],
 }
-_EYES, _MOUTH, _CHEEKS = slice(36, 48), slice(48, 68), [1, 2, 3, 13, 14, 15, 31, 35]
 
 
 @dataclass(frozen=True)
@@ -66,13 +65,19 @@ class Signals:
 
 
 def score_clip(
-    frames: np.ndarray, landmarks: np.ndarray, found: np.ndarray, rubric: Rubric, block: float = 8.0
+    frames: np.ndarray,
+    masks: np.ndarray,
+    landmarks: np.ndarray,
+    found: np.ndarray,
+    rubric: Rubric,
+    block: float = 8.0,
 ) -> dict[str, float | str]:
     """Score a clip on the rubric.
 
     Args:
         frames: (F, H, W, 3) uint8, RGB.
-        landmarks: (F, 68, 2) in pixels.
+        masks: (F, H, W) bool, the face.
+        landmarks: (F, K, 2) in pixels, K = 68 or 5.
         found: (F,) whether each frame's landmarks were detected.
         rubric: the criteria and adjustments.
         block: side of the source's codec blocks in pixels of the crop.
@@ -81,7 +86,7 @@ def score_clip(
         `judge`, the criteria's points, `base`, `adjustment`, `score`, `tier`, and `reasons`: JSON of the
         adjustments that apply and of all measures.
     """
-    signals = measure(frames, landmarks, found, block)
+    signals = measure(frames, masks, landmarks, found, block)
     values = {name: _share(name, getattr(signals, name)) for name in ANCHORS}
     shares = {
         "clarity": values["sharpness"],
@@ -113,21 +118,24 @@ def score_clip(
     }
 
 
-def measure(frames: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block: float = 8.0) -> Signals:
+def measure(
+    frames: np.ndarray, masks: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block: float = 8.0
+) -> Signals:
     """Measure a clip; the arguments are those of `score_clip`."""
     height, width = frames.shape[1:3]
-    masks = clip_masks(landmarks, height, width)
     luma = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     sharpness, key, skin, noise = [], [], [], []
     for image, mask, points in zip(luma, masks, landmarks, strict=True):
         fine, coarse = _bands(image)
         noise.append(_noise(image))
         sharpness.append(_detail(fine[mask], noise[-1]) / (_rms(coarse[mask]) + 1e-3))
-        features = min(_rms(_patch(fine, points[part])) for part in (_EYES, _MOUTH))
+        parts = face_parts(points)
+        features = min(_rms(_patch(fine, parts[part])) for part in ("eyes", "mouth"))
         key.append(features)
-        skin.append(_rms(_patch(fine, points[_CHEEKS])) / (features + 1e-3))
+        skin.append(_rms(_patch(fine, parts["cheeks"])) / (features + 1e-3))
     face = np.concatenate([image[mask] for image, mask in zip(luma, masks, strict=True)])
-    eyes = np.linalg.norm(landmarks[:, 36:42].mean(axis=1) - landmarks[:, 42:48].mean(axis=1), axis=1)
+    left, right = eye_centres(landmarks)
+    eyes = np.linalg.norm(left - right, axis=1)
     steps = np.linalg.norm(np.diff(landmarks, axis=0), axis=2).mean(axis=1) / eyes.mean()
     inside = ((landmarks >= 0) & (landmarks < (width, height))).all(axis=2).mean()
     return Signals(
@@ -176,7 +184,7 @@ def _patch(image: np.ndarray, points: np.ndarray) -> np.ndarray:
 
 def _imbalance(image: np.ndarray, mask: np.ndarray, points: np.ndarray) -> float:
     """The face is halved at the bridge of the nose."""
-    left = np.arange(image.shape[1]) < points[27:31, 0].mean()
+    left = np.arange(image.shape[1]) < face_parts(points)["bridge"][0, 0]
     sides = [image[mask & side].mean() if (mask & side).any() else 1.0 for side in (left, ~left)]
     return float(abs(np.log((sides[0] + 1) / (sides[1] + 1))))
 

@@ -42,6 +42,12 @@ class IdentitySimilarity(_FaceMetric):
         return (faces.features["identity"] * truth.features["identity"]).sum(axis=1).mean()
 
 
+class IdentitySimilarityArcFace(IdentitySimilarity):
+    """IDS with ArcFace's IR-SE50 (facexlib): the field's usual backbone, so most likely the paper's."""
+
+    name = "ids_irse50"
+
+
 class FaceConsistency(_FaceMetric):
     """FaceCons: mean cosine of each later frame's identity with the first one's, in [-1, 1]; dlib."""
 
@@ -52,6 +58,12 @@ class FaceConsistency(_FaceMetric):
         _require_frames(clip, 2)
         identity = faces.features["identity"]
         return (identity[1:] @ identity[0]).mean()
+
+
+class FaceConsistencyArcFace(FaceConsistency):
+    """FaceCons with ArcFace's IR-SE50 (facexlib)."""
+
+    name = "facecons_irse50"
 
 
 class RefinedMeshDistance(_FaceMetric):
@@ -87,6 +99,8 @@ class LandmarkDistance(_FaceMetric):
     name, better, needs_reference = "akd_68", "lower", True
 
     def _value(self, clip: Clip, faces: ClipFaces, truth: ClipFaces) -> float:
+        if faces.landmarks.shape[1] != 68:
+            raise NotMeasurableError("the face backend gives 5 landmarks, not 68; use faces.backend: dlib")
         both = faces.found & truth.found
         if not both.any():
             raise NotMeasurableError("no frame has a face both in the clip and in the ground truth")

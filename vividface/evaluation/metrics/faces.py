@@ -14,7 +14,7 @@ from vividface.config import FacesConfig
 from vividface.errors import InputError, MissingAssetError
 from vividface.evaluation.metrics.mesh import FaceMesh, RefinedFaceMesh
 from vividface.faces.backend import Face, load_backend
-from vividface.faces.windows import interpolate_landmarks, track_faces
+from vividface.faces.tracking import follow, interpolate
 from vividface.files import atomic_path
 
 _MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
@@ -26,13 +26,15 @@ class ClipFaces:
     """One person over a clip of F frames.
 
     Attributes:
-        landmarks: (F, 68, 2) float32, pixels, of every frame, also of those without a detection; zeros if
-            nothing tells where the face is.
+        boxes: (F, 4) float32, pixels, of every frame, also of those without a detection; zeros if nothing
+            tells where the face is.
+        landmarks: (F, K, 2) float32, pixels, likewise; K = 68 or 5, as the backend has it.
         found: (F,) bool, whether the detector found the face.
         features: of every frame: `identity` (F, D) float32, of unit length; `mesh_478` (F, 478, 2) and
             `mesh_468` (F, 468, 2) float32, pixels; those that were asked for.
     """
 
+    boxes: np.ndarray
     landmarks: np.ndarray
     found: np.ndarray
     features: dict[str, np.ndarray] = field(default_factory=dict)
@@ -45,13 +47,15 @@ class FaceReader:
         MissingAssetError: the face backend's networks are not installed.
     """
 
-    def __init__(self, faces: FacesConfig) -> None:
-        self._backend = load_backend(faces)
+    def __init__(self, faces: FacesConfig, device: str = "cpu") -> None:
+        self._backend = load_backend(faces, device)
         self._meshes: dict[str, FaceMesh] = {}
 
     def prepare(self, feature: str) -> None:
         """Load what a feature needs; `MissingAssetError` if it is not in the cache."""
-        if feature in _MESHES and feature not in self._meshes:
+        if feature == "identity":
+            self._backend.require_identity()
+        elif feature in _MESHES and feature not in self._meshes:
             self._meshes[feature] = _MESHES[feature]()
 
     def read(
@@ -80,29 +84,29 @@ class FaceReader:
             for feature in features:
                 if feature not in done:
                     self.prepare(feature)
-                    pairs = zip(frames, faces.landmarks, strict=True)
-                    done[feature] = np.stack([self._compute(feature, *pair) for pair in pairs])
-        return ClipFaces(faces.landmarks, faces.found, done)
+                    done[feature] = self._compute(feature, frames, faces)
+        return ClipFaces(faces.boxes, faces.landmarks, faces.found, done)
 
     def _locate(self, frames: np.ndarray, fallback: ClipFaces | None) -> ClipFaces:
-        tracked = track_faces([self._backend.detect(frame) for frame in frames])
+        tracked = follow(self._backend, [list(frames)])
         found = np.array([face is not None for face in tracked])
         if fallback is not None and fallback.found.any():
-            landmarks = fallback.landmarks.copy()
+            boxes, landmarks = fallback.boxes.copy(), fallback.landmarks.copy()
             for index, face in enumerate(tracked):
                 if face is not None:
-                    landmarks[index] = face.landmarks
+                    boxes[index], landmarks[index] = face.box, face.landmarks
         elif found.any():
-            landmarks, _ = interpolate_landmarks(tracked)
+            boxes, landmarks, _ = interpolate(tracked)
         else:
-            landmarks = np.zeros((len(frames), 68, 2), np.float32)
-        return ClipFaces(landmarks, found)
+            boxes = np.zeros((len(frames), 4), np.float32)
+            landmarks = np.zeros((len(frames), self._backend.points, 2), np.float32)
+        return ClipFaces(boxes, landmarks, found)
 
-    def _compute(self, feature: str, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    def _compute(self, feature: str, frames: np.ndarray, clip: ClipFaces) -> np.ndarray:
+        faces = [Face(*pair, 0.0) for pair in zip(clip.boxes, clip.landmarks, strict=True)]
         if feature in _MESHES:
-            return self._meshes[feature].fit(frame, landmarks)
-        box = np.concatenate([landmarks.min(axis=0), landmarks.max(axis=0)])
-        return self._backend.embed(frame, Face(box.astype(np.float32), landmarks, 0.0))
+            return np.stack([self._meshes[feature].fit(*pair) for pair in zip(frames, faces, strict=True)])
+        return self._backend.embed(list(frames), faces)
 
 
 def available_features(reader: FaceReader) -> list[str]:
@@ -121,7 +125,12 @@ def save_faces(path: Path, faces: dict[str, ClipFaces]) -> None:
     """Write clips' faces to one safetensors file."""
     tensors = {}
     for clip, held in faces.items():
-        arrays = {"landmarks": held.landmarks, "found": held.found.astype(np.uint8), **held.features}
+        arrays = {
+            "boxes": held.boxes,
+            "landmarks": held.landmarks,
+            "found": held.found.astype(np.uint8),
+            **held.features,
+        }
         tensors.update({f"{clip}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()})
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors))
@@ -135,7 +144,9 @@ def load_faces(path: Path) -> dict[str, ClipFaces]:
             clip, _, key = name.rpartition("/")
             held.setdefault(clip, {})[key] = array
         return {
-            clip: ClipFaces(arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays)
+            clip: ClipFaces(
+                arrays.pop("boxes"), arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays
+            )
             for clip, arrays in held.items()
         }
     except (OSError, SafetensorError, KeyError) as error:

@@ -12,6 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
 
 from vividface.assets import asset_path
+from vividface.faces.backend import Face
+from vividface.faces.landmarks import eye_centres
 
 _SIZE = 192
 # MediaPipe fits the mesh to the square around the last mesh, enlarged by a half. So does every pass but the
@@ -36,17 +38,18 @@ class FaceMesh:
     def __init__(self) -> None:
         self._network = _interpreter(asset_path(self.asset).read_bytes())
 
-    def fit(self, frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    def fit(self, frame: np.ndarray, face: Face) -> np.ndarray:
         """Fit the mesh.
 
         Args:
             frame: (H, W, 3) uint8, RGB.
-            landmarks: (68, 2), pixels, where the face is.
+            face: where the face is.
 
         Returns:
             (N, 2) float32, pixels.
         """
-        points, eyes = landmarks, (landmarks[36:42].mean(axis=0), landmarks[42:48].mean(axis=0))
+        eyes = eye_centres(face.landmarks)
+        points = face.landmarks if len(face.landmarks) == 68 else face.box.reshape(2, 2)
         for _ in range(_PASSES):
             matrix = _crop_matrix(points, *eyes)
             patch = cv2.warpAffine(frame, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)

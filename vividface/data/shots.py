@@ -1,0 +1,83 @@
+"""Splitting videos at their cuts: a clip lies within one shot."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from scenedetect import ContentDetector, FrameTimecode
+from tqdm import tqdm
+
+from vividface.errors import InputError
+from vividface.video import iterate_frames, probe
+
+# Cuts are as plain in small pictures, and a tenth of the work.
+_LONGER_SIDE = 256
+_COLUMNS = ["video_id", "start", "stop", "fps", "reason"]
+
+
+def find_shots(videos: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
+    """The shots of videos.
+
+    Args:
+        videos: `video_id`, `path`.
+        threshold: of PySceneDetect's content detector, the mean change of hue, saturation and value from
+            frame to frame, 0..255; None takes each video for one shot, without decoding it.
+
+    Returns:
+        the columns of `shots/{shard}.parquet` in docs/data-formats.md. A video that cannot be read is one row
+        with its reason; so is the missing end of one that is truncated, behind its shots.
+    """
+    rows: list[dict] = []
+    for video in tqdm(videos[["video_id", "path"]].to_dict("records"), desc="shots", unit="video"):
+        rows += [{"video_id": video["video_id"], **row} for row in _shots(Path(video["path"]), threshold)]
+    return pd.DataFrame(rows, columns=_COLUMNS).astype({"start": "int64", "stop": "int64"})
+
+
+def _shots(path: Path, threshold: float | None) -> list[dict]:
+    try:
+        info = probe(path)
+    except InputError as error:
+        return [{"start": 0, "stop": 0, "fps": "", "reason": f"unreadable: {_without_path(error, path)}"}]
+    end, cuts, failure = info.frames, [0], f"the file ends after {info.frames} frames"
+    damaged = info.truncated
+    if threshold is not None:
+        cuts, end, reason = _cuts(path, info.fps, threshold)
+        damaged, failure = damaged or bool(reason), reason or failure
+    rows = [
+        {"start": start, "stop": stop, "fps": str(info.fps), "reason": ""}
+        for start, stop in zip(cuts, [*cuts[1:], end], strict=True)
+    ]
+    if damaged:
+        reason = f"truncated: {failure}"
+        rows.append({"start": end, "stop": end, "fps": str(info.fps), "reason": reason})
+    return rows
+
+
+def _cuts(path: Path, fps: Fraction, threshold: float) -> tuple[list[int], int, str]:
+    """Where shots begin, the number of frames, and why there are no more of them if the file is damaged."""
+    detector = ContentDetector(threshold, min_scene_len=1)
+    cuts, count = [0], 0
+    try:
+        for frame in iterate_frames(path):
+            found = detector.process_frame(FrameTimecode(count, fps), _small(frame))
+            cuts += [cut.frame_num for cut in found if cut.frame_num > cuts[-1]]
+            count += 1
+    except InputError as error:
+        return [cut for cut in cuts if cut < count] or [0], count, _without_path(error, path)
+    return cuts, count, ""
+
+
+def _small(frame: np.ndarray) -> np.ndarray:
+    """(H, W, 3) RGB to BGR with a longer side of at most 256 px."""
+    height, width = frame.shape[:2]
+    scale = min(_LONGER_SIDE / max(height, width), 1.0)
+    size = (max(round(width * scale), 1), max(round(height * scale), 1))
+    return np.ascontiguousarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA)[..., ::-1])
+
+
+def _without_path(error: InputError, path: Path) -> str:
+    return str(error).removeprefix(f"{path}: ")

@@ -1,0 +1,192 @@
+"""The face backend `facexlib`: RetinaFace, BiSeNet and ArcFace, as the paper and its field use them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pickle import UnpicklingError
+from typing import TypeVar
+
+import cv2
+import numpy as np
+import torch
+from facexlib.detection.align_trans import get_reference_facial_points, warp_and_crop_face
+from facexlib.detection.retinaface import RetinaFace
+from facexlib.parsing.bisenet import BiSeNet
+from facexlib.recognition.arcface_arch import Backbone
+from torch import Tensor, nn
+from torchvision.transforms.functional import normalize
+
+from vividface.assets import asset_path
+from vividface.config import FacesConfig
+from vividface.errors import InputError
+from vividface.faces.backend import Face, Region, rescale
+from vividface.faces.landmarks import five_points
+
+Network = TypeVar("Network", bound=nn.Module)
+
+# facexlib's own, and the sizes that the networks were trained at.
+_NMS_OVERLAP = 0.4
+_PARSED = 512
+_ALIGNED = 112
+# The parsed square's side in sides of the face's box: hair and neck are then in view, as in CelebAMask-HQ.
+_CONTEXT = 2.0
+_IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+# BiSeNet's labels, those of CelebAMask-HQ.
+LABELS = (
+    *("background", "skin", "left brow", "right brow", "left eye", "right eye", "glasses", "left ear"),
+    *("right ear", "earring", "nose", "mouth", "upper lip", "lower lip", "neck", "necklace", "cloth", "hair"),
+    "hat",
+)
+_REGIONS = {
+    "background": Region.BACKGROUND,
+    "hair": Region.HAIR,
+    "neck": Region.NECK,
+    "necklace": Region.CLOTH,
+    "earring": Region.CLOTH,
+    "cloth": Region.CLOTH,
+    "hat": Region.CLOTH,
+}
+REGION_OF_LABEL = np.array([_REGIONS.get(label, Region.FACE) for label in LABELS], np.uint8)
+
+
+class FacexlibBackend:
+    """RetinaFace (Deng et al., CVPR 2020), BiSeNet (Yu et al., ECCV 2018), ArcFace (Deng et al., CVPR 2019).
+
+    facexlib's networks, with weights from the asset cache. Skin, brows, eyes, glasses, ears, nose and mouth
+    are the face; earrings, necklaces and hats count as cloth. The identity network is IR-SE50.
+
+    Args:
+        faces: the detector, its sizes and its least score.
+        device: where the networks run.
+
+    Raises:
+        MissingAssetError: the detector's weights are not in the cache; parsing and identity raise it when
+            they are first used.
+        InputError: weights are not those of the network.
+    """
+
+    points = 5
+    identity = "irse50"
+    # ArcFace's usual threshold of verification lies between 0.25 and 0.4.
+    same_person = 0.35
+
+    def __init__(self, faces: FacesConfig, device: str = "cpu") -> None:
+        self._config, self._device = faces, torch.device(device)
+        name = faces.detector.removeprefix("retinaface_")
+        detector = RetinaFace(network_name=name, device=self._device)
+        self._detector: RetinaFace = self._load(detector, faces.detector)
+        self._parser: BiSeNet | None = None
+        self._recogniser: Backbone | None = None
+
+    def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
+        """See `FaceBackend`."""
+        found: list[list[Face]] = []
+        for batch in self._batches(frames):
+            factor = min(self._config.detection_size / max(batch[0].shape[:2]), 1.0)
+            images, scales = zip(*(rescale(frame, factor) for frame in batch), strict=True)
+            found += self._detect(np.stack(images), scales[0])
+        return found
+
+    def parse(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """See `FaceBackend`."""
+        if self._parser is None:
+            self._parser = self._load(BiSeNet(num_class=len(LABELS)), "bisenet")
+        squares = [_square(face) for face in faces]
+        labels: list[np.ndarray] = []
+        for batch in self._batches(list(zip(frames, squares, strict=True))):
+            images = [cv2.warpAffine(frame, square, (_PARSED, _PARSED)) for frame, square in batch]
+            with torch.inference_mode():
+                scores = self._parser(normalize(self._tensor(images), *_IMAGENET))[0]
+            labels += list(scores.argmax(dim=1).byte().cpu().numpy())
+        regions = [REGION_OF_LABEL[label] for label in labels]
+        return np.stack(
+            [
+                _paste(r, square, frame.shape[:2])
+                for r, square, frame in zip(regions, squares, frames, strict=True)
+            ]
+        )
+
+    def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """See `FaceBackend`; D = 512, from 112 x 112 px aligned by five landmarks to ArcFace's template."""
+        self.require_identity()
+        assert self._recogniser is not None
+        vectors: list[np.ndarray] = []
+        for batch in self._batches(list(zip(frames, faces, strict=True))):
+            images = self._tensor([align(frame, face.landmarks) for frame, face in batch])
+            with torch.inference_mode():
+                vectors += list(self._recogniser(images * 2 - 1).float().cpu().numpy())
+        return np.stack(vectors)
+
+    def require_identity(self) -> None:
+        """See `FaceBackend`."""
+        if self._recogniser is None:
+            self._recogniser = self._load(Backbone(num_layers=50, drop_ratio=0.6, mode="ir_se"), "arcface")
+
+    def _detect(self, images: np.ndarray, scale: np.ndarray) -> list[list[Face]]:
+        """The faces of images (N, H, W, 3) uint8, RGB, in pixels of the frames they were scaled from."""
+        batch = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).float()
+        with torch.inference_mode():
+            boxes, landmarks = self._detector.batched_detect_faces(
+                batch, self._config.min_score, _NMS_OVERLAP, use_origin_size=True
+            )
+        faces = []
+        for per_image, points in zip(boxes, landmarks, strict=True):
+            held = [
+                Face(
+                    (box[:4] / np.tile(scale, 2)).astype(np.float32),
+                    (five.reshape(5, 2) / scale).astype(np.float32),
+                    float(box[4]),
+                )
+                for box, five in zip(per_image, points, strict=True)
+            ]
+            faces.append(sorted(held, key=lambda face: -face.score))
+        return faces
+
+    def _batches(self, items: Sequence) -> list[Sequence]:
+        size = self._config.batch_size
+        return [items[start : start + size] for start in range(0, len(items), size)]
+
+    def _tensor(self, images: Sequence[np.ndarray]) -> Tensor:
+        """Images (H, W, 3) uint8 as (N, 3, H, W) in [0, 1]."""
+        batch = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2)
+        return batch.contiguous().float() / 255
+
+    def _load(self, network: Network, asset: str) -> Network:
+        path = asset_path(asset)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
+        except (RuntimeError, AttributeError, UnpicklingError, EOFError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise InputError(
+                f"{path}: does not hold the weights of {asset} ({reason}); delete it and fetch it again"
+            ) from None
+        return network.eval().requires_grad_(False).to(self._device)
+
+
+def align(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
+    """The face on ArcFace's template, by the similarity that fits five landmarks best.
+
+    Args:
+        frame: (H, W, 3) uint8, RGB.
+        landmarks: (K, 2), K = 5 or 68.
+
+    Returns:
+        (112, 112, 3) uint8.
+    """
+    reference = get_reference_facial_points(default_square=True)
+    return np.asarray(warp_and_crop_face(frame, five_points(landmarks), reference, (_ALIGNED, _ALIGNED)))
+
+
+def _square(face: Face) -> np.ndarray:
+    """From a frame to the square that is parsed, (2, 3)."""
+    centre, side = (face.box[:2] + face.box[2:]) / 2, (face.box[2:] - face.box[:2]).max() * _CONTEXT
+    scale = _PARSED / max(float(side), 1.0)
+    return np.column_stack([np.eye(2) * scale, _PARSED / 2 - centre * scale])
+
+
+def _paste(regions: np.ndarray, square: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Regions (512, 512) of a square, in the pixels of its frame."""
+    inverse = cv2.invertAffineTransform(square)
+    return np.asarray(cv2.warpAffine(regions, inverse, shape[1::-1], flags=cv2.INTER_NEAREST))

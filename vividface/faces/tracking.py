@@ -1,0 +1,178 @@
+"""Following one person through a clip in which there may be several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from vividface.faces.backend import Face, FaceBackend
+
+# Overlap (intersection over union) above which the faces of two successive frames may be one person's.
+_OVERLAP = 0.2
+# Frames without detection after which a face in the same place must show that it is the same person's.
+_GAP = 25
+# An identity is looked at again this often, so that a track's mean does not rest on one pose.
+_REFRESH = 25
+
+
+@dataclass
+class _Track:
+    faces: dict[int, Face] = field(default_factory=dict)
+    identities: list[np.ndarray] = field(default_factory=list)
+
+    @property
+    def last(self) -> int:
+        return max(self.faces)
+
+    @property
+    def identity(self) -> np.ndarray:
+        mean = np.mean(self.identities, axis=0)
+        return np.asarray(mean / np.linalg.norm(mean))
+
+    def area(self) -> float:
+        return sum(_area(face.box) for face in self.faces.values())
+
+
+class FaceTracker:
+    """Joins the faces of successive frames to people, by overlap and, where that does not tell, by identity.
+
+    Identity is asked for where it is needed: when a face appears, when a person was out of sight, when the
+    boxes of two people overlap, and now and then as long as there is more than one person. Frames are seen
+    once, in order, so that a clip of any length is followed in constant memory.
+
+    Args:
+        backend: gives the identities.
+    """
+
+    def __init__(self, backend: FaceBackend) -> None:
+        self._backend = backend
+        self._tracks: list[_Track] = []
+        self._frames = 0
+
+    def update(self, frames: Sequence[np.ndarray], faces: Sequence[list[Face]]) -> None:
+        """Go on with the next frames, (H, W, 3) uint8, RGB, and the faces found in them."""
+        for frame, found in zip(frames, faces, strict=True):
+            self._step(frame, found)
+            self._frames += 1
+
+    def person(self, box: np.ndarray | None = None) -> list[Face | None]:
+        """The face of one person in each frame, None where it was not found.
+
+        Args:
+            box: (4,) where the person is known to be, in pixels; None means the person whose face covers the
+                largest area over the clip: not the largest face of each frame, which would jump between
+                people.
+        """
+        if not self._tracks:
+            return [None] * self._frames
+        if box is None:
+            track = max(self._tracks, key=_Track.area)
+        else:
+            track = max(self._tracks, key=lambda t: sum(overlap(face.box, box) for face in t.faces.values()))
+        return [track.faces.get(index) for index in range(self._frames)]
+
+    def _step(self, frame: np.ndarray, found: list[Face]) -> None:
+        known: dict[int, np.ndarray] = {}
+
+        def identity(index: int) -> np.ndarray:
+            if index not in known:
+                known[index] = self._backend.embed([frame], [found[index]])[0]
+            return known[index]
+
+        assigned = self._by_overlap(found, identity)
+        for index, face in enumerate(found):
+            track = assigned.get(index)
+            if track is None:
+                track = self._seen_before(identity(index), assigned)
+            if track is None:
+                track = _Track()
+                self._tracks.append(track)
+            assigned[index] = track
+            track.faces[self._frames] = face
+            refresh = len(self._tracks) > 1 and self._frames % _REFRESH == 0
+            if index in known or refresh or not track.identities:
+                track.identities.append(identity(index))
+
+    def _by_overlap(self, found: list[Face], identity: Callable[[int], np.ndarray]) -> dict[int, _Track]:
+        """Faces, by their index, whose place says which track they continue."""
+        recent = [track for track in self._tracks if self._frames - track.last <= _GAP]
+        pairs = [
+            (overlap(track.faces[track.last].box, face.box), t, f)
+            for t, track in enumerate(recent)
+            for f, face in enumerate(found)
+        ]
+        pairs = [pair for pair in pairs if pair[0] > _OVERLAP]
+        rivals_of_track = {t: sum(pair[1] == t for pair in pairs) for _, t, _ in pairs}
+        rivals_of_face = {f: sum(pair[2] == f for pair in pairs) for _, _, f in pairs}
+
+        def certainty(pair: tuple[float, int, int]) -> tuple[bool, float]:
+            shared, t, f = pair
+            if rivals_of_track[t] == 1 and rivals_of_face[f] == 1:
+                return True, shared
+            return False, float(recent[t].identity @ identity(f))
+
+        assigned: dict[int, _Track] = {}
+        for _, t, f in sorted(pairs, key=certainty, reverse=True):
+            if f not in assigned and not any(track is recent[t] for track in assigned.values()):
+                assigned[f] = recent[t]
+        return assigned
+
+    def _seen_before(self, identity: np.ndarray, assigned: dict[int, _Track]) -> _Track | None:
+        """The person who is out of sight and looks most like this face, if alike enough."""
+        taken = list(assigned.values())
+        absent = [
+            track
+            for track in self._tracks
+            if track.last < self._frames and not any(track is other for other in taken)
+        ]
+        alike = [(float(track.identity @ identity), index) for index, track in enumerate(absent)]
+        best = max(alike, default=(-1.0, 0))
+        return absent[best[1]] if best[0] > self._backend.same_person else None
+
+
+def follow(
+    backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]], box: np.ndarray | None = None
+) -> list[Face | None]:
+    """One person's face in each frame of a clip, None where it was not found.
+
+    Args:
+        backend: finds faces and tells people apart.
+        batches: the clip's frames (H, W, 3) uint8, RGB, in batches; each is seen once.
+        box: see `FaceTracker.person`.
+    """
+    tracker = FaceTracker(backend)
+    for frames in batches:
+        tracker.update(frames, backend.detect(frames))
+    return tracker.person(box)
+
+
+def interpolate(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Boxes and landmarks of every frame; of frames without a face they lie between their neighbours'.
+
+    Returns:
+        boxes (F, 4) float32, landmarks (F, K, 2) float32, and whether each frame's face was found, (F,) bool.
+
+    Raises:
+        ValueError: no frame has a face.
+    """
+    found = np.array([face is not None for face in faces])
+    known = np.flatnonzero(found)
+    if not len(known):
+        raise ValueError("no frame has a face")
+    held = [face for face in faces if face is not None]
+    rows = np.stack([np.concatenate([face.box, face.landmarks.ravel()]) for face in held])
+    times = np.arange(len(faces))
+    every = np.stack([np.interp(times, known, column) for column in rows.T], axis=1).astype(np.float32)
+    return every[:, :4], every[:, 4:].reshape(len(faces), -1, 2), found
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    """Intersection over union of two boxes (4,), in [0, 1]."""
+    shared = _area(np.concatenate([np.maximum(a[:2], b[:2]), np.minimum(a[2:], b[2:])]))
+    return shared / max(_area(a) + _area(b) - shared, 1e-6)
+
+
+def _area(box: np.ndarray) -> float:
+    return float(max(box[2] - box[0], 0) * max(box[3] - box[1], 0))
