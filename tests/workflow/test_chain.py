@@ -1,5 +1,8 @@
 import copy
 import json
+import subprocess
+import sys
+import time
 
 import pandas as pd
 import pytest
@@ -114,3 +117,19 @@ def test_a_wrong_key_stops_before_anything_runs(make_workspace):
     assert result.returncode != 0
     assert "configuration: clips.frmes: unknown key" in result.stdout + result.stderr
     assert not (workspace.folder / "data").exists()
+
+
+def test_the_papers_experiment_is_planned_in_seconds_and_few_jobs(repository, tmp_path):
+    """5,000 clips, on the paper's configuration: work is done in shards."""
+    (tmp_path / "overlay.yaml").write_text("datasets: {vfhq: {max_clips: 5000}}")
+    command = [
+        *(sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
+        *("--configfile", str(tmp_path / "overlay.yaml"), "--directory", str(tmp_path)),
+        *("--cores", "2", "--dry-run", "--quiet", "rules", "all"),
+    ]
+    started = time.monotonic()
+    result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+    assert time.monotonic() - started < 10
+    assert result.returncode == 0, result.stdout + result.stderr
+    total = next(line for line in result.stdout.splitlines() if line.startswith("total"))
+    assert int(total.split()[1]) < 500
