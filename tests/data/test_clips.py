@@ -184,6 +184,19 @@ def test_a_clip_is_the_same_alone_as_among_the_others(square_faces, tmp_path, vi
     assert [path.name for path in (tmp_path / "one/hq").iterdir()] == ["walk-000005.mkv"]
 
 
+def test_threads_change_nothing(square_faces, tmp_path, video):
+    write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
+    plan = plan_of(walk=video, none=tmp_path / "none.mkv")
+    tables = []
+    for threads in (1, 3):
+        folder = tmp_path / str(threads)
+        outputs = (folder / "hq", folder / "faces.safetensors")
+        tables.append(extract_clips(plan, CLIPS, FACES, *outputs, threads=threads))
+    pd.testing.assert_frame_equal(*tables)
+    for path in sorted((tmp_path / "1").rglob("*.*")):
+        assert path.read_bytes() == (tmp_path / "3" / path.relative_to(tmp_path / "1")).read_bytes(), path
+
+
 def test_a_face_lost_for_a_moment_is_interpolated(square_faces, tmp_path):
     write_clip(tmp_path / "blink.mkv", square_video([(40, 50), None, (44, 50), None, (48, 50)]), 25)
     table = extract(plan_of(blink=tmp_path / "blink.mkv"), tmp_path)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -95,7 +96,8 @@ def extract_clips(
 ) -> pd.DataFrame:
     """Find, follow, crop and write one shard's clips; a clip that fails is recorded and skipped.
 
-    Each clip is decoded twice, to find the face and to crop it: memory does not grow with its length.
+    Each clip is decoded twice, to find the face and to crop it: memory does not grow with its length. With
+    several threads as many clips are worked on at a time, so that decoding, looking and encoding overlap.
 
     Args:
         plan: the shard's rows.
@@ -104,7 +106,7 @@ def extract_clips(
         hq_dir: gets one lossless crop per kept clip; written atomically.
         faces_file: gets boxes and landmarks, in pixels of the crops; written atomically.
         device: where the backend's networks run.
-        threads: frames at a time, for a backend on the CPU.
+        threads: clips at a time.
 
     Returns:
         the columns of `clips/{shard}.parquet` in docs/data-formats.md. `reason` is empty or starts with
@@ -113,20 +115,24 @@ def extract_clips(
     backend = load_backend(faces, device, threads)
     rows: list[dict] = []
     held: dict[str, np.ndarray] = {}
-    with atomic_path(hq_dir) as folder:
+    with atomic_path(hq_dir) as folder, ThreadPoolExecutor(threads) as pool:
         folder.mkdir()
-        for row in plan.sort_values(["video_id", "start"]).to_dict("records"):
+
+        def run(row: dict) -> tuple[dict, dict[str, np.ndarray]]:
             measures: dict[str, float] = dict.fromkeys(_MEASURES, np.nan)
-            clip = row["clip_id"]
-            try:
-                if row["reason"]:
-                    raise _RejectedError(row["reason"])
-                found = _extract(row, clips, faces, backend, folder / f"{clip}.mkv", measures)
-                held |= {f"{clip}.{name}": array for name, array in found.items()}
-            except _RejectedError as reason:
-                row["reason"] = str(reason)
-            rows.append({**row, "kept": not row["reason"], **measures})
-            logger.info("%d/%d %s: %s", len(rows), len(plan), clip, row["reason"] or "kept")
+            found: dict[str, np.ndarray] = {}
+            reason = row["reason"]
+            if not reason:
+                try:
+                    found = _extract(row, clips, faces, backend, folder / f"{row['clip_id']}.mkv", measures)
+                except _RejectedError as error:
+                    reason = str(error)
+            return {**row, "reason": reason, "kept": not reason, **measures}, found
+
+        for row, found in pool.map(run, plan.sort_values(["video_id", "start"]).to_dict("records")):
+            rows.append(row)
+            held |= {f"{row['clip_id']}.{name}": array for name, array in found.items()}
+            logger.info("%d/%d %s: %s", len(rows), len(plan), row["clip_id"], row["reason"] or "kept")
         with atomic_path(faces_file) as temporary:
             save_file(held, temporary)
     table = pd.DataFrame(rows, columns=[*plan.columns, "kept", *_MEASURES])

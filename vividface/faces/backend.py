@@ -43,6 +43,8 @@ class Region(IntEnum):
 class FaceBackend(Protocol):
     """What every step that looks at faces asks for; frames are (H, W, 3), uint8, RGB, of one size.
 
+    A backend may be asked by several threads at once.
+
     Attributes:
         points: K, the number of landmarks of a face: 68 or 5.
         identity: name of the identity network, as the metrics' variants carry it.

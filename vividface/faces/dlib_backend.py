@@ -6,7 +6,7 @@ import importlib.util
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import local
+from threading import Lock, local
 
 import cv2
 import dlib
@@ -54,6 +54,7 @@ class DlibBackend:
         # dlib works outside of Python's lock; its detector has a state, so every thread has its own.
         self._pool = ThreadPoolExecutor(threads)
         self._own = local()
+        self._identity_lock = Lock()
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """See `FaceBackend`."""
@@ -68,7 +69,8 @@ class DlibBackend:
 
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 128, from chips of 150 x 150 px aligned by the landmarks."""
-        return np.stack([self._embed(*pair) for pair in zip(frames, faces, strict=True)])
+        with self._identity_lock:
+            return np.stack([self._embed(*pair) for pair in zip(frames, faces, strict=True)])
 
     def require_identity(self) -> None:
         """See `FaceBackend`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pickle import UnpicklingError
+from threading import Lock
 from typing import TypeVar
 
 import cv2
@@ -76,6 +77,7 @@ class FacexlibBackend:
         name = faces.detector.removeprefix("retinaface_")
         detector = RetinaFace(network_name=name, device=self._device)
         self._detector: RetinaFace = self._load(detector, faces.detector)
+        self._lock = Lock()
         self._parser: BiSeNet | None = None
         self._recogniser: Backbone | None = None
 
@@ -126,7 +128,8 @@ class FacexlibBackend:
     def _detect(self, images: np.ndarray, scale: np.ndarray) -> list[list[Face]]:
         """The faces of images (N, H, W, 3) uint8, RGB, in pixels of the frames they were scaled from."""
         batch = torch.from_numpy(np.ascontiguousarray(images[..., ::-1])).float()
-        with torch.inference_mode():
+        # The detector keeps the image's size in itself between two of its steps.
+        with self._lock, torch.inference_mode():
             boxes, landmarks = self._detector.batched_detect_faces(
                 batch, self._config.min_score, _NMS_OVERLAP, use_origin_size=True
             )
