@@ -43,6 +43,7 @@ rule fetch_dataset:
         runtime=24 * HOUR,
     params:
         dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
+        seed=cfg.seed,
     script:
         "../scripts/fetch_dataset.py"
 

@@ -8,6 +8,6 @@ from vividface.logs import rule_log
 with rule_log(snakemake.log[0]):
     dataset = DatasetConfig(**snakemake.params.dataset)
     table = Path(snakemake.output.table)
-    videos = fetch_dataset(snakemake.wildcards.dataset, dataset, table.parent)
+    videos = fetch_dataset(snakemake.wildcards.dataset, dataset, table.parent, snakemake.params.seed)
     with atomic_path(table) as temporary:
         videos.to_parquet(temporary)

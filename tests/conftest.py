@@ -1,6 +1,8 @@
 """Fixtures that several test files use."""
 
 import os
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -31,3 +33,105 @@ def moving_frames() -> np.ndarray:
     for index, frame in enumerate(frames):
         frame[20:36, 4 * index : 4 * index + 16] = (220, 90, 40)
     return frames
+
+
+@pytest.fixture
+def file_server(monkeypatch):
+    """A real HTTP server on 127.0.0.1 that behaves well, or badly in the ways that servers do."""
+    monkeypatch.delenv("VIVIDFACE_OFFLINE", raising=False)
+    server = FileServer()
+    yield server
+    server.close()
+
+
+class FileServer:
+    """Serves `files` by path; `faults` says what goes wrong with a path's next requests.
+
+    Faults, each used up by one request: an int is a status (`(429, {"Retry-After": "1"})` with headers);
+    `break` closes the connection half-way through what was asked for; `stall` closes it before any byte of
+    the body; `wrong` sends other bytes; `whole` ignores the range; `other` sends the file's second version,
+    with its own tag.
+    """
+
+    def __init__(self):
+        self.files, self.faults, self.redirects = {}, {}, {}
+        self.requests, self.tags, self.headers = [], True, {}
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+    def ranges(self, path):
+        """The Range headers of the requests for a path, in order."""
+        return [held for name, held in self.requests if name == path]
+
+    def _handler(server):  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *arguments):
+                pass
+
+            def do_HEAD(self):
+                self.answer(body=False)
+
+            def do_GET(self):
+                self.answer()
+
+            def answer(self, body=True):
+                path = self.path.partition("?")[0]
+                server.requests.append((path, self.headers.get("Range")))
+                if path in server.redirects:
+                    return self.head(302, {"Location": server.redirects[path], "Content-Length": "0"})
+                if path not in server.files:
+                    return self.head(404, {"Content-Length": "0"})
+                fault = server.faults.get(path, []).pop(0) if server.faults.get(path) else None
+                if isinstance(fault, int):
+                    fault = (fault, {})
+                if isinstance(fault, tuple):
+                    return self.head(fault[0], {"Content-Length": "0", **fault[1]})
+                content, tag = server.files[path], '"one"'
+                if fault == "other":
+                    content, tag = content[::-1], '"two"'
+                    server.files[path] = content
+                status, start = 200, 0
+                asked = self.headers.get("Range")
+                same = self.headers.get("If-Range") in (None, tag)
+                if asked and same and fault != "whole":
+                    start = int(asked.removeprefix("bytes=").rstrip("-"))
+                    status = 206
+                if start >= len(content) > 0:
+                    headers = {"Content-Range": f"bytes */{len(content)}", "Content-Length": "0"}
+                    return self.head(416, headers)
+                part = content[start:]
+                headers = {"Content-Length": str(len(part)), "Accept-Ranges": "bytes", **server.headers}
+                if server.tags:
+                    headers["ETag"] = tag
+                if status == 206:
+                    headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+                self.head(status, headers)
+                if not body:
+                    return None
+                if fault == "wrong":
+                    part = bytes(len(part))
+                if fault == "break":
+                    part = part[: len(part) // 2]
+                if fault == "stall":
+                    part = b""
+                self.wfile.write(part)
+                self.wfile.flush()
+                if fault in ("break", "stall"):
+                    self.close_connection = True
+                    self.connection.close()
+                return None
+
+            def head(self, status, headers):
+                self.send_response(status)
+                for name, value in headers.items():
+                    self.send_header(name, value)
+                self.end_headers()
+
+        return Handler

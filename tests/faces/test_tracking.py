@@ -29,11 +29,11 @@ class Known:
         return np.stack([np.eye(8, dtype=np.float32)[int(face.landmarks[0, 0])] for face in faces])
 
 
-def track(frames, box=None):
+def track(frames):
     backend = Known()
     tracker = FaceTracker(backend)
     tracker.update([FRAME] * len(frames), frames)
-    return tracker.person(box), backend.looked
+    return tracker.person(), backend.looked
 
 
 def test_the_person_covers_most_of_the_clip_not_of_each_frame():
@@ -41,13 +41,6 @@ def test_the_person_covers_most_of_the_clip_not_of_each_frame():
     right = [make_face(200, 10, 60, 1), *[make_face(200, 10, 40, 1) for _ in range(5)]]
     person, _ = track([[r, face] for face, r in zip(left, right, strict=True)])
     assert person == left
-
-
-def test_a_box_says_who_is_meant():
-    left = [make_face(10, 10, 80) for _ in range(3)]
-    right = [make_face(200, 10, 40, 1) for _ in range(3)]
-    person, _ = track([list(pair) for pair in zip(left, right, strict=True)], np.array([190, 0, 250, 60]))
-    assert person == right
 
 
 def test_a_gap_and_a_passer_by():

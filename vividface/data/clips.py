@@ -26,8 +26,7 @@ from vividface.video import VideoWriter, batched, iterate_frames, require_whole
 
 logger = logging.getLogger(__name__)
 
-_BOX = ["box_x0", "box_y0", "box_x1", "box_y1"]
-_PLANNED = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason", *_BOX]
+_PLANNED = ["clip_id", "video_id", "path", "person", "start", "frames", "fps", "shard", "reason"]
 _MEASURES = ("window_x", "window_y", "window_size", "face_px", "lost_share", "padding_share", "sharpness")
 
 
@@ -50,8 +49,7 @@ def plan_clips(
     sampled away.
 
     Args:
-        videos: `video_id`, `path`, `person`, and, where it is known, the box of the person in pixels:
-            `box_x0`, `box_y0`, `box_x1`, `box_y1`.
+        videos: `video_id`, `path`, `person`.
         shots: of `vividface.data.shots.find_shots`.
         dataset: may set its own number of frames, and the number of clips to sample.
         clips: the number of frames otherwise.
@@ -65,7 +63,7 @@ def plan_clips(
     by_video = dict(list(shots.groupby("video_id", sort=False)))
     rows: list[dict] = []
     for video in videos.to_dict("records"):
-        common = {key: video[key] for key in ("video_id", "path", "person", *_BOX) if key in video}
+        common = {key: video[key] for key in ("video_id", "path", "person")}
         planned = _plan_video(by_video[video["video_id"]].to_dict("records"), length)
         rows += [{**common, "frames": length, **row} for row in planned]
     for row in rows:
@@ -76,8 +74,7 @@ def plan_clips(
             (row for row in rows if not row["reason"]), key=lambda row: _hash(f"{seed}/{row['clip_id']}")
         )
         rows = [row for row in rows if row["reason"]] + usable[: dataset.max_clips]
-    table = pd.DataFrame(rows, columns=_PLANNED).astype(dict.fromkeys(_BOX, "float64"))
-    return table.sort_values("clip_id", ignore_index=True)
+    return pd.DataFrame(rows, columns=_PLANNED).sort_values("clip_id", ignore_index=True)
 
 
 def shard_of(identifier: str, shards: int) -> str:
@@ -288,7 +285,6 @@ def _extract(
 def _locate(
     row: dict, clips: ClipsConfig, faces: FacesConfig, backend: FaceBackend, measures: dict[str, float]
 ) -> _Located:
-    box = np.array([row[name] for name in _BOX], np.float32)
     shape: tuple[int, ...] = ()
 
     def batches() -> Iterable[list[np.ndarray]]:
@@ -297,7 +293,7 @@ def _locate(
             shape = batch[0].shape
             yield batch
 
-    tracked = follow(backend, batches(), None if np.isnan(box).any() else box)
+    tracked = follow(backend, batches())
     lost = measures["lost_share"] = sum(face is None for face in tracked) / len(tracked)
     if lost == 1:
         raise _RejectedError("no face: none is found in any frame")

@@ -23,7 +23,7 @@ def find_shots(videos: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
     """The shots of videos.
 
     Args:
-        videos: `video_id`, `path`.
+        videos: `video_id`, `path`, and, where some are missing, `reason`.
         threshold: of PySceneDetect's content detector, the mean change of hue, saturation and value from
             frame to frame, 0..255; None takes each video for one shot, without decoding it.
 
@@ -32,8 +32,12 @@ def find_shots(videos: pd.DataFrame, threshold: float | None) -> pd.DataFrame:
         with its reason; so is the missing end of one that is truncated, behind its shots.
     """
     rows: list[dict] = []
-    for video in tqdm(videos[["video_id", "path"]].to_dict("records"), desc="shots", unit="video"):
-        rows += [{"video_id": video["video_id"], **row} for row in _shots(Path(video["path"]), threshold)]
+    for video in tqdm(videos.to_dict("records"), desc="shots", unit="video"):
+        if video.get("reason"):
+            missing = {"start": 0, "stop": 0, "fps": "", "reason": f"unreadable: {video['reason']}"}
+            rows.append({"video_id": video["video_id"], **missing})
+        else:
+            rows += [{"video_id": video["video_id"], **row} for row in _shots(Path(video["path"]), threshold)]
     return pd.DataFrame(rows, columns=_COLUMNS).astype({"start": "int64", "stop": "int64"})
 
 

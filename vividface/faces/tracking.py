@@ -57,20 +57,15 @@ class FaceTracker:
             self._step(frame, found)
             self._frames += 1
 
-    def person(self, box: np.ndarray | None = None) -> list[Face | None]:
+    def person(self) -> list[Face | None]:
         """The face of one person in each frame, None where it was not found.
 
-        Args:
-            box: (4,) where the person is known to be, in pixels; None means the person whose face covers the
-                largest area over the clip: not the largest face of each frame, which would jump between
-                people.
+        The person is the one whose face covers the largest area over the clip: not the largest face of each
+        frame, which would jump between people.
         """
         if not self._tracks:
             return [None] * self._frames
-        if box is None:
-            track = max(self._tracks, key=_Track.area)
-        else:
-            track = max(self._tracks, key=lambda t: sum(overlap(face.box, box) for face in t.faces.values()))
+        track = max(self._tracks, key=_Track.area)
         return [track.faces.get(index) for index in range(self._frames)]
 
     def _step(self, frame: np.ndarray, found: list[Face]) -> None:
@@ -132,20 +127,17 @@ class FaceTracker:
         return absent[best[1]] if best[0] > self._backend.same_person else None
 
 
-def follow(
-    backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]], box: np.ndarray | None = None
-) -> list[Face | None]:
+def follow(backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]]) -> list[Face | None]:
     """One person's face in each frame of a clip, None where it was not found.
 
     Args:
         backend: finds faces and tells people apart.
         batches: the clip's frames (H, W, 3) uint8, RGB, in batches; each is seen once.
-        box: see `FaceTracker.person`.
     """
     tracker = FaceTracker(backend)
     for frames in batches:
         tracker.update(frames, backend.detect(frames))
-    return tracker.person(box)
+    return tracker.person()
 
 
 def interpolate(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
