@@ -12,6 +12,7 @@ from vividface.assets import (
     ASSETS,
     GROUPS,
     Asset,
+    WebFile,
     asset_path,
     fetch_asset,
     fetch_group,
@@ -190,3 +191,20 @@ def test_backbones_equal_torchvisions(shared):
         theirs = torch.load(shared / "weights" / f"{file}_torchvision.pth", weights_only=True)
         assert set(ours) == set(theirs)
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
+
+
+def test_files_on_the_web_are_fetched_and_locked(file_server, tmp_path, monkeypatch):
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
+    file_server.files["/net.pth"] = CONTENT
+    file = WebFile(f"{file_server.url}/net.pth")
+    monkeypatch.setitem(ASSETS, "net", Asset(what="a network", licence="MIT", source=file))
+    with pytest.raises(MissingAssetError, match="run `vividface assets fetch net`"):
+        asset_path("net")
+    assert fetch_asset("net").read_bytes() == CONTENT
+    assert fetch_asset("net") == asset_path("net") == tmp_path / "assets" / "net.pth"
+    assert len(file_server.requests) == 1
+    asset_path("net").unlink()
+    file_server.files["/net.pth"] = b"something else"
+    with pytest.raises(InputError, match="when it was first fetched"):
+        fetch_asset("net")
+    assert not (tmp_path / "assets" / "net.pth").exists()

@@ -20,7 +20,7 @@ def test_paper_values(repository):
     assert config.variants["main"].latent_p == config.variants["main"].pixel_p == 0.5
     assert config.filter.threshold == 90
     assert config.latent_stage.learning_rate == 1e-4
-    assert config.datasets["vfhq"].max_clips == 3000
+    assert config.datasets["vfhq"].source.sample == 3000
     degradation = config.degradation
     assert (degradation.sigma, degradation.scale, degradation.noise, degradation.crf) == (
         (0.1, 10),

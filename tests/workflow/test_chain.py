@@ -121,7 +121,7 @@ def test_a_wrong_key_stops_before_anything_runs(make_workspace):
 
 def test_the_papers_experiment_is_planned_in_seconds_and_few_jobs(repository, tmp_path):
     """5,000 clips, on the paper's configuration: work is done in shards."""
-    (tmp_path / "overlay.yaml").write_text("datasets: {vfhq: {max_clips: 5000}}")
+    (tmp_path / "overlay.yaml").write_text("datasets: {vfhq: {source: {sample: 5000}}}")
     command = [
         *(sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
         *("--configfile", str(tmp_path / "overlay.yaml"), "--directory", str(tmp_path)),
