@@ -1,10 +1,11 @@
+import tempfile
 from pathlib import Path
 
 import pandas as pd
 
 from vividface.config import ClipsConfig, DegradationConfig, FacesConfig
 from vividface.data.clips import extract_video
-from vividface.data.degradation import degrade_clip, draw_parameters
+from vividface.data.degradation import degrade_clip, draw_parameters, present
 from vividface.logs import rule_log
 
 with rule_log(snakemake.log[0]):
@@ -18,4 +19,7 @@ with rule_log(snakemake.log[0]):
         truth,
     )
     parameters = draw_parameters(degradation, snakemake.params.seed, video["video_id"])
-    degrade_clip(truth, degraded, parameters, degradation, audio_from=truth)
+    with tempfile.TemporaryDirectory() as directory:
+        encoded = Path(directory) / "encoded.mkv"
+        degrade_clip(truth, encoded, parameters, degradation)
+        present(encoded, truth, degraded)

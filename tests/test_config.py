@@ -21,7 +21,7 @@ def test_paper_values(repository):
     assert config.filter.threshold == 90
     assert config.latent_stage.learning_rate == 1e-4
     assert config.datasets["vfhq"].source.sample == 3000
-    degradation = config.degradation
+    degradation = config.degradation.vividface
     assert (degradation.sigma, degradation.scale, degradation.noise, degradation.crf) == (
         (0.1, 10),
         (1, 4),
@@ -48,7 +48,11 @@ def test_demo_holds_out_a_person(values):
         (("clips", "frames"), 80, "clips.frames: 80 frames do not fit"),
         (("clips", "size"), 100, "clips.size: 100 px is not a multiple of 16"),
         (("pixel_stage", "dists_weight"), -1, "pixel_stage.dists_weight: Input should be greater"),
-        (("degradation", "crf"), [25, 18], "degradation: crf: [25, 18] is not an increasing range"),
+        (
+            ("degradation", "vividface", "crf"),
+            [25, 18],
+            "degradation.vividface: crf: [25, 18] is not an increasing range",
+        ),
         (("variants", "p0", "latent_p"), 1.5, "variants.p0.latent_p: Input should be less"),
         (("variants", "main"), None, "the variant `main` is missing"),
         (("variants", "latent_only", "latent_stage_of"), "nobody", "variants.latent_only.latent_stage_of"),
@@ -71,7 +75,7 @@ def test_wrong_values_name_their_key(values, path, value, message):
 def test_overlay_merges_and_null_removes(values):
     config = validate_config(values)
     assert set(config.datasets) == {"demo_train", "held_out"}
-    assert config.degradation.crf == (18, 25), "an overlay of one key keeps its neighbours"
+    assert config.degradation.vividface.crf == (18, 25), "an overlay of one key keeps its neighbours"
 
 
 def test_unreadable_file(tmp_path):

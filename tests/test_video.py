@@ -1,11 +1,22 @@
+from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
+import av.logging
 import numpy as np
 import pytest
 
 from vividface import video
 from vividface.errors import InputError
-from vividface.video import VideoWriter, iterate_frames, probe, read_clip, read_masks, write_clip
+from vividface.video import (
+    VideoWriter,
+    is_truncated,
+    iterate_frames,
+    probe,
+    read_clip,
+    read_masks,
+    require_whole,
+    write_clip,
+)
 
 
 def test_ffv1_is_lossless(tmp_path, moving_frames):
@@ -50,8 +61,8 @@ def test_truncated_video(tmp_path, moving_frames):
     write_clip(whole, np.tile(moving_frames, (8, 1, 1, 1)), 25)
     cut = tmp_path / "cut.mkv"
     cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
-    assert not probe(whole).truncated
-    assert probe(cut).truncated
+    assert not is_truncated(whole)
+    assert is_truncated(cut)
     with pytest.raises(InputError, match=r"cut\.mkv"):
         list(iterate_frames(cut, 0, 72))
 
@@ -88,7 +99,7 @@ def test_frames_outside_of_the_edit_list_do_not_count(shared):
     """The last frame of this clip is stored, but not shown."""
     path = shared / "faces" / "train" / "animateanyone_3.mp4"
     assert probe(path).frames == sum(1 for _ in iterate_frames(path)) == 141
-    assert not probe(path).truncated
+    assert not is_truncated(path)
 
 
 def test_too_few_frames(tmp_path, moving_frames):
@@ -108,3 +119,19 @@ def test_a_failed_writer_leaves_nothing(tmp_path, moving_frames):
     ):
         writer.write(moving_frames[0, :32])
     assert not list(tmp_path.iterdir())
+
+
+def test_threads_may_probe_and_decode_at_once(tmp_path):
+    """PyAV's log callback and a decoder that is closed wait for each other; nothing here may turn it on."""
+    frames = np.random.default_rng(0).integers(0, 255, (90, 64, 64, 3), np.uint8)
+    path = tmp_path / "a.mp4"
+    write_clip(path, frames, 25, "h264")
+
+    def work(index):
+        assert not is_truncated(path)
+        require_whole(path)
+        return len(read_clip(path, index % 60, index % 60 + 5))
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(work, range(60))) == [5] * 60
+    assert av.logging.get_level() is None

@@ -8,7 +8,7 @@ with the same object from Python.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -174,18 +174,11 @@ class FacesConfig(Section):
     mask: Annotated[list[Literal["face", "hair", "neck", "cloth"]], Field(min_length=1)] = ["face"]
 
 
-class DegradationConfig(Section):
-    """The degradation model y = [(x * k_sigma) down_r + n_delta] through ffmpeg at crf (section 4.1)."""
-
-    sigma: Range
-    scale: Range
-    noise: Range
-    crf: tuple[int, int]
-    codec: Literal["libx264"]
-    encoder_preset: str
+class _DegradationRanges(Section):
+    """Ranges from which a clip's parameters are drawn uniformly."""
 
     @model_validator(mode="after")
-    def _ordered(self) -> DegradationConfig:
+    def _ordered(self) -> Self:
         bounds = {"sigma": (0.0, 50.0), "scale": (1.0, 16.0), "noise": (0.0, 255.0), "crf": (0, 51)}
         for name, (lowest, highest) in bounds.items():
             low, high = getattr(self, name)
@@ -193,6 +186,58 @@ class DegradationConfig(Section):
                 raise ValueError(
                     f"{name}: [{low}, {high}] is not an increasing range within [{lowest}, {highest}]"
                 )
+        return self
+
+
+class VividFaceDegradation(_DegradationRanges):
+    """y = [(x * k_sigma) down_r + n_delta] through ffmpeg at crf (section 4.1)."""
+
+    sigma: Range
+    scale: Range
+    noise: Range
+    crf: tuple[int, int]
+
+
+class KeepDegradation(_DegradationRanges):
+    """Blur, noise, down-sampling with a random kernel, noise, codec (KEEP, Feng et al., ECCV 2024)."""
+
+    kernel_size: Annotated[int, Field(ge=3, le=101)]
+    sigma: Range
+    isotropic: Annotated[float, Field(ge=0, le=1)]
+    scale: Range
+    interpolations: dict[Literal["area", "linear", "cubic"], Annotated[float, Field(ge=0)]]
+    noise: Range
+    grey: Annotated[float, Field(ge=0, le=1)]
+    crf: tuple[int, int]
+
+    @field_validator("kernel_size")
+    @classmethod
+    def _odd(cls, size: int) -> int:
+        if size % 2 == 0:
+            raise ValueError(f"{size} is even: a kernel has a centre")
+        return size
+
+    @field_validator("interpolations")
+    @classmethod
+    def _some_weight(cls, weights: dict) -> dict:
+        if not sum(weights.values()):
+            raise ValueError("no kernel has a weight")
+        return weights
+
+
+class DegradationConfig(Section):
+    """How training and benchmark clips are degraded."""
+
+    preset: Literal["vividface", "keep"]
+    codec: Literal["libx264"]
+    encoder_preset: str
+    vividface: VividFaceDegradation | None = None
+    keep: KeepDegradation | None = None
+
+    @model_validator(mode="after")
+    def _described(self) -> DegradationConfig:
+        if getattr(self, self.preset) is None:
+            raise ValueError(f"preset: {self.preset} is chosen, but its section is missing")
         return self
 
 

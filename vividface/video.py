@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 import av
-import av.logging
+import cv2
 import ffmpeg
 import imageio_ffmpeg
 import numpy as np
@@ -58,7 +58,6 @@ class VideoInfo:
         duration: in seconds.
         has_audio: whether there is at least one audio stream.
         codec: name of the video codec.
-        truncated: whether the file ends in the middle of what it should hold.
     """
 
     width: int
@@ -68,7 +67,6 @@ class VideoInfo:
     duration: float
     has_audio: bool
     codec: str
-    truncated: bool
 
 
 def ffmpeg_executable() -> str:
@@ -96,7 +94,7 @@ def probe(path: Path | str) -> VideoInfo:
             if not container.streams.video:
                 raise InputError(f"{path}: has no video stream; give a video file")
             stream = container.streams.video[0]
-            frames, truncated = _count(container, stream)
+            frames = sum(_is_shown(packet) for packet in container.demux(stream))
             fps = stream.average_rate or stream.guessed_rate
             if not frames or not fps or not stream.width:
                 raise InputError(f"{path}: holds no video frames; the file is probably damaged, get it again")
@@ -108,7 +106,6 @@ def probe(path: Path | str) -> VideoInfo:
                 duration=float(frames / fps),
                 has_audio=bool(container.streams.audio),
                 codec=stream.codec_context.name,
-                truncated=truncated,
             )
     except (av.FFmpegError, OSError) as error:
         raise InputError(
@@ -116,10 +113,43 @@ def probe(path: Path | str) -> VideoInfo:
         ) from None
 
 
+def is_truncated(path: Path | str) -> bool:
+    """Whether a video file ends in the middle of what it should hold; reads all of it, decodes nothing.
+
+    FFmpeg takes a truncated file for a shorter one: what tells is its log, a last packet that is incomplete,
+    or, where a Matroska file was cut between two clusters, the duration that the stream is tagged with.
+    """
+    # PyAV gives the log too, but its callback waits for Python's lock, which a decoder that closes may hold.
+    command = [
+        ffmpeg_executable(),
+        "-v",
+        "error",
+        "-i",
+        str(path),
+        "-map",
+        "0:v:0",
+        "-c",
+        "copy",
+        "-f",
+        "null",
+    ]
+    log = subprocess.run([*command, "-"], capture_output=True, check=False).stderr.decode(errors="replace")
+    if any(sign in log for sign in _ENDS_EARLY):
+        return True
+    end, damaged = 0.0, False
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            if packet.size:
+                damaged |= packet.is_corrupt
+                end = max(end, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
+        return damaged or end < _WHOLE_SHARE * _tagged_seconds(stream)
+
+
 def require_whole(path: Path | str) -> VideoInfo:
     """`probe`, but a truncated file is an `InputError` too."""
     info = probe(path)
-    if info.truncated:
+    if is_truncated(path):
         raise InputError(f"{path}: is truncated, only {info.frames} of its frames are there; get it again")
     return info
 
@@ -143,9 +173,26 @@ def iterate_masks(path: Path | str, start: int = 0, stop: int | None = None) -> 
         yield frame.to_ndarray(format="gray") > 127
 
 
-def read_clip(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """A clip's frames as one array (F, H, W, 3), uint8, RGB: for clips, which are short."""
-    return np.stack(list(iterate_frames(path, start, stop)))
+def read_clip(
+    path: Path | str, start: int = 0, stop: int | None = None, size: tuple[int, int] | None = None
+) -> np.ndarray:
+    """A clip's frames as one array (F, H, W, 3), uint8, RGB: for clips, which are short.
+
+    Args:
+        path: the clip.
+        start: the first frame.
+        stop: behind the last frame; None: to the end.
+        size: width and height; frames of another size are resized to it (bicubic). None keeps theirs.
+    """
+    frames = iterate_frames(path, start, stop)
+    return np.stack([resize(frame, size) if size else frame for frame in frames])
+
+
+def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A frame (H, W, 3) at another width and height (bicubic), or the frame itself if it has them."""
+    if frame.shape[1::-1] == size:
+        return frame
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))
 
 
 def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
@@ -221,28 +268,6 @@ def _timestamps(path: Path, size: int, modified: int) -> dict[int, int]:
 def _is_shown(packet: av.Packet) -> bool:
     """Not an empty packet, nor one that an edit list leaves out."""
     return packet.size > 0 and not packet.is_discard
-
-
-def _count(container: av.container.InputContainer, stream: av.VideoStream) -> tuple[int, bool]:
-    """The number of a stream's packets that are shown, and whether the file ends too early.
-
-    FFmpeg reads a truncated file as a shorter one: only its log tells, or, where a Matroska file was cut
-    between two clusters, the duration that the stream is tagged with.
-    """
-    level = av.logging.get_level()
-    av.logging.set_level(av.logging.ERROR)
-    count, end, damaged = 0, 0.0, False
-    try:
-        with av.logging.Capture() as messages:
-            for packet in container.demux(stream):
-                if packet.size:
-                    count += _is_shown(packet)
-                    damaged |= packet.is_corrupt
-                    end = max(end, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
-    finally:
-        av.logging.set_level(level)
-    early = any(sign in text for _, _, text in messages for sign in _ENDS_EARLY)
-    return count, early or damaged or end < _WHOLE_SHARE * _tagged_seconds(stream)
 
 
 def _tagged_seconds(stream: av.VideoStream) -> float:

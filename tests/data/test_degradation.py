@@ -1,4 +1,5 @@
 import dataclasses
+import weakref
 from fractions import Fraction
 
 import cv2
@@ -8,16 +9,37 @@ import pandas as pd
 import pytest
 
 from vividface.config import DegradationConfig
-from vividface.data.degradation import DegradationParameters, degrade_clip, degrade_shard, draw_parameters
+from vividface.data import degradation
+from vividface.data.degradation import (
+    DegradationParameters,
+    _corruption,
+    degrade_clip,
+    degrade_shard,
+    draw_parameters,
+    gaussian_kernel,
+    present,
+)
 from vividface.errors import InputError
 from vividface.files import sha256
 from vividface.video import ffmpeg_executable, ffmpeg_version, probe, read_clip, write_clip
 
+RANGES = {"sigma": (0.1, 10), "scale": (1, 4), "noise": (0, 10), "crf": (18, 25)}
+KEEP = {
+    "kernel_size": 21,
+    "sigma": (0.5, 5),
+    "isotropic": 0.7,
+    "scale": (4, 4),
+    "interpolations": {"area": 1, "linear": 1, "cubic": 2},
+    "noise": (0, 10),
+    "grey": 0.5,
+    "crf": (18, 24),
+}
 CONFIG = DegradationConfig(
-    sigma=(0.1, 10), scale=(1, 4), noise=(0, 10), crf=(18, 25), codec="libx264", encoder_preset="medium"
+    preset="vividface", codec="libx264", encoder_preset="medium", vividface=RANGES, keep=KEEP
 )
+KEEP_CONFIG = CONFIG.model_copy(update={"preset": "keep"})
 LUMA = np.array([0.299, 0.587, 0.114])  # of BT.601
-MILD = DegradationParameters(seed=7, sigma=0.1, scale=1.0, noise=0.0, crf=0)
+MILD = DegradationParameters("vividface", 7, 0.1, 0.1, 0.0, 1.0, "area", 0.0, 0)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +56,8 @@ def source(tmp_path_factory):
 def degraded(source, tmp_path, **changes):
     destination = tmp_path / "lq.mkv"
     degrade_clip(source, destination, dataclasses.replace(MILD, **changes), CONFIG)
-    return read_clip(destination).astype(np.float64)
+    info = probe(source)
+    return read_clip(destination, size=(info.width, info.height)).astype(np.float64)
 
 
 def sharpness(frames):
@@ -55,7 +78,7 @@ def test_parameters_are_drawn_from_seed_and_clip_alone():
 def test_parameters_fill_their_ranges_uniformly():
     drawn = pd.DataFrame(dataclasses.asdict(draw_parameters(CONFIG, 0, f"clip-{i}")) for i in range(2000))
     for name in ("sigma", "scale", "noise", "crf"):
-        low, high = getattr(CONFIG, name)
+        low, high = RANGES[name]
         assert drawn[name].between(low, high).all()
         assert drawn[name].mean() == pytest.approx((low + high) / 2, abs=0.05 * (high - low))
         assert drawn[name].min() <= low + 0.01 * (high - low)
@@ -105,10 +128,12 @@ def test_the_picture_is_not_shifted(source, tmp_path):
 
 
 @pytest.mark.parametrize(("width", "height"), [(97, 63), (33, 96)])
-def test_odd_sizes_are_kept(tmp_path, width, height):
+def test_odd_sizes_are_encoded_even_and_read_back(tmp_path, width, height):
     frames = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
     write_clip(tmp_path / "odd.mkv", frames, 25)
     assert degraded(tmp_path / "odd.mkv", tmp_path, scale=2.9, sigma=2.0).shape == frames.shape
+    info = probe(tmp_path / "lq.mkv")
+    assert (info.width, info.height) == (2 * round(width / 5.8), 2 * round(height / 5.8))
 
 
 def test_the_same_seed_gives_the_same_bytes(source, tmp_path):
@@ -129,8 +154,8 @@ def test_a_shard_is_the_same_whatever_the_number_of_workers(source, tmp_path):
         (hq / f"{clip}.mkv").write_bytes(source.read_bytes())
     one = degrade_shard(clips, hq, tmp_path / "one", CONFIG, 42, workers=1)
     two = degrade_shard(clips.iloc[::-1], hq, tmp_path / "two", CONFIG, 42, workers=2)
-    columns = ["clip_id", "seed", "sigma", "scale", "noise", "crf", "codec", "encoder_preset", "ffmpeg"]
-    assert list(one.columns) == columns
+    drawn = ["preset", "seed", "sigma", "sigma_y", "angle", "scale", "interpolation", "noise", "crf"]
+    assert list(one.columns) == ["clip_id", *drawn, "codec", "encoder_preset", "ffmpeg"]
     assert set(one["ffmpeg"]) == {ffmpeg_version()}
     assert set(one["encoder_preset"]) == {"medium"}
     pd.testing.assert_frame_equal(one, two.iloc[::-1].reset_index(drop=True))
@@ -157,6 +182,94 @@ def test_the_showcase_keeps_its_sound(source, tmp_path):
     out = ffmpeg.output(video, tone, str(tmp_path / "sound.mkv"), vcodec="copy", acodec="aac")
     out.global_args("-v", "error").run(cmd=ffmpeg_executable())
     sound = tmp_path / "sound.mkv"
-    degrade_clip(sound, tmp_path / "lq.mp4", MILD, CONFIG, audio_from=sound)
+    degrade_clip(sound, tmp_path / "small.mkv", dataclasses.replace(MILD, scale=2.0), CONFIG)
+    present(tmp_path / "small.mkv", sound, tmp_path / "lq.mp4")
     info = probe(tmp_path / "lq.mp4")
     assert (info.codec, info.has_audio, info.frames) == ("h264", True, 9)
+    assert (info.width, info.height) == (96, 96)
+
+
+def moments(kernel):
+    """Standard deviations along x and y, and the covariance, of a kernel in px."""
+    ys, xs = np.mgrid[: len(kernel), : len(kernel)] - (len(kernel) - 1) / 2
+    return (kernel * xs**2).sum() ** 0.5, (kernel * ys**2).sum() ** 0.5, (kernel * xs * ys).sum()
+
+
+def test_kernels_are_what_their_parameters_say():
+    round_one = gaussian_kernel(41, 3, 3, 0.7)
+    assert round_one.sum() == pytest.approx(1, abs=1e-6)
+    np.testing.assert_allclose(moments(round_one), (3, 3, 0), atol=0.01)
+    np.testing.assert_allclose(moments(gaussian_kernel(41, 4, 2, 0)), (4, 2, 0), atol=0.01)
+    np.testing.assert_allclose(moments(gaussian_kernel(41, 4, 2, np.pi / 2)), (2, 4, 0), atol=0.01)
+    assert moments(gaussian_kernel(41, 4, 2, np.pi / 4))[2] > 3
+
+
+def test_keeps_parameters_follow_their_shares():
+    drawn = pd.DataFrame(dataclasses.asdict(draw_parameters(KEEP_CONFIG, 0, f"c{i}")) for i in range(2000))
+    assert set(drawn["preset"]) == {"keep"}
+    isotropic = drawn["sigma"] == drawn["sigma_y"]
+    assert isotropic.mean() == pytest.approx(0.7, abs=0.03)
+    assert (drawn.loc[isotropic, "angle"] == 0).all()
+    assert drawn.loc[~isotropic, "angle"].between(-np.pi, np.pi).all()
+    assert drawn["interpolation"].value_counts(normalize=True)["cubic"] == pytest.approx(0.5, abs=0.04)
+    assert drawn["noise"].isna().all()
+    assert set(drawn["crf"]) == set(range(18, 25))
+    assert set(drawn["scale"]) == {4.0}
+
+
+def test_keep_redraws_level_and_colour_of_its_noise_in_every_frame():
+    parameters = dataclasses.replace(draw_parameters(KEEP_CONFIG, 0, "a"), sigma=1.0, sigma_y=1.0)
+    corrupt = _corruption(parameters, KEEP_CONFIG, 64, 64)
+    frame = np.full((256, 256, 3), 128, np.uint8)
+    results = np.stack([corrupt(frame) for _ in range(200)]).astype(np.float64) - 128
+    levels = results.std(axis=(1, 2, 3))
+    assert levels.min() < 1.5
+    assert levels.max() > 8
+    grey = [np.abs(result - result.mean(axis=2, keepdims=True)).max() == 0 for result in results]
+    # Grey only if both of its noises are.
+    assert np.mean(grey) == pytest.approx(0.25, abs=0.1)
+
+
+def test_keep_is_reproducible_and_four_times_smaller(source, tmp_path):
+    parameters = draw_parameters(KEEP_CONFIG, 42, "clip-000000")
+    for name in ("first", "second"):
+        degrade_clip(source, tmp_path / f"{name}.mkv", parameters, KEEP_CONFIG)
+    assert sha256(tmp_path / "first.mkv") == sha256(tmp_path / "second.mkv")
+    assert read_clip(tmp_path / "first.mkv").shape == (9, 24, 24, 3)
+    result, original = read_clip(tmp_path / "first.mkv", size=(96, 96)), read_clip(source)
+    assert sharpness(result) < 0.5 * sharpness(original)
+
+
+def test_a_preset_without_its_section_is_refused():
+    with pytest.raises(ValueError, match="preset: keep is chosen, but its section is missing"):
+        DegradationConfig(preset="keep", codec="libx264", encoder_preset="medium", vividface=RANGES)
+    with pytest.raises(ValueError, match="4 is even"):
+        DegradationConfig(**{**CONFIG.model_dump(), "keep": {**KEEP, "kernel_size": 4}})
+
+
+def test_memory_does_not_grow_with_the_clip(tmp_path, monkeypatch):
+    """Of 300 frames, no more than a few are alive at once."""
+    alive, most = [0], [0]
+
+    class Counted(np.ndarray):
+        pass
+
+    def leave():
+        alive[0] -= 1
+
+    original = degradation.iterate_frames
+
+    def counting(path):
+        for frame in original(path):
+            held = frame.view(Counted)
+            weakref.finalize(held, leave)
+            alive[0] += 1
+            most[0] = max(most[0], alive[0])
+            yield held
+            del held
+
+    monkeypatch.setattr(degradation, "iterate_frames", counting)
+    write_clip(tmp_path / "long.mkv", np.zeros((300, 32, 32, 3), np.uint8), 25)
+    degrade_clip(tmp_path / "long.mkv", tmp_path / "lq.mkv", MILD, CONFIG)
+    assert probe(tmp_path / "lq.mkv").frames == 300
+    assert most[0] <= 2

@@ -13,12 +13,13 @@ from vividface.video import write_clip
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory):
-    """Two clips with their degraded versions and masks, 13 frames of 32 px."""
+    """Two clips of 13 frames of 32 px with their masks, and their degraded versions of 20 px."""
     folder = tmp_path_factory.mktemp("clips")
     generator = np.random.default_rng(0)
     for kind in ("hq", "lq"):
         for clip in ("a", "b"):
-            frames = generator.integers(0, 256, (13, 32, 32, 3), dtype=np.uint8)
+            side = 32 if kind == "hq" else 20
+            frames = generator.integers(0, 256, (13, side, side, 3), dtype=np.uint8)
             write_clip(folder / kind / f"{clip}.mkv", frames, 25)
     for clip in ("a", "b"):
         masks = generator.random((13, 32, 32)) > 0.98
@@ -55,7 +56,7 @@ def test_a_shard_holds_latents_and_masks_on_their_grid(shard, clips):
     assert clip["low"].shape == clip["high"].shape == (768, 3, 4, 4)
     assert clip["mask"].shape == (3, 4, 4)
     for name, kind in (("low", "lq"), ("high", "hq")):
-        frames = read_clip(clips / kind / "b.mkv", 0, 9)
+        frames = read_clip(clips / kind / "b.mkv", 0, 9, (32, 32))
         decoded = autoencoder.decode_video(clip[name][None])[0]
         assert np.abs(tensor_to_frames(decoded).astype(int) - frames).max() <= 2
     expected = align_mask(read_masks(clips / "masks" / "b.mkv", 0, 9))
@@ -90,7 +91,7 @@ def test_pixel_windows_lie_where_the_position_says(clips):
     for position, start in ((0.0, 0), (0.5, 4), (0.999, 8)):
         window = windows.read(0, position)
         assert window["clip_id"] == "a"
-        expected = frames_to_tensor(read_clip(clips / "lq" / "a.mkv", start, start + 5))
+        expected = frames_to_tensor(read_clip(clips / "lq" / "a.mkv", start, start + 5, (32, 32)))
         assert torch.equal(window["low"], expected)
         masks = read_masks(clips / "masks" / "a.mkv", start, start + 5)
         assert torch.equal(window["mask"], torch.from_numpy(masks).float())

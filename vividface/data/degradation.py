@@ -1,9 +1,9 @@
-"""Degradation synthesis, y = [(x * k_sigma) down_r + n_delta] through ffmpeg at crf (section 4.1)."""
+"""Degradation synthesis: the paper's model (section 4.1), and KEEP's for comparison."""
 
 from __future__ import annotations
 
 import hashlib
-import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +12,11 @@ import cv2
 import numpy as np
 import pandas as pd
 
-from vividface.config import DegradationConfig
+from vividface.config import DegradationConfig, KeepDegradation
 from vividface.files import atomic_path
-from vividface.video import VideoWriter, ffmpeg_version, iterate_frames, probe
+from vividface.video import VideoWriter, ffmpeg_version, iterate_frames, probe, resize
+
+_INTERPOLATIONS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
 @dataclass(frozen=True)
@@ -22,81 +24,114 @@ class DegradationParameters:
     """What was drawn for one clip.
 
     Attributes:
+        preset: `vividface` or `keep`.
         seed: of the clip's own generator, which also draws the noise.
-        sigma: standard deviation of the blur, px.
+        sigma: standard deviation of the blur, px; of `keep` along the kernel's first axis.
+        sigma_y: of `keep`, along the second axis; `sigma` if the blur is isotropic.
+        angle: of `keep`, the kernel's rotation, radians.
         scale: down-sampling factor r.
-        noise: standard deviation of the noise, of 255.
+        interpolation: of the down-sampling: `area`, `linear` or `cubic`.
+        noise: standard deviation of the noise, of 255; null for `keep`, which draws it in every frame.
         crf: of the encoder.
     """
 
+    preset: str
     seed: int
     sigma: float
+    sigma_y: float
+    angle: float
     scale: float
-    noise: float
+    interpolation: str
+    noise: float | None
     crf: int
 
 
 def draw_parameters(config: DegradationConfig, seed: int, clip_id: str) -> DegradationParameters:
-    """Draw a clip's parameters, each uniformly from its range.
+    """Draw a clip's parameters.
 
     They follow from (seed, clip id) alone, so that any clip can be made again alone.
     """
     digest = hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()
     clip_seed = int.from_bytes(digest[:6], "big")
     generator = np.random.default_rng(clip_seed)
+    if config.preset == "keep":
+        assert config.keep is not None
+        return _draw_keep(config.keep, clip_seed, generator)
+    ranges = config.vividface
+    assert ranges is not None
+    sigma = float(generator.uniform(*ranges.sigma))
     return DegradationParameters(
+        preset="vividface",
         seed=clip_seed,
-        sigma=float(generator.uniform(*config.sigma)),
-        scale=float(generator.uniform(*config.scale)),
-        noise=float(generator.uniform(*config.noise)),
-        crf=int(generator.integers(config.crf[0], config.crf[1], endpoint=True)),
+        sigma=sigma,
+        sigma_y=sigma,
+        angle=0.0,
+        scale=float(generator.uniform(*ranges.scale)),
+        interpolation="area",
+        noise=float(generator.uniform(*ranges.noise)),
+        crf=int(generator.integers(*ranges.crf, endpoint=True)),
+    )
+
+
+def _draw_keep(ranges: KeepDegradation, seed: int, generator: np.random.Generator) -> DegradationParameters:
+    isotropic = generator.random() < ranges.isotropic
+    sigma, other = (float(value) for value in generator.uniform(*ranges.sigma, size=2))
+    angle = float(generator.uniform(-np.pi, np.pi))
+    names = list(ranges.interpolations)
+    weights = np.array([ranges.interpolations[name] for name in names])
+    return DegradationParameters(
+        preset="keep",
+        seed=seed,
+        sigma=sigma,
+        sigma_y=sigma if isotropic else other,
+        angle=0.0 if isotropic else angle,
+        scale=float(generator.uniform(*ranges.scale)),
+        interpolation=str(generator.choice(names, p=weights / weights.sum())),
+        noise=None,
+        crf=int(generator.integers(*ranges.crf, endpoint=True)),
     )
 
 
 def degrade_clip(
-    source: Path,
-    destination: Path,
-    parameters: DegradationParameters,
-    config: DegradationConfig,
-    audio_from: Path | None = None,
+    source: Path, destination: Path, parameters: DegradationParameters, config: DegradationConfig
 ) -> None:
-    """Degrade one clip, frame by frame, and resize it back to its own size (bicubic).
+    """Degrade one clip, frame by frame; the result has the size that the encoder saw.
 
-    The blur's kernel is cut off at 4 sigma, OpenCV's choice for floating-point images, and edges are
-    mirrored; down-sampling averages areas; the noise is new in every frame and independent in R, G and B;
-    sides are rounded to even numbers, which yuv420p needs. One encoder thread and noise from the clip's own
-    seed make the same bytes from the same arguments.
+    It is resized back where it is read (`vividface.video.read_clip`): so it is encoded once, takes a
+    hundredth of the space, and is what a user would have. Sides are rounded to even numbers, which yuv420p
+    needs. One encoder thread and noise from the clip's own seed make the same bytes from the same arguments,
+    and memory does not grow with the clip's length.
 
     Args:
         source: the clip.
-        destination: lossless (.mkv), or H.264 of high quality (any other suffix).
+        destination: the degraded clip.
         parameters: of `draw_parameters`.
-        config: codec and encoder preset.
-        audio_from: a file whose audio is copied; None for none.
+        config: codec, encoder preset, and what a preset does not draw.
 
     Raises:
         InputError: the clip cannot be read.
     """
     info = probe(source)
     width, height = (max(2, 2 * round(side / parameters.scale / 2)) for side in (info.width, info.height))
-    generator = np.random.default_rng(parameters.seed + 1)
-    codec = "ffv1" if Path(destination).suffix == ".mkv" else "h264"
-    with tempfile.TemporaryDirectory() as directory:
-        encoded = Path(directory) / "encoded.mkv"
-        options: dict[str, str | int] = {
-            "vcodec": config.codec,
-            "preset": config.encoder_preset,
-            "crf": parameters.crf,
-            "pix_fmt": "yuv420p",
-            "threads": 1,
-        }
-        with VideoWriter(encoded, width, height, info.fps, options=options) as encoder:
-            for frame in iterate_frames(source):
-                encoder.write(_corrupt(frame, width, height, parameters, generator))
-        size = (info.width, info.height)
-        with VideoWriter(destination, *size, info.fps, codec, crf=12, audio_from=audio_from) as writer:
-            for frame in iterate_frames(encoded):
-                writer.write(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))
+    corrupt = _corruption(parameters, config, width, height)
+    options: dict[str, str | int] = {
+        "vcodec": config.codec,
+        "preset": config.encoder_preset,
+        "crf": parameters.crf,
+        "pix_fmt": "yuv420p",
+        "threads": 1,
+    }
+    with VideoWriter(destination, width, height, info.fps, options=options) as encoder:
+        for frame in iterate_frames(source):
+            encoder.write(corrupt(frame))
+
+
+def present(degraded: Path, source: Path, output: Path) -> None:
+    """A degraded video at its source's size and with its sound, to be watched: H.264 of high quality."""
+    info = probe(source)
+    with VideoWriter(output, info.width, info.height, info.fps, "h264", crf=12, audio_from=source) as writer:
+        for frame in iterate_frames(degraded):
+            writer.write(resize(frame, (info.width, info.height)))
 
 
 def degrade_shard(
@@ -108,7 +143,7 @@ def degrade_shard(
         clips: one row per clip, with `clip_id`.
         hq_dir: the clips.
         lq_dir: gets the degraded clips, written atomically.
-        config: ranges and encoder.
+        config: the preset and the encoder.
         seed: of the experiment.
         workers: clips at a time; each has one encoder thread, which keeps its bytes reproducible.
 
@@ -126,20 +161,72 @@ def degrade_shard(
             pass
     rows = [{"clip_id": clip, **asdict(parameters)} for clip, parameters in drawn.items()]
     columns = ["clip_id", *DegradationParameters.__dataclass_fields__]
-    return pd.DataFrame(rows, columns=columns).assign(
-        codec=config.codec, encoder_preset=config.encoder_preset, ffmpeg=ffmpeg_version()
-    )
+    table = pd.DataFrame(rows, columns=columns).astype({"noise": "float64"})
+    return table.assign(codec=config.codec, encoder_preset=config.encoder_preset, ffmpeg=ffmpeg_version())
 
 
-def _corrupt(
-    frame: np.ndarray,
+def gaussian_kernel(size: int, sigma_x: float, sigma_y: float, angle: float) -> np.ndarray:
+    """A Gaussian blur kernel (size, size) float32 that sums to one.
+
+    Args:
+        size: px, odd.
+        sigma_x: px, along the first axis.
+        sigma_y: px, along the second axis.
+        angle: radians by which the first axis is turned from the image's x towards its y.
+    """
+    ys, xs = np.mgrid[:size, :size] - (size - 1) / 2
+    along = (np.cos(angle) * xs + np.sin(angle) * ys) / sigma_x
+    across = (np.cos(angle) * ys - np.sin(angle) * xs) / sigma_y
+    kernel = np.exp(-0.5 * (along**2 + across**2))
+    return (kernel / kernel.sum()).astype(np.float32)
+
+
+def _corruption(
+    parameters: DegradationParameters, config: DegradationConfig, width: int, height: int
+) -> Callable[[np.ndarray], np.ndarray]:
+    """The preset as a function of successive frames: (H, W, 3) uint8 to (height, width, 3) uint8."""
+    generator = np.random.default_rng(parameters.seed + 1)
+    if parameters.preset == "keep":
+        assert config.keep is not None
+        return _keep(parameters, config.keep, width, height, generator)
+    assert parameters.noise is not None
+    deviation = np.float32(parameters.noise)
+
+    def vividface(frame: np.ndarray) -> np.ndarray:
+        # The kernel ends at 4 sigma, OpenCV's choice for floating-point images; edges are mirrored.
+        blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), parameters.sigma)
+        small = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_AREA)
+        noise = generator.standard_normal(small.shape, dtype=np.float32) * deviation
+        return _to_bytes(small, noise)
+
+    return vividface
+
+
+def _keep(
+    parameters: DegradationParameters,
+    config: KeepDegradation,
     width: int,
     height: int,
-    parameters: DegradationParameters,
     generator: np.random.Generator,
-) -> np.ndarray:
-    """Blur, down-sample and add noise: (H, W, 3) uint8 to (height, width, 3) uint8."""
-    blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), parameters.sigma)
-    small = cv2.resize(blurred, (width, height), interpolation=cv2.INTER_AREA)
-    noisy = small + generator.normal(0, parameters.noise, small.shape).astype(np.float32)
-    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)
+) -> Callable[[np.ndarray], np.ndarray]:
+    blur = gaussian_kernel(config.kernel_size, parameters.sigma, parameters.sigma_y, parameters.angle)
+    interpolation = _INTERPOLATIONS[parameters.interpolation]
+
+    def noise(shape: tuple[int, ...]) -> np.ndarray:
+        deviation = np.float32(generator.uniform(*config.noise))
+        channels = 1 if generator.random() < config.grey else 3
+        drawn = generator.standard_normal((*shape[:2], channels), dtype=np.float32) * deviation
+        return np.broadcast_to(drawn, shape)
+
+    def keep(frame: np.ndarray) -> np.ndarray:
+        blurred = cv2.filter2D(frame.astype(np.float32), -1, blur)
+        noisy = np.clip(blurred + noise(frame.shape), 0, 255)
+        small = cv2.resize(noisy, (width, height), interpolation=interpolation)
+        return _to_bytes(small, noise(small.shape))
+
+    return keep
+
+
+def _to_bytes(image: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """The sum of two float images, rounded and clipped to uint8."""
+    return np.asarray(cv2.add(image, np.ascontiguousarray(noise), dtype=cv2.CV_8U))

@@ -50,7 +50,8 @@ def encode_shard(
 
     Args:
         clips: one row per clip, with `clip_id`.
-        hq_dir: folder of the ground-truth clips; likewise `lq_dir` and `mask_dir`.
+        hq_dir: folder of the ground-truth clips, and `mask_dir` of their masks.
+        lq_dir: folder of the degraded clips, which are resized to the true ones' size.
         autoencoder: on `device`.
         frames: 1 + T, the first frames of each clip.
         output: the safetensors file.
@@ -58,8 +59,11 @@ def encode_shard(
     """
     tensors: dict[str, Tensor] = {}
     for clip in tqdm(clips["clip_id"], desc="latents", unit="clip"):
+        size: tuple[int, int] | None = None
         for kind, folder in (("hq", hq_dir), ("lq", lq_dir)):
-            video = frames_to_tensor(read_clip(Path(folder) / f"{clip}.mkv", 0, frames))
+            decoded = read_clip(Path(folder) / f"{clip}.mkv", 0, frames, size)
+            size = (decoded.shape[2], decoded.shape[1])
+            video = frames_to_tensor(decoded)
             latents = autoencoder.encode_video(video[None].to(device))[0]
             tensors[f"{clip}.{kind}"] = latents.to(_DTYPE).cpu().contiguous()
         mask = align_mask(read_masks(Path(mask_dir) / f"{clip}.mkv", 0, frames))

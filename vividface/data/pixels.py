@@ -56,9 +56,11 @@ class PixelClips:
         clip = self._clips[index]
         start = int(position * (clip.frames - self._frames + 1))
         stop = start + self._frames
+        high = read_clip(clip.hq, start, stop)
+        low = read_clip(clip.lq, start, stop, (high.shape[2], high.shape[1]))
         return {
-            "low": frames_to_tensor(read_clip(clip.lq, start, stop)),
-            "high": frames_to_tensor(read_clip(clip.hq, start, stop)),
+            "low": frames_to_tensor(low),
+            "high": frames_to_tensor(high),
             "mask": torch.from_numpy(read_masks(clip.mask, start, stop)).float(),
             "clip_id": clip.clip_id,
         }

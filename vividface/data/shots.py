@@ -12,7 +12,7 @@ from scenedetect import ContentDetector, FrameTimecode
 from tqdm import tqdm
 
 from vividface.errors import InputError
-from vividface.video import iterate_frames, probe
+from vividface.video import is_truncated, iterate_frames, probe
 
 # Cuts are as plain in small pictures, and a tenth of the work.
 _LONGER_SIDE = 256
@@ -47,7 +47,7 @@ def _shots(path: Path, threshold: float | None) -> list[dict]:
     except InputError as error:
         return [{"start": 0, "stop": 0, "fps": "", "reason": f"unreadable: {_without_path(error, path)}"}]
     end, cuts, failure = info.frames, [0], f"the file ends after {info.frames} frames"
-    damaged = info.truncated
+    damaged = is_truncated(path)
     if threshold is not None:
         cuts, end, reason = _cuts(path, info.fps, threshold)
         damaged, failure = damaged or bool(reason), reason or failure

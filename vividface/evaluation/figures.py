@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from vividface.video import read_clip
+from vividface.video import probe, read_clip
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -48,12 +48,12 @@ def before_after(clips: Sequence[dict[str, Path]], frame: int = 8) -> bytes:
     """The same frame of each clip in each of its versions, side by side.
 
     Args:
-        clips: per clip, the path of each version by its title.
+        clips: per clip, the path of each version by its title; the last is the ground truth.
         frame: which frame.
     """
     rows = []
     for versions in clips:
-        images = [next(iter(read_clip(path, frame, frame + 1))) for path in versions.values()]
+        images = [frames[0] for frames in _read(versions, frame, frame + 1)]
         rows.append(np.concatenate([_enlarge(image) for image in images], axis=1))
     titles = list(clips[0])
     height = len(rows) * rows[0].shape[0] / rows[0].shape[1]
@@ -73,12 +73,11 @@ def temporal_slice(versions: dict[str, Path], column: float = 0.5) -> bytes:
     """One pixel column over time, per version of a clip (the paper's Figure 7).
 
     Args:
-        versions: path of each version by its title.
+        versions: path of each version by its title; the last is the ground truth.
         column: where, as a share of the width.
     """
     figure, axes = plt.subplots(1, len(versions), figsize=(1.9 * len(versions), 2.4))
-    for axis, (title, path) in zip(np.atleast_1d(axes), versions.items(), strict=True):
-        frames = read_clip(path)
+    for axis, title, frames in zip(np.atleast_1d(axes), versions, _read(versions), strict=True):
         strip = frames[:, :, int(column * (frames.shape[2] - 1))].transpose(1, 0, 2)
         axis.imshow(np.repeat(strip, 4, axis=1), aspect="auto", interpolation="nearest")
         axis.set_title(title, fontsize=8)
@@ -152,6 +151,12 @@ def score_histogram(scores: pd.Series, threshold: float) -> bytes:
     axis.set(xlabel="score", ylabel="clips")
     axis.legend(frameon=False)
     return _png(figure)
+
+
+def _read(versions: dict[str, Path], start: int = 0, stop: int | None = None) -> list[np.ndarray]:
+    """The frames of each version of a clip, at the size of the last, which is the ground truth."""
+    info = probe(list(versions.values())[-1])
+    return [read_clip(path, start, stop, (info.width, info.height)) for path in versions.values()]
 
 
 def _enlarge(image: np.ndarray, side: int = 256) -> np.ndarray:

@@ -70,7 +70,8 @@ def restore_clips(
     Args:
         name: of the method.
         method: of `load_method`.
-        clips: one row per clip: `clip_id`, `lq` and, where there is a ground truth, `hq`: paths.
+        clips: one row per clip: `clip_id`, and the paths `lq` and `hq`, which are the same for a really
+            degraded one; what is degraded is resized to the size of `hq`.
         windows: how clips longer than a window are cut.
         output: folder, written atomically.
         device: named in `run.json`; on a GPU, peak memory is the GPU's.
@@ -83,7 +84,8 @@ def restore_clips(
         for row in tqdm(clips.to_dict("records"), desc=name, unit="clip"):
             clip = row["clip_id"]
             source = Path(row["hq" if method.from_truth else "lq"])
-            low = read_clip(source)
+            info = probe(row["hq"])
+            low = read_clip(source, size=(info.width, info.height))
             if not seconds:
                 method.restore(low[: windows.window])
             started = time.perf_counter()
@@ -91,7 +93,7 @@ def restore_clips(
             seconds[clip] = time.perf_counter() - started
             frames[clip] = len(low)
             size = low.shape[1]
-            write_clip(temporary / f"{clip}.mkv", restored, probe(source).fps)
+            write_clip(temporary / f"{clip}.mkv", restored, info.fps)
         run = {
             "method": name,
             "steps": method.steps,

@@ -1,0 +1,186 @@
+"""Speed of degradation and of face extraction, against the plain way to do either, in one run.
+
+    python benchmarks/data.py --threads 2 --output data.json
+
+The plain way works on one clip after the other and one frame after the other, with OpenCV, NumPy and one
+ffmpeg process per file that is written, which may use all cores. Its degraded clips are resized back and
+stored without loss. Rounds alternate; ratios are of the medians. Degradation works on textured clips of
+512 x 512 that are made here; extraction on a video of a face (the demo's, or --video).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import dlib
+import numpy as np
+import pandas as pd
+
+from vividface.config import Config, load_config
+from vividface.data.clips import extract_clips, plan_clips
+from vividface.data.degradation import DegradationParameters, degrade_shard, draw_parameters
+from vividface.data.shots import find_shots
+from vividface.data.sources import fetch_dataset
+from vividface.faces.dlib_backend import DlibBackend
+from vividface.video import ffmpeg_executable, probe, write_clip
+
+ROOT = Path(__file__).parents[1]
+
+
+def textured_clip(path: Path, frames: int, size: int, seed: int) -> None:
+    """A texture that moves, with detail at every scale."""
+    generator = np.random.default_rng(seed)
+    side = size + frames
+    layers = [
+        cv2.resize(generator.normal(0, 40, (side // cell, side // cell, 3)), (side, side))
+        for cell in (2, 8, 64)
+    ]
+    texture = np.clip(sum(layers) + 128, 0, 255).astype(np.uint8)
+    write_clip(path, np.stack([texture[i : i + size, i : i + size] for i in range(frames)]), 25)
+
+
+def plain_writer(path: Path, width: int, height: int, options: list[str]) -> subprocess.Popen:
+    raw = ["-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}", "-r", "25", "-i", "pipe:"]
+    command = [ffmpeg_executable(), "-y", "-v", "error", *raw, *options, str(path)]
+    return subprocess.Popen(command, stdin=subprocess.PIPE)
+
+
+def plain_frames(path: Path) -> list[np.ndarray]:
+    video = cv2.VideoCapture(str(path))
+    frames = []
+    while True:
+        good, frame = video.read()
+        if not good:
+            return frames
+        frames.append(frame)
+
+
+def plain_degrade(source: Path, output: Path, parameters: DegradationParameters) -> None:
+    frames = plain_frames(source)
+    height, width = frames[0].shape[:2]
+    small_size = tuple(2 * round(side / parameters.scale / 2) for side in (width, height))
+    middle = output.with_suffix(".mp4")
+    writer = plain_writer(middle, *small_size, ["-c:v", "libx264", "-crf", str(parameters.crf)])
+    for frame in frames:
+        blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), parameters.sigma)
+        small = cv2.resize(blurred, small_size, interpolation=cv2.INTER_AREA)
+        noisy = small + np.random.normal(0, parameters.noise, small.shape)
+        writer.stdin.write(np.clip(np.rint(noisy), 0, 255).astype(np.uint8).tobytes())
+    writer.communicate()
+    writer = plain_writer(output, width, height, ["-c:v", "ffv1"])
+    for frame in plain_frames(middle):
+        resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
+        writer.stdin.write(resized.tobytes())
+    writer.communicate()
+
+
+def plain_extract(video: Path, output: Path, length: int, size: int, margin: float) -> int:
+    detector = dlib.get_frontal_face_detector()
+    backend = DlibBackend(640)
+    frames = plain_frames(video)
+    done = 0
+    for start in range(0, len(frames) - length + 1, length):
+        clip = frames[start : start + length]
+        boxes = []
+        for frame in clip:
+            image, scale = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), backend._factor(*frame.shape[:2])
+            image = cv2.resize(image, None, fx=scale, fy=scale)
+            for box in list(detector(image, 0))[:1]:
+                backend._predictor(image, box)
+                boxes.append(np.array([box.left(), box.top(), box.right(), box.bottom()]) / scale)
+        low, high = np.min(boxes, axis=0)[:2], np.max(boxes, axis=0)[2:]
+        side = int((high - low).max() * (1 + margin))
+        x, y = (max(int(value), 0) for value in (low + high - side) / 2)
+        writer = plain_writer(output / f"{start}.mkv", size, size, ["-c:v", "ffv1"])
+        for frame in clip:
+            writer.stdin.write(cv2.resize(frame[y : y + side, x : x + side], (size, size)).tobytes())
+        writer.communicate()
+        done += length
+    return done
+
+
+def compare(name: str, frames: int, ours: Callable, plain: Callable, rounds: int) -> dict:
+    """Alternate, after one round to warm up; prints and returns frames per second and the ratio."""
+    times: dict[str, list[float]] = {"ours": [], "plain": []}
+    for turn in range(rounds + 1):
+        for label, function in (("ours", ours), ("plain", plain)):
+            started = time.perf_counter()
+            function()
+            if turn:
+                times[label].append(time.perf_counter() - started)
+    rates = {label: frames / statistics.median(held) for label, held in times.items()}
+    ratio = rates["ours"] / rates["plain"]
+    print(f"{name}: {rates['ours']:.1f} frames/s, plain {rates['plain']:.1f} frames/s, ratio {ratio:.2f}")
+    return {"frames_per_second": rates, "ratio": ratio, "seconds": times}
+
+
+def degradation(config: Config, options: argparse.Namespace, folder: Path) -> dict:
+    clips = pd.DataFrame({"clip_id": [f"c{index}" for index in range(options.clips)]})
+    for index, clip in enumerate(clips["clip_id"]):
+        textured_clip(folder / "hq" / f"{clip}.mkv", options.frames, 512, index)
+    settings = config.degradation
+    drawn = {clip: draw_parameters(settings, 0, clip) for clip in clips["clip_id"]}
+
+    def ours() -> None:
+        degrade_shard(clips, folder / "hq", folder / "lq", settings, 0, options.threads)
+
+    def plain() -> None:
+        for clip, parameters in drawn.items():
+            plain_degrade(folder / "hq" / f"{clip}.mkv", folder / f"{clip}.mkv", parameters)
+
+    return compare("degradation", options.clips * options.frames, ours, plain, options.rounds)
+
+
+def extraction(config: Config, options: argparse.Namespace, folder: Path) -> dict:
+    demo = load_config(ROOT / "config.yaml", ROOT / "configs" / "demo.yaml")
+    videos = fetch_dataset("demo_train", demo.datasets["demo_train"], folder).iloc[3:4]
+    if options.video:
+        videos = pd.DataFrame([{"video_id": "v", "path": str(options.video), "person": "v"}])
+    path = Path(videos["path"].iloc[0])
+    clips = config.clips.model_copy(update={"frames": 17, "min_face": 16})
+    shots = find_shots(videos, None)
+    plan = plan_clips(videos, shots, demo.datasets["demo_train"], clips, 1, 0)
+
+    def ours() -> None:
+        outputs = folder / "crops", folder / "faces.safetensors"
+        extract_clips(plan, clips, demo.faces, *outputs, threads=options.threads)
+
+    def plain() -> None:
+        plain_extract(path, folder, clips.frames, clips.size, clips.margin)
+
+    frames = probe(path).frames // clips.frames * clips.frames
+    return compare("face extraction", frames, ours, plain, options.rounds)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--clips", type=int, default=6)
+    parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--video", type=Path)
+    parser.add_argument("--output", type=Path)
+    options = parser.parse_args()
+    config = load_config(ROOT / "config.yaml")
+    with tempfile.TemporaryDirectory() as directory:
+        results = {
+            "threads": options.threads,
+            "degradation": degradation(config, options, Path(directory) / "degradation"),
+            "extraction": extraction(config, options, Path(directory) / "extraction"),
+        }
+    results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    if options.output:
+        options.output.write_text(json.dumps(results, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
