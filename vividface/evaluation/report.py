@@ -128,12 +128,13 @@ def _versions(inputs: ReportInputs, dataset: str, row: Any) -> dict[str, Path]:
 
 def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> bytes:
     quality = variant("ids", config.identity)
-    if quality not in set(inputs.metrics["metric"]):
+    measured = inputs.metrics.query("dataset == @dataset and metric == @quality and method in @_COMPARED")
+    if measured["value"].isna().all():
         quality = "psnr_rgb"
     points = {}
     for (name, method), run in inputs.runs.items():
         part = inputs.metrics.query("dataset == @name and method == @method and metric == @quality")
-        if name == dataset and method in _COMPARED and len(part):
+        if name == dataset and method in _COMPARED and part["value"].notna().any():
             time = 1000 * sum(run["seconds_per_clip"].values()) / sum(run["frames"].values())
             title = "VividFace" if method == "main" else method
             points[title] = (time, float(part["value"].mean()))
