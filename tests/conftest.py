@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -33,6 +34,36 @@ def moving_frames() -> np.ndarray:
     for index, frame in enumerate(frames):
         frame[20:36, 4 * index : 4 * index + 16] = (220, 90, 40)
     return frames
+
+
+@pytest.fixture
+def frames_alive(monkeypatch):
+    """`frames_alive(module)` counts the frames of `module.iterate_frames`; `[-1]` is the most at once."""
+
+    class Counted(np.ndarray):
+        pass
+
+    def count(module):
+        alive, most = [0], [0]
+
+        def leave():
+            alive[0] -= 1
+
+        original = module.iterate_frames
+
+        def counting(*arguments):
+            for frame in original(*arguments):
+                held = frame.view(Counted)
+                weakref.finalize(held, leave)
+                alive[0] += 1
+                most[-1] = max(most[-1], alive[0])
+                yield held
+                del held
+
+        monkeypatch.setattr(module, "iterate_frames", counting)
+        return most
+
+    return count
 
 
 @pytest.fixture

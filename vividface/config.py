@@ -11,11 +11,27 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from vividface.errors import InputError
 
+
+def _one_plus_multiple_of_four(frames: int) -> int:
+    if (frames - 1) % 4:
+        raise ValueError(f"{frames} frames do not fit the autoencoder: use 1 + a multiple of 4")
+    return frames
+
+
 Range = tuple[float, float]
+Frames = Annotated[int, Field(ge=1), AfterValidator(_one_plus_multiple_of_four)]
 Identifier = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_]*$")]
 
 
@@ -139,7 +155,7 @@ class DatasetConfig(Section):
 class ClipsConfig(Section):
     """Cutting videos into clips and cropping the face (paper section 3.3)."""
 
-    frames: Annotated[int, Field(ge=5)]
+    frames: Annotated[Frames, Field(ge=5)]
     size: Annotated[int, Field(ge=32)]
     cut_threshold: Annotated[float, Field(gt=0, lt=255)]
     margin: Annotated[float, Field(ge=0, le=2)]
@@ -147,13 +163,6 @@ class ClipsConfig(Section):
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
     max_padding_share: Annotated[float, Field(ge=0, lt=1)]
     max_rejected_share: Annotated[float, Field(ge=0, le=1)]
-
-    @field_validator("frames")
-    @classmethod
-    def _one_plus_multiple_of_four(cls, frames: int) -> int:
-        if (frames - 1) % 4:
-            raise ValueError(f"{frames} frames do not fit the autoencoder: use 1 + a multiple of 4")
-        return frames
 
     @field_validator("size")
     @classmethod
@@ -272,7 +281,7 @@ class StageConfig(Section):
     """One training stage."""
 
     iterations: Annotated[int, Field(ge=0)]
-    frames: Annotated[int, Field(ge=1)]
+    frames: Frames
     batch_size: Annotated[int, Field(ge=1)]
     gradient_accumulation: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
@@ -285,13 +294,6 @@ class StageConfig(Section):
     gradient_checkpointing: bool
     checkpoint_every: Annotated[int, Field(ge=1)]
     log_every: Annotated[int, Field(ge=1)]
-
-    @field_validator("frames")
-    @classmethod
-    def _one_plus_multiple_of_four(cls, frames: int) -> int:
-        if (frames - 1) % 4:
-            raise ValueError(f"{frames} frames do not fit the autoencoder: use 1 + a multiple of 4")
-        return frames
 
 
 class LatentStageConfig(StageConfig):

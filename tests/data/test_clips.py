@@ -1,6 +1,5 @@
 import logging
 import os
-import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -258,33 +257,14 @@ def test_a_truncated_file_keeps_its_whole_clips(square_faces, tmp_path):
     assert len(list((tmp_path / "hq").iterdir())) == table["kept"].sum()
 
 
-def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, monkeypatch):
+def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, frames_alive):
     """Of a clip of 201 frames no more than two batches are alive at once."""
-    alive, most = [0], [0]
-
-    class Counted(np.ndarray):
-        pass
-
-    def leave():
-        alive[0] -= 1
-
-    original = clips_module.iterate_frames
-
-    def counting(*arguments):
-        for frame in original(*arguments):
-            held = frame.view(Counted)
-            weakref.finalize(held, leave)
-            alive[0] += 1
-            most[0] = max(most[0], alive[0])
-            yield held
-            del held
-
-    monkeypatch.setattr(clips_module, "iterate_frames", counting)
+    most = frames_alive(clips_module)
     write_clip(tmp_path / "long.mkv", square_video([(40, 50)] * 201), 25)
     table = videos(long=tmp_path / "long.mkv")
     plan = planned(table, dataset(frames=201))
     assert extract(plan, tmp_path)["kept"].all()
-    assert 0 < most[0] <= 2 * FACES.batch_size
+    assert 0 < most[-1] <= 2 * FACES.batch_size
 
 
 def test_a_shard_without_kept_clips_writes_valid_empty_outputs(square_faces, tmp_path):
