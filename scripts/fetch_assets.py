@@ -1,4 +1,5 @@
-from vividface.assets import GROUPS, fetch_asset
+from vividface.assets import fetch_asset
+from vividface.assets.catalogue import GROUPS
 from vividface.files import sha256, write_json
 from vividface.logs import rule_log
 

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from vividface.config import DatasetConfig
+from vividface.config.datasets import DatasetConfig
 from vividface.data.sources import fetch_dataset
 from vividface.files import atomic_path
 from vividface.logs import rule_log

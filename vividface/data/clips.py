@@ -16,7 +16,8 @@ import numpy as np
 import pandas as pd
 from safetensors.numpy import save_file
 
-from vividface.config import ClipsConfig, DatasetConfig, FacesConfig
+from vividface.config import ClipsConfig, FacesConfig
+from vividface.config.datasets import DatasetConfig
 from vividface.errors import InputError
 from vividface.faces.backend import FaceBackend, load_backend
 from vividface.faces.tracking import follow, interpolate

@@ -15,8 +15,8 @@ import huggingface_hub
 import pandas as pd
 from huggingface_hub.utils import filter_repo_objects
 
-from vividface.assets import fetch_member
-from vividface.config import (
+from vividface.assets.packages import fetch_member
+from vividface.config.datasets import (
     DatasetConfig,
     DriveSource,
     FetchedSource,

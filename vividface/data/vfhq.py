@@ -15,7 +15,7 @@ from pathlib import Path
 import yt_dlp
 from tqdm import tqdm
 
-from vividface.config import YoutubeSource
+from vividface.config.datasets import YoutubeSource
 from vividface.downloads import require_network
 from vividface.errors import InputError
 from vividface.video import VideoWriter, iterate_frames, probe

