@@ -23,14 +23,16 @@ _DTYPE = torch.float16
 
 
 def frames_to_tensor(frames: np.ndarray) -> Tensor:
-    """Frames (F, H, W, 3) uint8 to (3, F, H, W) float32 in [-1, 1]."""
-    return torch.from_numpy(frames).permute(3, 0, 1, 2).float() / 127.5 - 1
+    """Frames (F, H, W, 3) uint8 or uint16 to (3, F, H, W) float32 in [-1, 1]."""
+    half = np.iinfo(frames.dtype).max / 2
+    return torch.from_numpy(frames).permute(3, 0, 1, 2).float() / half - 1
 
 
-def tensor_to_frames(tensor: Tensor) -> np.ndarray:
-    """The inverse of `frames_to_tensor`, clamped and rounded."""
-    frames = ((tensor.clamp(-1, 1) + 1) * 127.5).round().byte().permute(1, 2, 3, 0)
-    return np.asarray(frames.cpu().numpy())
+def tensor_to_frames(tensor: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:
+    """The inverse of `frames_to_tensor`, clamped and rounded, for frames of this type."""
+    half = np.iinfo(dtype).max / 2
+    frames = ((tensor.clamp(-1, 1) + 1) * half).round().permute(1, 2, 3, 0)
+    return frames.cpu().numpy().astype(dtype)
 
 
 @torch.inference_mode()

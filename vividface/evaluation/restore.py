@@ -18,7 +18,7 @@ from vividface.config import ModelConfig, RestorationConfig
 from vividface.evaluation.baselines import load_baseline
 from vividface.files import atomic_path, write_json
 from vividface.models.presets import build_autoencoder, build_transformer
-from vividface.restoration.pipeline import OneStepRestorer
+from vividface.restoration.pipeline import OneStepFacePipeline
 from vividface.restoration.windows import restore_stream
 from vividface.video import probe, read_clip, write_clip
 
@@ -45,12 +45,14 @@ def load_method(
 ) -> Method:
     """A baseline by its name in the configuration, or the trained variant in `checkpoint`."""
     if checkpoint is not None:
-        return Method(OneStepRestorer.from_checkpoint(checkpoint, device), steps=1)
+        return Method(OneStepFacePipeline.from_checkpoint(checkpoint, device).restore, steps=1)
     if name == "autoencoder":
-        return Method(OneStepRestorer(None, build_autoencoder(model), device), steps=0, from_truth=True)
+        pipeline = OneStepFacePipeline(None, build_autoencoder(model)).to(device)
+        return Method(pipeline.restore, steps=0, from_truth=True)
     if name == "untuned":
         transformer = build_transformer(model, seed).eval()
-        return Method(OneStepRestorer(transformer, build_autoencoder(model), device), steps=1)
+        pipeline = OneStepFacePipeline(transformer, build_autoencoder(model)).to(device)
+        return Method(pipeline.restore, steps=1)
     return Method(load_baseline(name), steps=0)
 
 

@@ -1,6 +1,6 @@
-"""The two autoencoders behind one interface: Wan's, and an exactly invertible DCT.
+"""Autoencoders behind one interface: Wan's, and an exactly invertible DCT.
 
-Both map frames (B, 3, 1 + T, H, W) in [-1, 1], T divisible by 4 and H, W by 8, to normalised latents
+They map frames (B, 3, 1 + T, H, W) in [-1, 1], T divisible by 4 and H, W by 8, to normalised latents
 (B, C, 1 + T/4, H/8, W/8) and back: `encode_video` and `decode_video`. The first frame fills a latent frame
 alone, each later one holds four frames.
 """
@@ -10,18 +10,20 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from typing import Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 import torch
 from diffusers import AutoencoderKLWan
 from diffusers.configuration_utils import ConfigMixin, register_to_config
 from diffusers.models.modeling_utils import ModelMixin
+from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 SPATIAL = 8
 TEMPORAL = 4
 
 
+@runtime_checkable
 class Autoencoder(Protocol):
     """What training and restoration ask of an autoencoder."""
 
@@ -55,6 +57,9 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         scale: the standard deviation of the lowest frequency; 0.8 gives face video about unit variance.
     """
 
+    # In half precision the transform would not be invertible.
+    _keep_in_fp32_modules: ClassVar = ["temporal_basis", "spatial_basis", "latents_std"]
+
     @register_to_config
     def __init__(self, decay: float = 0.5, scale: float = 0.8) -> None:
         super().__init__()
@@ -76,11 +81,12 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
     @property
     def fingerprint(self) -> str:
         """Names the transform and its normalisation."""
-        return _fingerprint("dct", self.config)
+        return fingerprint("dct", self.config)
 
+    @apply_forward_hook
     def encode_video(self, frames: Tensor) -> Tensor:
         """See the module's description."""
-        _check_frames(frames)
+        check_frames(frames)
         first = frames[:, :, :1].expand(-1, -1, TEMPORAL, -1, -1)
         x = torch.cat([first, frames[:, :, 1:]], dim=2)
         batch, _, length, height, width = x.shape
@@ -92,6 +98,7 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         )
         return x.reshape(batch, self.latent_channels, *x.shape[5:]) / self.latents_std
 
+    @apply_forward_hook
     def decode_video(self, latents: Tensor) -> Tensor:
         """See the module's description."""
         batch, _, groups, rows, columns = latents.shape
@@ -114,11 +121,11 @@ class WanAutoencoder(AutoencoderKLWan):
     @property
     def fingerprint(self) -> str:
         """Names the autoencoder and its normalisation."""
-        return _fingerprint("wan", self.config)
+        return fingerprint("wan", self.config)
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """See the module's description."""
-        _check_frames(frames)
+        check_frames(frames)
         mean, std = self._statistics(frames)
         return (self.encode(frames).latent_dist.mode() - mean) / std
 
@@ -148,7 +155,8 @@ def _dct_matrix(size: int) -> Tensor:
     return matrix.float()
 
 
-def _check_frames(frames: Tensor) -> None:
+def check_frames(frames: Tensor) -> None:
+    """Raise `ValueError` for frames that no autoencoder takes."""
     if frames.ndim != 5 or frames.shape[1] != 3:
         raise ValueError(f"frames must be (B, 3, 1 + T, H, W), got {tuple(frames.shape)}")
     _, _, length, height, width = frames.shape
@@ -159,7 +167,8 @@ def _check_frames(frames: Tensor) -> None:
         )
 
 
-def _fingerprint(name: str, config: dict) -> str:
+def fingerprint(name: str, config: dict) -> str:
+    """A short name for an autoencoder and its settings, the same for the same settings."""
     settings = {key: value for key, value in dict(config).items() if not key.startswith("_")}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
     return f"{name}-{digest[:12]}"

@@ -2,14 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+
+# DiffusionPipeline.from_pretrained looks for a component's base class in the component's module.
+from diffusers.models.modeling_utils import ModelMixin  # noqa: F401
+from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor, nn
 
 Prediction = Literal["velocity", "wan"]
+
+
+class _PromptAttention(nn.Module, WanAttnProcessor):
+    """Attention to a prompt whose equal tokens are folded into one each.
+
+    n equal keys add up to one key whose logit is larger by log n, exactly: so the 512 keys of a padded empty
+    prompt are two.
+    """
+
+    bias: Tensor
+
+    def __init__(self, repeats: Sequence[int]) -> None:
+        super().__init__()
+        bias = torch.tensor(list(repeats), dtype=torch.float32).log()
+        self.register_buffer("bias", bias, persistent=False)
+
+    def forward(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
+        prompt = arguments[0]
+        bias = self.bias.to(hidden_states.dtype).view(1, 1, 1, -1)
+        return WanAttnProcessor.__call__(self, attn, hidden_states, prompt, attention_mask=bias)
 
 
 class OneStepTransformer(WanTransformer3DModel):
@@ -23,7 +48,11 @@ class OneStepTransformer(WanTransformer3DModel):
         prediction: `velocity`: the network predicts z_h - z_l (Eq. 2). `wan`: it predicts z_l - z_h, the sign
             in which Wan is pretrained (noise - data).
         timestep: t* of Eq. 3, fed straight to the timestep embedding, on the scale 0..1000.
-        prompt_tokens: length of the stored prompt embedding; Wan pads to 512.
+        prompt_repeats: how often each distinct token of the stored prompt embedding stands in the prompt. Wan
+            pads with zeros to 512 tokens, so the empty prompt is one real token and 511 equal ones. None: no
+            prompt is stored yet, as in a transformer that was imported without one.
+        clip_frames: frames of the clips that it was trained on.
+        clip_size: their sides in pixels.
 
     The other arguments are those of diffusers' WanTransformer3DModel.
     """
@@ -49,7 +78,9 @@ class OneStepTransformer(WanTransformer3DModel):
         pos_embed_seq_len: int | None = None,
         prediction: Prediction = "velocity",
         timestep: float = 400.0,
-        prompt_tokens: int = 512,
+        prompt_repeats: Sequence[int] | None = (1, 511),
+        clip_frames: int = 81,
+        clip_size: int = 512,
     ) -> None:
         super().__init__(
             patch_size=tuple(patch_size),
@@ -69,7 +100,28 @@ class OneStepTransformer(WanTransformer3DModel):
             rope_max_seq_len=rope_max_seq_len,
             pos_embed_seq_len=pos_embed_seq_len,
         )
-        self.register_buffer("prompt", torch.zeros(prompt_tokens, text_dim))
+        self._hold_prompt(torch.zeros(len(prompt_repeats or ()), text_dim), prompt_repeats or ())
+
+    def set_prompt(self, prompt: Tensor) -> None:
+        """Store the embedding of the prompt, folding tokens that follow an equal one.
+
+        Args:
+            prompt: (tokens, text_dim), as the text encoder gives it, padded.
+
+        Raises:
+            ValueError: its shape does not fit.
+        """
+        if prompt.ndim != 2 or prompt.shape[1] != self.config.text_dim or not len(prompt):
+            raise ValueError(f"the prompt is {tuple(prompt.shape)}, not (tokens, {self.config.text_dim})")
+        tokens, counts = torch.unique_consecutive(prompt.float(), dim=0, return_counts=True)
+        self._hold_prompt(tokens.to(self.prompt), counts.tolist())
+        self.register_to_config(prompt_repeats=counts.tolist())
+
+    def _hold_prompt(self, tokens: Tensor, repeats: Sequence[int]) -> None:
+        self.register_buffer("prompt", tokens)
+        processor = _PromptAttention(repeats) if len(repeats) > 1 else WanAttnProcessor()
+        for block in self.blocks:
+            block.attn2.set_processor(processor)
 
     def start_as_identity(self) -> None:
         """Zero the output layer, so that the untrained model restores every video to itself."""
@@ -84,7 +136,12 @@ class OneStepTransformer(WanTransformer3DModel):
 
         Returns:
             the estimate of z_h, of the same shape.
+
+        Raises:
+            ValueError: no prompt is stored.
         """
+        if not len(self.prompt):
+            raise ValueError("the transformer holds no prompt embedding; give it one with `set_prompt`")
         batch = low.shape[0]
         timestep = torch.full((batch,), self.config.timestep, device=low.device, dtype=torch.float32)
         prompt = self.prompt.to(low.dtype).expand(batch, -1, -1)

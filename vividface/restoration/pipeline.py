@@ -1,64 +1,134 @@
-"""The one-step restoration of a clip (section 3.1)."""
+"""The one-step restoration of a video as a diffusers pipeline (section 3.1)."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from diffusers import DiffusionPipeline
+from diffusers.utils import BaseOutput
+from PIL import Image
+from torch import Tensor
 from torch.nn import functional as F
 
 from vividface.data.latents import frames_to_tensor, tensor_to_frames
 from vividface.models.autoencoders import TEMPORAL, Autoencoder
 from vividface.models.presets import load_checkpoint
 from vividface.models.transformer import OneStepTransformer
+from vividface.restoration.windows import restore_windows
 
 # The transformer's patches are 2 latent positions of 8 px wide.
 _MULTIPLE = 16
 
+Video = np.ndarray | Tensor | Sequence[Image.Image]
+OutputType = Literal["np", "pt", "pil", "latent"]
 
-class OneStepRestorer:
+
+@dataclass
+class OneStepFacePipelineOutput(BaseOutput):
+    """What the pipeline gives.
+
+    Attributes:
+        frames: (F, H, W, 3) float32 in [0, 1] for `np`, (F, 3, H, W) for `pt`, a list for `pil`, normalised
+            latents (1, C, T', H', W') for `latent`.
+    """
+
+    frames: np.ndarray | Tensor | list[Image.Image]
+
+
+class OneStepFacePipeline(DiffusionPipeline):
     """Degraded frames in, restored frames out: encode, one step of the transformer, decode.
+
+    Nothing is drawn at random: the same input gives the same output.
 
     Args:
         transformer: v_theta; None leaves the latents as they are, which gives the autoencoder's round trip.
         autoencoder: of the checkpoint.
-        device: where both run.
     """
 
-    def __init__(
-        self, transformer: OneStepTransformer | None, autoencoder: Autoencoder, device: str = "cpu"
-    ) -> None:
-        self._device = torch.device(device)
-        cast(nn.Module, autoencoder).to(self._device)
-        self._transformer = None if transformer is None else transformer.to(self._device)
-        self._autoencoder = autoencoder
+    model_cpu_offload_seq = "transformer->autoencoder"
+    _optional_components: ClassVar = ["transformer"]
+
+    def __init__(self, transformer: OneStepTransformer | None, autoencoder: Autoencoder) -> None:
+        super().__init__()
+        self.register_modules(transformer=transformer, autoencoder=autoencoder)
 
     @classmethod
-    def from_checkpoint(cls, folder: Path | str, device: str = "cpu") -> OneStepRestorer:
-        """Load what a training stage wrote."""
-        return cls(*load_checkpoint(folder), device)
+    def from_checkpoint(
+        cls, folder: Path | str, device: str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> OneStepFacePipeline:
+        """Load what a training stage or `vividface import-checkpoint` wrote; `InputError` if it cannot be."""
+        return cls(*load_checkpoint(folder, dtype)).to(device)
 
-    @torch.inference_mode()
-    def __call__(self, frames: np.ndarray) -> np.ndarray:
+    def __call__(
+        self,
+        video: Video,
+        window: int = 81,
+        overlap: int = 8,
+        output_type: OutputType = "np",
+        return_dict: bool = True,
+    ) -> OneStepFacePipelineOutput | tuple[Any]:
+        """Restore a video of any length, in windows that are faded into each other.
+
+        Args:
+            video: frames (F, H, W, 3), uint8, uint16, or floats in [0, 1]; a tensor (F, 3, H, W) of floats in
+                [0, 1]; or images. RGB, of any F, H and W.
+            window: frames restored at once, 1 + a multiple of 4: bounds the memory.
+            overlap: frames that two windows share; at most half a window.
+            output_type: of `OneStepFacePipelineOutput.frames`.
+            return_dict: False returns a tuple with the frames.
+
+        Raises:
+            ValueError: the shape or type does not fit, or latents of more than one window are asked for.
+        """
+        frames = _as_frames(video)
+        result: np.ndarray | Tensor | list[Image.Image]
+        if output_type == "latent":
+            if len(frames) > window:
+                raise ValueError(
+                    f"latents are those of one window, but {len(frames)} frames are over {window}"
+                )
+            result = self._restored_latents(frames)
+        else:
+            with self.progress_bar(total=len(frames)) as bar:
+                restored: list[np.ndarray] = []
+                for part in restore_windows(frames, self._restore_list, window, overlap):
+                    restored += part.frames
+                    bar.update(len(part.frames))
+            result = _as_output(np.stack(restored), output_type)
+        return OneStepFacePipelineOutput(frames=result) if return_dict else (result,)
+
+    def restore(self, frames: np.ndarray) -> np.ndarray:
         """Restore a clip, all frames at once.
 
         Args:
-            frames: (F, H, W, 3) uint8, RGB, any F, H and W: padded by repeating the last frame to 1 + a
-                multiple of 4 and by reflection to multiples of 16, and cut back.
+            frames: (F, H, W, 3) uint8 or uint16, RGB, any F, H and W: padded by repeating the last frame to
+                1 + a multiple of 4 and by reflection to multiples of 16, and cut back.
 
         Returns:
             frames of the same shape and type.
         """
         length, height, width = frames.shape[:3]
-        video = _pad(frames_to_tensor(frames), length, height, width)
-        latents = self._autoencoder.encode_video(video[None].to(self._device))
-        if self._transformer is not None:
-            latents = self._transformer.restore(latents)
-        restored = self._autoencoder.decode_video(latents)[0, :, :length, :height, :width]
-        return tensor_to_frames(restored)
+        latents = self._restored_latents(frames)
+        with torch.inference_mode():
+            restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
+        return tensor_to_frames(restored[0, :, :length, :height, :width].float(), frames.dtype)
+
+    @torch.inference_mode()
+    def _restored_latents(self, frames: np.ndarray) -> Tensor:
+        video = _pad(frames_to_tensor(frames), *frames.shape[:3])
+        video = video[None].to(self._execution_device, self.autoencoder.dtype)
+        latents: Tensor = self.autoencoder.encode_video(video)
+        if self.transformer is None:
+            return latents
+        return self.transformer.restore(latents.to(self.transformer.dtype))
+
+    def _restore_list(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
+        return list(self.restore(np.stack(frames)))
 
 
 def _pad(video: Tensor, length: int, height: int, width: int) -> Tensor:
@@ -68,3 +138,34 @@ def _pad(video: Tensor, length: int, height: int, width: int) -> Tensor:
     video = F.pad(video.transpose(0, 1), (0, right, 0, down), mode=mode).transpose(0, 1)
     missing = -(length - 1) % TEMPORAL
     return torch.cat([video, video[:, -1:].expand(-1, missing, -1, -1)], dim=1)
+
+
+def _as_frames(video: Video) -> np.ndarray:
+    """(F, H, W, 3) uint8, or uint16 for floats."""
+    if isinstance(video, Tensor):
+        if video.ndim != 4 or video.shape[1] != 3:
+            raise ValueError(f"a tensor of shape {tuple(video.shape)} is not (F, 3, H, W)")
+        frames = video.detach().float().cpu().permute(0, 2, 3, 1).numpy()
+    elif isinstance(video, np.ndarray):
+        frames = video
+    else:
+        frames = np.stack([np.asarray(image.convert("RGB")) for image in video])
+    if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        raise ValueError(f"frames of shape {frames.shape} are not (F, H, W, 3)")
+    if np.issubdtype(frames.dtype, np.floating):
+        return np.rint(frames.clip(0, 1) * 65535).astype(np.uint16)
+    if frames.dtype not in (np.uint8, np.uint16):
+        raise ValueError(f"frames are {frames.dtype}, not uint8, uint16 or floats")
+    return frames
+
+
+def _as_output(frames: np.ndarray, kind: OutputType) -> np.ndarray | Tensor | list[Image.Image]:
+    peak = np.iinfo(frames.dtype).max
+    if kind == "pil":
+        return [Image.fromarray(np.rint(frame * (255 / peak)).astype(np.uint8)) for frame in frames]
+    scaled = frames.astype(np.float32) / peak
+    if kind == "np":
+        return scaled
+    if kind == "pt":
+        return torch.from_numpy(scaled).permute(0, 3, 1, 2)
+    raise ValueError(f"output_type {kind!r} is none of np, pt, pil, latent")
