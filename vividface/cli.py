@@ -3,49 +3,47 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from vividface.errors import InputError
 
 if TYPE_CHECKING:
-    from vividface.restoration.pipeline import OneStepRestorer
+    from vividface.restoration.batch import Outcome
+    from vividface.restoration.enhance import Enhanced
 
-_DEFAULT_WEIGHTS = Path("checkpoints/main/pixel_stage")
+_WEIGHTS = {"nano": Path("checkpoints/main/pixel_stage"), "wan-1.3b": Path("weights/vividface-1.3b")}
+# Exit statuses; argparse's own for a wrong option is 2.
+_FAILED, _INCOMPLETE, _INTERRUPTED = 1, 3, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command; returns its exit status, 1 with one line on standard error for bad input."""
+    """Run a command.
+
+    Returns:
+        the exit status: 0; 1 with one line on standard error for bad input; 3 when the input was damaged, so
+        that the result is not all of it; 130 when interrupted.
+    """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return int(options.run(options) or 0)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: nothing half-written is left; run the command again", file=sys.stderr)
-        return 130
-    return 0
+        return _FAILED
+    except KeyboardInterrupt as error:
+        print(str(error) or "interrupted", file=sys.stderr)
+        return _INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("vividface", description="One-step diffusion video face enhancement.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-
-    enhance = commands.add_parser("enhance", help="enhance a face video (a crop of the face)")
-    enhance.add_argument("input", type=Path, metavar="INPUT")
-    enhance.add_argument("-o", "--output", type=Path, required=True)
-    enhance.add_argument(
-        "--weights", type=Path, default=_DEFAULT_WEIGHTS, help="checkpoint folder (default: %(default)s)"
-    )
-    enhance.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
-    enhance.add_argument("--window", type=int, default=33, help="frames at once, 1 + a multiple of 4")
-    enhance.add_argument("--overlap", type=int, default=8, help="frames blended between windows")
-    enhance.add_argument("--compare", type=Path, help="also write input and output side by side")
-    enhance.add_argument("--overwrite", action="store_true")
-    enhance.set_defaults(run=_enhance)
+    _add_enhance(commands.add_parser("enhance", help="enhance the faces of a video"))
+    _add_import(commands.add_parser("import-checkpoint", help="convert published weights into a checkpoint"))
 
     assets = commands.add_parser("assets", help="third-party weights: list them, or fetch some")
     actions = assets.add_subparsers(required=True, metavar="ACTION")
@@ -57,39 +55,175 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _enhance(options: argparse.Namespace) -> None:
-    from vividface.config import RestorationConfig
-    from vividface.restoration.enhance import enhance_video
+def _add_enhance(enhance: argparse.ArgumentParser) -> None:
+    add = enhance.add_argument
+    add("input", type=Path, metavar="INPUT", help="a video, an image, a folder of either, or a pattern")
+    add("-o", "--output", type=Path, required=True, help="of the same kind; a video for frames as well")
+    add("--mode", choices=["full", "crop"], default="full", help="find faces, or take frames as face crops")
+    add("--preset", choices=sorted(_WEIGHTS), default="nano", help="which model (default: %(default)s)")
+    add("--weights", type=Path, help="checkpoint folder (default: where the preset's is kept)")
+    add("--autoencoder", type=Path, help="another autoencoder for the same latents, e.g. a tiny one")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    add("--dtype", choices=["auto", "fp32", "bf16"], default="auto", help="auto: bf16 on a GPU")
+    add("--seed", type=int, default=0, help="of everything random, which the one-step model has none of")
+    add("--window", type=int, help="frames at once, 1 + a multiple of 4 (default: as in training)")
+    add("--overlap", type=int, help="frames blended between windows (default: a tenth of a window)")
+    add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")
+    add("--scale", type=float, default=1, help="size of the result over that of the input")
+    add("--faces", choices=["auto", "dlib", "facexlib"], default="auto", help="auto: facexlib on a GPU")
+    add("--min-face", type=int, default=24, help="px, smaller faces are left alone (default: %(default)s)")
+    add("--margin", type=float, default=0.3, help="around a face, of its side (default: %(default)s)")
+    add("--cut-threshold", type=float, default=27, help="0..255; 0 looks for no cuts (default: %(default)s)")
+    add("--colour", choices=["none", "adain", "wavelet"], default="none", help="keep the input's colours")
+    add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
+    add("--tile", action="store_true", help="less memory for large frames (Wan's autoencoder)")
+    add("--offload", action="store_true", help="less GPU memory: only what computes is there")
+    add("--compare", type=Path, help="also write input and output side by side")
+    add("--json", action="store_true", help="print the result as JSON")
+    add("--overwrite", action="store_true", help="replace existing results")
+    add("--resume", action="store_true", help="go on with a run that was interrupted or killed")
+    enhance.set_defaults(run=_enhance)
 
-    try:
-        windows = RestorationConfig(window=options.window, overlap=options.overlap)
-    except ValueError as error:
-        message = str(error).splitlines()
-        raise InputError(f"--window, --overlap: {message[2].strip()}") from None
-    restore = _load(options.weights, options.device)
-    enhanced = enhance_video(
-        options.input,
-        options.output,
-        restore,
-        windows.window,
-        windows.overlap,
-        options.compare,
-        options.overwrite,
+
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", type=Path, nargs="+", metavar="SRC", help="files or folders")
+    parser.add_argument("output", type=Path, metavar="DST", help="checkpoint folder, made or completed")
+    parser.add_argument(
+        "--prediction",
+        choices=["wan", "velocity"],
+        default="wan",
+        help="sign of the transformer's prediction (default: %(default)s, as Wan and the authors' release)",
     )
-    rate = enhanced.frames / enhanced.seconds
-    print(f"{enhanced.output}: {enhanced.frames} frames in {enhanced.seconds:.1f} s ({rate:.1f} frames/s)")
+    parser.add_argument("--timestep", type=float, default=400.0, help="t* (default: %(default)s)")
+    parser.add_argument("--overwrite", action="store_true")
+    parser.set_defaults(run=_import_checkpoint)
 
 
-def _load(weights: Path, device: str) -> OneStepRestorer:
+def _enhance(options: argparse.Namespace) -> int:
+    from vividface.restoration.batch import enhance_folder
+    from vividface.restoration.reading import videos_in
+
+    if options.input.is_dir() and (videos := videos_in(options.input)):
+        one = _enhancer(options)
+        outcomes = enhance_folder(videos, options.output, one, options.resume, _report_outcome)
+        failed = [outcome for outcome in outcomes if outcome.error]
+        done = sum(outcome.enhanced is not None for outcome in outcomes)
+        skipped = sum(outcome.skipped for outcome in outcomes)
+        summary = f"{done} enhanced, {skipped} there already, {len(failed)} failed"
+        print(f"{options.output}: {summary}", file=sys.stderr)
+        if options.json:
+            print(json.dumps({"videos": [_outcome_values(outcome) for outcome in outcomes]}, indent=2))
+        incomplete = any(outcome.enhanced and outcome.enhanced.problem for outcome in outcomes)
+        return _FAILED if failed else _INCOMPLETE if incomplete else 0
+    enhanced = _enhancer(options)(options.input, options.output)
+    if options.json:
+        print(json.dumps(_values(options.input, enhanced), indent=2))
+    else:
+        print(_sentence(enhanced))
+    _warn(options.input, enhanced)
+    return _INCOMPLETE if enhanced.problem else 0
+
+
+def _enhancer(options: argparse.Namespace) -> Any:
+    """A function that enhances one input, with the model loaded."""
     import torch
 
-    from vividface.restoration.pipeline import OneStepRestorer
+    from vividface.config import RestorationConfig
+    from vividface.restoration.enhance import enhance
+    from vividface.restoration.model import DTYPES, choose_device, load_model, load_pipeline
+    from vividface.restoration.reading import open_source
 
-    available = torch.cuda.is_available()
-    if device == "cuda" and not available:
-        raise InputError("--device cuda: no CUDA device is visible; use --device cpu")
-    chosen = "cuda" if device == "cuda" or (device == "auto" and available) else "cpu"
-    return OneStepRestorer.from_checkpoint(weights, chosen)
+    if not options.input.exists() and not any(sign in str(options.input) for sign in "*?["):
+        raise InputError(f"{options.input}: there is no such file or folder; check the path")
+    if options.fps <= 0:
+        raise InputError(f"--fps {options.fps}: is not positive")
+    torch.manual_seed(options.seed)
+    device = choose_device(options.device)
+    dtype = options.dtype if options.dtype != "auto" else "bf16" if device == "cuda" else "fp32"
+    weights = options.weights or _WEIGHTS[options.preset]
+    pipeline = load_pipeline(
+        weights, device, DTYPES[dtype], options.autoencoder, options.tile, options.offload
+    )
+    model = load_model(pipeline, weights, options.mode, options.faces, options.size, torch.get_num_threads())
+    window = options.window or int(pipeline.transformer.config.clip_frames)
+    values = {
+        "window": window,
+        "overlap": max(window // 10, 1) if options.overlap is None else options.overlap,
+        "cut_threshold": options.cut_threshold or None,
+        "colour": options.colour,
+        "scale": options.scale,
+        "margin": options.margin,
+        "min_face": options.min_face,
+    }
+    try:
+        config = RestorationConfig.model_validate(values)
+    except ValueError as error:
+        from vividface.config import describe_problems
+
+        raise InputError(f"options: {describe_problems(error)}") from None  # type: ignore[arg-type]
+
+    def one(source: Path, output: Path) -> Enhanced:
+        opened = open_source(source, options.fps)
+        return enhance(
+            opened,
+            output,
+            model,
+            config,
+            options.compare,
+            options.overwrite,
+            options.resume,
+            sys.stderr.isatty(),
+        )
+
+    return one
+
+
+def _sentence(enhanced: Enhanced) -> str:
+    rate = enhanced.restored / max(enhanced.seconds, 1e-6)
+    faces = "" if enhanced.faces is None else f", faces in {enhanced.faces}"
+    return f"{enhanced.output}: {enhanced.frames} frames{faces}, in {enhanced.seconds:.1f} s ({rate:.1f} frames/s)"
+
+
+def _warn(source: Path, enhanced: Enhanced) -> None:
+    for note in enhanced.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if enhanced.problem:
+        print(
+            f"warning: {source}: {enhanced.problem}; the {enhanced.frames} frames that can be read were enhanced",
+            file=sys.stderr,
+        )
+
+
+def _report_outcome(outcome: Outcome) -> None:
+    if outcome.enhanced is not None:
+        print(_sentence(outcome.enhanced), file=sys.stderr)
+        _warn(outcome.source, outcome.enhanced)
+    elif outcome.error:
+        print(f"error: {outcome.error}", file=sys.stderr)
+
+
+def _outcome_values(outcome: Outcome) -> dict[str, Any]:
+    if outcome.enhanced is not None:
+        return _values(outcome.source, outcome.enhanced)
+    return {"input": str(outcome.source), "error": outcome.error, "skipped": outcome.skipped}
+
+
+def _values(source: Path, enhanced: Enhanced) -> dict[str, Any]:
+    return {"input": str(source)} | vars(enhanced) | {"output": str(enhanced.output)}
+
+
+def _import_checkpoint(options: argparse.Namespace) -> None:
+    from vividface.models.convert import import_checkpoint
+
+    imported = import_checkpoint(
+        options.source, options.output, options.prediction, options.timestep, options.overwrite
+    )
+    for line in imported.found:
+        print(line)
+    if imported.missing:
+        print(f"{options.output}: still lacks {', '.join(imported.missing)}; import that as well")
+    else:
+        print(f"{options.output}: is complete; use it with `vividface enhance --weights {options.output}`")
 
 
 def _list_assets(options: argparse.Namespace) -> None:

@@ -14,6 +14,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
+from typing import TypeVar
 
 import av
 import cv2
@@ -23,6 +24,8 @@ import numpy as np
 
 from vividface.errors import InputError
 from vividface.files import atomic_path
+
+Item = TypeVar("Item")
 
 # FFV1 is lossless, intra-only and bit-exact; H.264 is for people to watch.
 _ENCODERS: dict[str, dict[str, str | int]] = {
@@ -200,9 +203,9 @@ def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.
     return np.stack(list(iterate_masks(path, start, stop)))
 
 
-def batched(frames: Iterable[np.ndarray], size: int) -> Iterator[list[np.ndarray]]:
+def batched(frames: Iterable[Item], size: int) -> Iterator[list[Item]]:
     """Frames in lists of `size`; the last may be shorter."""
-    batch: list[np.ndarray] = []
+    batch: list[Item] = []
     for frame in frames:
         batch.append(frame)
         if len(batch) == size:

@@ -204,17 +204,20 @@ class EvaluationConfig(Section):
 
 
 class RestorationConfig(Section):
-    """The windows in which a long video is restored."""
+    """How a video is restored: its windows, its faces, its colours."""
 
-    window: Annotated[int, Field(ge=5)]
+    window: Frames
     overlap: Annotated[int, Field(ge=0)]
+    cut_threshold: Annotated[float, Field(gt=0, lt=255)] | None = 27
+    colour: Literal["none", "adain", "wavelet"] = "none"
+    scale: Annotated[float, Field(gt=0, le=8)] = 1
+    margin: Annotated[float, Field(ge=0, le=2)] = 0.3
+    min_face: Annotated[int, Field(ge=8)] = 24
 
     @model_validator(mode="after")
     def _fits(self) -> RestorationConfig:
-        if (self.window - 1) % 4:
-            raise ValueError(f"window: {self.window} frames do not fit the autoencoder: 1 + a multiple of 4")
-        if self.overlap >= self.window:
-            raise ValueError(f"overlap: {self.overlap} is not smaller than the window of {self.window}")
+        if 2 * self.overlap > self.window:
+            raise ValueError(f"overlap: {self.overlap} frames are more than half the window of {self.window}")
         return self
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -49,7 +48,7 @@ def _shots(path: Path, threshold: float | None) -> list[dict]:
     end, cuts, failure = info.frames, [0], f"the file ends after {info.frames} frames"
     damaged = is_truncated(path)
     if threshold is not None:
-        cuts, end, reason = _cuts(path, info.fps, threshold)
+        cuts, end, reason = _cuts(path, threshold)
         damaged, failure = damaged or bool(reason), reason or failure
     rows = [
         {"start": start, "stop": stop, "fps": str(info.fps), "reason": ""}
@@ -61,14 +60,34 @@ def _shots(path: Path, threshold: float | None) -> list[dict]:
     return rows
 
 
-def _cuts(path: Path, fps: Fraction, threshold: float) -> tuple[list[int], int, str]:
+class CutDetector:
+    """Tells where shots begin, frame by frame.
+
+    Args:
+        threshold: of PySceneDetect's content detector, the mean change of hue, saturation and value from
+            frame to frame, 0..255.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        self._detector = ContentDetector(threshold, min_scene_len=1)
+        self._count = 0
+
+    def starts_shot(self, frame: np.ndarray) -> bool:
+        """Whether a cut lies between the frame before and this one, (H, W, 3) uint8, RGB."""
+        # The rate only names frames in seconds, which nobody asks for.
+        found = self._detector.process_frame(FrameTimecode(self._count, 25), _small(frame))
+        self._count += 1
+        return any(cut.frame_num == self._count - 1 for cut in found)
+
+
+def _cuts(path: Path, threshold: float) -> tuple[list[int], int, str]:
     """Where shots begin, the number of frames, and why there are no more of them if the file is damaged."""
-    detector = ContentDetector(threshold, min_scene_len=1)
+    detector = CutDetector(threshold)
     cuts, count = [0], 0
     try:
         for frame in iterate_frames(path):
-            found = detector.process_frame(FrameTimecode(count, fps), _small(frame))
-            cuts += [cut.frame_num for cut in found if cut.frame_num > cuts[-1]]
+            if detector.starts_shot(frame) and count:
+                cuts.append(count)
             count += 1
     except InputError as error:
         return [cut for cut in cuts if cut < count] or [0], count, _without_path(error, path)

@@ -63,10 +63,13 @@ class FaceTracker:
         The person is the one whose face covers the largest area over the clip: not the largest face of each
         frame, which would jump between people.
         """
-        if not self._tracks:
-            return [None] * self._frames
-        track = max(self._tracks, key=_Track.area)
-        return [track.faces.get(index) for index in range(self._frames)]
+        people = self.people()
+        return people[0] if people else [None] * self._frames
+
+    def people(self) -> list[list[Face | None]]:
+        """Everybody's face in each frame, those with the largest faces, summed over the clip, first."""
+        tracks = sorted(self._tracks, key=_Track.area, reverse=True)
+        return [[track.faces.get(index) for index in range(self._frames)] for track in tracks]
 
     def _step(self, frame: np.ndarray, found: list[Face]) -> None:
         known: dict[int, np.ndarray] = {}
