@@ -78,7 +78,7 @@ def _add_enhance(enhance: argparse.ArgumentParser) -> None:
     add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
     add("--tile", action="store_true", help="less memory for large frames (Wan's autoencoder)")
     add("--offload", action="store_true", help="less GPU memory: only what computes is there")
-    add("--compare", type=Path, help="also write input and output side by side")
+    add("--compare", type=Path, help="also write input and output side by side; of a folder, a folder")
     add("--json", action="store_true", help="print the result as JSON")
     add("--overwrite", action="store_true", help="replace existing results")
     add("--resume", action="store_true", help="go on with a run that was interrupted or killed")
@@ -164,12 +164,15 @@ def _enhancer(options: argparse.Namespace) -> Any:
 
     def one(source: Path, output: Path) -> Enhanced:
         opened = open_source(source, options.fps)
+        compare = options.compare
+        if compare is not None and source != options.input:
+            compare = compare / output.name
         return enhance(
             opened,
             output,
             model,
             config,
-            options.compare,
+            compare,
             options.overwrite,
             options.resume,
             sys.stderr.isatty(),
@@ -181,17 +184,16 @@ def _enhancer(options: argparse.Namespace) -> Any:
 def _sentence(enhanced: Enhanced) -> str:
     rate = enhanced.restored / max(enhanced.seconds, 1e-6)
     faces = "" if enhanced.faces is None else f", faces in {enhanced.faces}"
-    return f"{enhanced.output}: {enhanced.frames} frames{faces}, in {enhanced.seconds:.1f} s ({rate:.1f} frames/s)"
+    time = f"{enhanced.seconds:.1f} s ({rate:.1f} frames/s)"
+    return f"{enhanced.output}: {enhanced.frames} frames{faces}, in {time}"
 
 
 def _warn(source: Path, enhanced: Enhanced) -> None:
     for note in enhanced.notes:
         print(f"note: {note}", file=sys.stderr)
     if enhanced.problem:
-        print(
-            f"warning: {source}: {enhanced.problem}; the {enhanced.frames} frames that can be read were enhanced",
-            file=sys.stderr,
-        )
+        readable = f"the {enhanced.frames} frames that can be read were enhanced"
+        print(f"warning: {source}: {enhanced.problem}; {readable}", file=sys.stderr)
 
 
 def _report_outcome(outcome: Outcome) -> None:

@@ -51,7 +51,7 @@ def test_restore_is_equation_three_at_the_fixed_timestep(latents):
 def test_checkpoint_carries_everything(tmp_path, latents):
     transformer = small("wan")
     transformer.register_to_config(timestep=250.0)
-    transformer.prompt.fill_(0.5)
+    transformer.set_prompt(torch.full((1, 16), 0.5))
     save_checkpoint(tmp_path / "ckpt", transformer, DCTAutoencoder(decay=0.25))
     loaded, autoencoder = load_checkpoint(tmp_path / "ckpt")
     assert (loaded.config.prediction, loaded.config.timestep) == ("wan", 250.0)

@@ -107,6 +107,13 @@ class LatentClips:
     def __len__(self) -> int:
         return len(self._where)
 
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """C, T', H', W' of the first clip's latents."""
+        clip, shard = self._where[0]
+        channels, length, height, width = self._files[shard].get_slice(f"{clip}.hq").get_shape()
+        return channels, length, height, width
+
     def __getitem__(self, index: int) -> dict[str, Tensor | str]:
         """`low` and `high` (C, T', H', W') float32, `mask` (T', H', W') float32 and the clip's id."""
         clip, shard = self._where[index]

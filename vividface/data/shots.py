@@ -75,7 +75,7 @@ class CutDetector:
     def starts_shot(self, frame: np.ndarray) -> bool:
         """Whether a cut lies between the frame before and this one, (H, W, 3) uint8, RGB."""
         # The rate only names frames in seconds, which nobody asks for.
-        found = self._detector.process_frame(FrameTimecode(self._count, 25), _small(frame))
+        found = self._detector.process_frame(FrameTimecode(self._count, 25.0), _small(frame))
         self._count += 1
         return any(cut.frame_num == self._count - 1 for cut in found)
 

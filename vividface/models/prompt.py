@@ -50,10 +50,10 @@ def embed_prompt(text_encoder: Path | str, tokenizer: Path | str, text: str = ""
         raise InputError(
             f"{text_encoder}, {tokenizer}: no text encoder and tokenizer can be read from them: {reason}"
         ) from None
-    with torch.inference_mode():
+    with torch.no_grad():
         hidden = encoder.eval()(tokens.input_ids, tokens.attention_mask).last_hidden_state[0].float()
     hidden[int(tokens.attention_mask.sum()) :] = 0
-    return hidden.clone()
+    return hidden
 
 
 def write_prompt(path: Path | str, prompt: Tensor) -> None:

@@ -128,7 +128,9 @@ def enhance(
             raise Interrupted(run.interrupt()) from None
         except BaseException as error:
             run.abandon()
-            raise _explained(error, run) from error
+            if explained := _explained(error, run):
+                raise explained from error
+            raise
         return run.finish(started, done)
 
 
@@ -398,8 +400,8 @@ def side_by_side(left: np.ndarray, right: np.ndarray, titles: tuple[str, str]) -
     return np.concatenate(panels, axis=1)
 
 
-def _explained(error: BaseException, run: _Run) -> BaseException:
-    """An error of the machine as one that says what to do; others as they are."""
+def _explained(error: BaseException, run: _Run) -> InputError | None:
+    """An error of the machine as one that says what to do; None for others."""
     kept = f"; {run.frames} frames are done, --resume goes on from there" if run.parts else ""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)) or (
         isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _NO_MEMORY)
@@ -413,4 +415,4 @@ def _explained(error: BaseException, run: _Run) -> BaseException:
         return InputError(
             f"{run.output}: cannot be written ({error.strerror or error}); free or choose another disk{kept}"
         )
-    return error
+    return None

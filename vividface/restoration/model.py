@@ -53,8 +53,8 @@ def load_pipeline(
     chosen = own if autoencoder is None else load_autoencoder(autoencoder, dtype)
     if chosen.latent_channels != transformer.config.in_channels:
         raise InputError(
-            f"{autoencoder or weights}: its latents have {chosen.latent_channels} channels, but the transformer "
-            f"takes {transformer.config.in_channels}"
+            f"{autoencoder or weights}: its latents have {chosen.latent_channels} channels, but the "
+            f"transformer takes {transformer.config.in_channels}"
         )
     if tiled:
         if not isinstance(chosen, WanAutoencoder):

@@ -90,7 +90,9 @@ def restore_faces(
         if float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1))) < min_face:
             continue
         squares = _squares(boxes, margin)
-        crops = np.stack([_cut(frame.pixels, *square, size) for frame, square in zip(frames[span], squares)])
+        crops = np.stack(
+            [_cut(frame.pixels, *square, size) for frame, square in zip(frames[span], squares, strict=True)]
+        )
         changes = restore(crops).astype(np.float32) - crops
         masks = _masks(backend, crops, boxes, landmarks, squares, regions)
         masks *= _presence(span, len(frames)).reshape(-1, 1, 1)

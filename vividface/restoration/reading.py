@@ -1,8 +1,7 @@
-"""What `vividface enhance` reads: videos of any kind with their timing and colours, images, folders of them."""
+"""What `vividface enhance` reads: videos with their timing and colours, images, folders of images."""
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -181,8 +180,8 @@ class ImageSource:
             pixels = _read_image(self.files[index])
             if pixels.shape[1::-1] != self.size:
                 raise InputError(
-                    f"{self.files[index]}: is {pixels.shape[1]}x{pixels.shape[0]}, but the frames before it are "
-                    f"{self.size[0]}x{self.size[1]}; give each video a folder of its own"
+                    f"{self.files[index]}: is {pixels.shape[1]}x{pixels.shape[0]}, but the frames before it "
+                    f"are {self.size[0]}x{self.size[1]}; give each video a folder of its own"
                 )
             yield Picture(pixels, index, 1)
 
@@ -212,8 +211,8 @@ def open_source(path: Path, rate: Fraction = Fraction(25)) -> Source:
         if not images:
             raise InputError(f"{path}: holds neither videos nor images; give a video, or a folder of frames")
         return ImageSource(path, images, rate)
-    if not path.exists() and glob.has_magic(str(path)):
-        images = _images(map(Path, glob.glob(str(path))))
+    if not path.exists() and any(sign in path.name for sign in "*?["):
+        images = _images(path.parent.glob(path.name))
         if not images:
             raise InputError(f"{path}: no image fits this pattern; check it, and quote it")
         return ImageSource(path, images, rate)

@@ -101,8 +101,8 @@ class PartFolder:
         ]
         if changed:
             raise InputError(
-                f"{self.path}: was begun with another {', '.join(changed)}; use the same again, or --overwrite "
-                "without --resume to begin anew"
+                f"{self.path}: was begun with another {', '.join(changed)}; use the same again, or "
+                "--overwrite without --resume to begin anew"
             )
         parts: list[Part] = []
         while self._record(len(parts)).is_file():

@@ -10,6 +10,7 @@ import pandas as pd
 from vividface.config import LatentStageConfig, ModelConfig, PixelStageConfig, VariantConfig
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClip, PixelClips
+from vividface.models.autoencoders import SPATIAL, TEMPORAL
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import build_autoencoder, build_transformer, load_checkpoint, save_checkpoint
 from vividface.training.loop import train
@@ -46,6 +47,8 @@ def train_latent_stage(
     fine_from = round(config.iterations * (1 - config.fine_share)) * config.gradient_accumulation
     stage = LatentStage(coarse, fine, fine_from, config.batch_size, variant.latent_p, seed)
     transformer = train(build_transformer(model, seed), stage, config, log, _state_of(output))
+    _, length, height, _ = coarse.shape
+    transformer.register_to_config(clip_frames=1 + TEMPORAL * (length - 1), clip_size=SPATIAL * height)
     save_checkpoint(output, transformer, autoencoder)
 
 
