@@ -122,18 +122,22 @@ def _squares(boxes: np.ndarray, margin: float) -> list[tuple[float, float, float
         side = float(np.ceil(union * (1 + margin)))
         centre = np.floor((low + high - side) / 2) + side / 2
         return [(float(centre[0]), float(centre[1]), side)] * len(boxes)
-    centres = _smoothed((boxes[:, :2] + boxes[:, 2:]) / 2)
+    centres = _smoothed((boxes[:, :2] + boxes[:, 2:]) / 2, _SMOOTH, straight_on=True)
     reach = np.abs(boxes - np.tile(centres, 2)).max()
     side = float(np.ceil(2 * reach * (1 + margin)))
     return [(float(x), float(y), side) for x, y in centres]
 
 
-def _smoothed(values: np.ndarray, sigma: float = _SMOOTH) -> np.ndarray:
-    """(F, ...) blurred along time by a Gaussian; the ends are continued by their values."""
+def _smoothed(values: np.ndarray, sigma: float, straight_on: bool) -> np.ndarray:
+    """(F, ...) blurred along time by a Gaussian; the ends are continued straight on, or by their values."""
     reach = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
     kernel /= kernel.sum()
-    padded = np.concatenate([values[:1].repeat(reach, 0), values, values[-1:].repeat(reach, 0)])
+    width = [(reach, reach)] + [(0, 0)] * (values.ndim - 1)
+    if straight_on:
+        padded = np.pad(values, width, mode="reflect", reflect_type="odd")
+    else:
+        padded = np.pad(values, width, mode="edge")
     blurred = np.zeros(values.shape, np.float64)
     for offset, weight in enumerate(kernel):
         blurred += weight * padded[offset : offset + len(values)]
@@ -214,7 +218,7 @@ def _masks(
     grown = np.ones((2 * round(sigma) + 1,) * 2, np.uint8)
     masks = np.stack([cv2.GaussianBlur(cv2.dilate(mask, grown), (0, 0), sigma) for mask in masks])
     if len(masks) > 1:
-        masks = _smoothed(masks, _SOFT_FRAMES)
+        masks = _smoothed(masks, _SOFT_FRAMES, straight_on=False)
     distance = np.minimum(np.arange(size), np.arange(size)[::-1]) / (2 * sigma)
     ramp = distance.clip(0, 1).astype(np.float32)
     return masks * np.minimum(ramp[:, None], ramp)

@@ -68,7 +68,7 @@ class OneStepFacePipeline(DiffusionPipeline):
         self,
         video: Video,
         window: int = 81,
-        overlap: int = 8,
+        overlap: int | None = None,
         output_type: OutputType = "np",
         return_dict: bool = True,
     ) -> OneStepFacePipelineOutput | tuple[Any]:
@@ -78,7 +78,7 @@ class OneStepFacePipeline(DiffusionPipeline):
             video: frames (F, H, W, 3), uint8, uint16, or floats in [0, 1]; a tensor (F, 3, H, W) of floats in
                 [0, 1]; or images. RGB, of any F, H and W.
             window: frames restored at once, 1 + a multiple of 4: bounds the memory.
-            overlap: frames that two windows share; at most half a window.
+            overlap: frames that two windows share; at most half a window. None: 8, or what a window allows.
             output_type: of `OneStepFacePipelineOutput.frames`.
             return_dict: False returns a tuple with the frames.
 
@@ -94,9 +94,10 @@ class OneStepFacePipeline(DiffusionPipeline):
                 )
             result = self._restored_latents(frames)
         else:
+            shared = min(8, window // 2) if overlap is None else overlap
             with self.progress_bar(total=len(frames)) as bar:
                 restored: list[np.ndarray] = []
-                for part in restore_windows(frames, self._restore_list, window, overlap):
+                for part in restore_windows(frames, self._restore_list, window, shared):
                     restored += part.frames
                     bar.update(len(part.frames))
             result = _as_output(np.stack(restored), output_type)
