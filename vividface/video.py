@@ -198,6 +198,11 @@ def resize(frame: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))
 
 
+def eight_bits(frame: np.ndarray) -> np.ndarray:
+    """A frame of uint16 as uint8; one of uint8 as it is."""
+    return (frame >> 8).astype(np.uint8) if frame.dtype == np.uint16 else frame
+
+
 def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
     """A mask clip as one array (F, H, W), bool."""
     return np.stack(list(iterate_masks(path, start, stop)))

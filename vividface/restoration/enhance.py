@@ -34,7 +34,7 @@ from vividface.restoration.writing import (
     join_video,
     require_container,
 )
-from vividface.video import batched
+from vividface.video import batched, eight_bits
 
 Restore = Callable[[np.ndarray], np.ndarray]
 
@@ -220,7 +220,7 @@ class _Run:
         if not parts or self._is_images(self.output):
             return f"interrupted after {self.frames} frames; {again}"
         path = self._partial_output()
-        join_video(path, self._pieces("video", parts), self.source.time_base, self._sound())
+        join_video(path, self._pieces("video", parts), self.source.time_base, self._sound(), whole=False)
         frames = sum(len(part.times) for part in parts)
         return f"interrupted: the first {frames} frames are in {path}; {again}"
 
@@ -264,9 +264,7 @@ class _Run:
         cuts = CutDetector(self.config.cut_threshold) if self.config.cut_threshold else None
         for batch in batched(pictures, _BATCH if self.model.faces is not None else 1):
             sized = [self._scaled(picture.pixels) for picture in batch]
-            eight = [
-                pixels if pixels.dtype == np.uint8 else (pixels >> 8).astype(np.uint8) for pixels in sized
-            ]
+            eight = [eight_bits(pixels) for pixels in sized]
             faces: list[list[Face]] = [[] for _ in batch]
             if self.model.faces is not None:
                 faces = self.model.faces.detect(eight)
@@ -386,16 +384,13 @@ class _OpenPart:
 
 
 def side_by_side(left: np.ndarray, right: np.ndarray, titles: tuple[str, str]) -> np.ndarray:
-    """Two frames (H, W, 3) next to each other, enlarged to at least 256 px high, with their titles."""
+    """Two frames (H, W, 3) next to each other, enlarged to at least 256 px high, with their titles; uint8."""
     factor = max(1, -(-256 // left.shape[0]))
-    peak = int(np.iinfo(left.dtype).max)
     panels = []
     for frame, title in zip((left, right), titles, strict=True):
-        panel = cv2.resize(frame, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
-        for value, thickness in ((0, 3), (peak, 1)):
-            # 16-bit images take no anti-aliased text.
-            line = cv2.LINE_AA if peak == 255 else cv2.LINE_8
-            cv2.putText(panel, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (value,) * 3, thickness, line)
+        panel = cv2.resize(eight_bits(frame), None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+        for colour, thickness in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+            cv2.putText(panel, title, (8, 20), cv2.FONT_HERSHEY_SIMPLEX, 0.5, colour, thickness, cv2.LINE_AA)
         panels.append(panel)
     return np.concatenate(panels, axis=1)
 

@@ -11,6 +11,7 @@ import numpy as np
 from vividface.faces.backend import Face, FaceBackend, Region
 from vividface.faces.tracking import FaceTracker, interpolate
 from vividface.faces.windows import face_box
+from vividface.video import eight_bits
 
 # A face that was found in fewer frames, or a smaller share of those between its first and last, is none.
 _LEAST_FRAMES = 3
@@ -78,7 +79,7 @@ def restore_faces(
         regions: what is pasted back.
     """
     tracker = FaceTracker(backend)
-    tracker.update([_eight_bits(frame.pixels) for frame in frames], [frame.faces for frame in frames])
+    tracker.update([eight_bits(frame.pixels) for frame in frames], [frame.faces for frame in frames])
     pasted = [frame.pixels for frame in frames]
     touched = [False] * len(frames)
     for person in tracker.people():
@@ -212,7 +213,7 @@ def _masks(
             for part in (box.reshape(2, 2), points)
         )
         faces.append(Face(corners.ravel(), moved, 1.0))
-    parsed = backend.parse([_eight_bits(crop) for crop in crops], faces)
+    parsed = backend.parse([eight_bits(crop) for crop in crops], faces)
     masks = np.isin(parsed, [int(region) for region in regions]).astype(np.float32)
     sigma = _SOFT * size
     grown = np.ones((2 * round(sigma) + 1,) * 2, np.uint8)
@@ -232,7 +233,3 @@ def _presence(span: slice, length: int) -> np.ndarray:
     come = steps.clip(0, 1) if span.start > 0 else ones
     go = steps[::-1].clip(0, 1) if span.stop < length else ones
     return np.minimum(come, go).astype(np.float32)
-
-
-def _eight_bits(frame: np.ndarray) -> np.ndarray:
-    return (frame >> 8).astype(np.uint8) if frame.dtype == np.uint16 else frame

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import math
 import shutil
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -209,7 +210,11 @@ def require_container(path: Path) -> None:
 
 
 def join_video(
-    output: Path, pieces: Sequence[tuple[Path, Part]], time_base: Fraction, source: Path | None
+    output: Path,
+    pieces: Sequence[tuple[Path, Part]],
+    time_base: Fraction,
+    source: Path | None,
+    whole: bool = True,
 ) -> list[str]:
     """Join the parts of a video and the other streams of its source, none of them encoded again.
 
@@ -218,6 +223,7 @@ def join_video(
         pieces: the parts' files, in order.
         time_base: unit of the parts' times.
         source: a video whose sound, subtitles, chapters and tags are copied.
+        whole: whether the parts are all there are; if not, the other streams end with them.
 
     Returns:
         what could not be kept as it was, a sentence each.
@@ -234,7 +240,7 @@ def join_video(
         streams = [_video_packets(pieces, stream, time_base)]
         if source is not None:
             last = pieces[-1][1]
-            end = float((last.times[-1] + last.durations[-1]) * time_base)
+            end = math.inf if whole else float((last.times[-1] + last.durations[-1]) * time_base)
             original = stack.enter_context(av.open(str(source)))
             tags = {k: v for k, v in original.metadata.items() if k.lower() not in _OWN_TAGS}
             container.metadata.update(tags)
