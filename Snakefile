@@ -23,6 +23,7 @@ except InputError as error:
 
 
 include: "rules/common.smk"
+include: "rules/weights.smk"
 include: "rules/data.smk"
 include: "rules/degrade.smk"
 include: "rules/filter.smk"

@@ -50,6 +50,15 @@ def checkpoint_of(wildcards):
     return []
 
 
+def pretrained_of(wildcards):
+    """The weights of the baselines that are the model before its training."""
+    parts = {
+        "autoencoder": ["autoencoder"],
+        "untuned": ["transformer", "autoencoder", "prompt_embedding"],
+    }
+    return pretrained(*parts.get(wildcards.method, []))
+
+
 def restored_methods():
     """The methods that a benchmark is restored with: without a ground truth there is no round trip of it."""
     return [

@@ -46,8 +46,7 @@ rule enhance:
         runtime=HOUR,
         gpu=GPUS,
     params:
-        window=cfg.restoration.window,
-        overlap=cfg.restoration.overlap,
+        restoration=section(cfg.restoration),
         device=DEVICE,
     script:
         "../scripts/enhance.py"

@@ -8,6 +8,7 @@ rule restore:
         lq=lambda wildcards: degraded_clips(wildcards.dataset),
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
         checkpoint=checkpoint_of,
+        pretrained=pretrained_of,
     output:
         restored=directory("results/restored/{dataset}/{method}"),
     log:

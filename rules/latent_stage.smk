@@ -5,6 +5,7 @@ rule latent_stage:
     input:
         latents=shards("data/{dataset}/latents/{shard}.safetensors", TRAIN),
         selected="data/face90.parquet",
+        pretrained=pretrained("transformer", "autoencoder", "prompt_embedding"),
     output:
         checkpoint=directory("checkpoints/{variant}/latent_stage"),
         curve="checkpoints/{variant}/latent_stage.csv",

@@ -7,6 +7,7 @@ rule encode_latents:
         hq="data/{dataset}/hq/{shard}",
         lq="data/{dataset}/lq/{shard}",
         masks="data/{dataset}/masks/{shard}",
+        pretrained=pretrained("autoencoder"),
     output:
         latents="data/{dataset}/latents/{shard}.safetensors",
     log:

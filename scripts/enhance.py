@@ -1,8 +1,10 @@
 from vividface.cli import main
+from vividface.config import RestorationConfig
 from vividface.errors import InputError
 from vividface.logs import rule_log
 
 with rule_log(snakemake.log[0]):
+    restoration = RestorationConfig(**snakemake.params.restoration)
     status = main(
         [
             "enhance",
@@ -10,8 +12,11 @@ with rule_log(snakemake.log[0]):
             *("--output", snakemake.output.enhanced),
             *("--compare", snakemake.output.compare),
             *("--weights", snakemake.input.checkpoint),
-            *("--window", str(snakemake.params.window)),
-            *("--overlap", str(snakemake.params.overlap)),
+            *("--mode", "crop"),
+            *("--window", str(restoration.window)),
+            *("--overlap", str(restoration.overlap)),
+            *("--colour", restoration.colour),
+            *("--cut-threshold", str(restoration.cut_threshold or 0)),
             *("--device", snakemake.params.device),
             "--overwrite",
         ]

@@ -132,7 +132,7 @@ def test_uneven_time_stamps_and_duration_are_kept(suffix, video, tmp_path):
     )
     assert first == pytest.approx(0.064 if suffix == ".mkv" else 0, abs=1e-3)
     with av.open(str(video)) as one, av.open(str(output)) as other:
-        assert float(other.duration) == pytest.approx(float(one.duration), abs=30000)
+        assert other.duration / 1e6 - first == pytest.approx(one.duration / 1e6, abs=0.03)
 
 
 def test_the_pictures_are_the_restored_ones(video, tmp_path):
@@ -166,9 +166,10 @@ def test_sound_that_does_not_fit_the_container_becomes_aac(tmp_path):
     assert done.notes == ["the sound (wavpack) cannot be stored in mp4: it is AAC now"]
     with av.open(str(tmp_path / "new.mp4")) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
+        # The sound is longer than the pictures, and stays so.
         assert float(
             container.streams.audio[0].duration * container.streams.audio[0].time_base
-        ) == pytest.approx(0.6, abs=0.1)
+        ) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize("rotation", [90, -90, 180])

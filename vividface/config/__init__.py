@@ -135,12 +135,23 @@ class FilterConfig(Section):
     threshold: Annotated[float, Field(ge=0, le=103)]
 
 
+class PretrainedConfig(Section):
+    """A repository of the Hugging Face Hub, and the folder that it is brought to."""
+
+    repo: str
+    revision: str = "main"
+    folder: Path
+
+
 class ModelConfig(Section):
     """The one-step model of section 3.1."""
 
     preset: Literal["wan-1.3b", "nano"]
+    pretrained: PretrainedConfig | None = None
     transformer: Path | None = None
     autoencoder: Path | None = None
+    text_encoder: Path | None = None
+    tokenizer: Path | None = None
     prompt_embedding: Path | None = None
     prediction: Literal["velocity", "wan"]
     timestep: Annotated[float, Field(ge=0, le=1000)]
@@ -148,10 +159,21 @@ class ModelConfig(Section):
     @model_validator(mode="after")
     def _pretrained_parts(self) -> ModelConfig:
         if self.preset == "wan-1.3b":
-            missing = [k for k in ("autoencoder", "prompt_embedding") if getattr(self, k) is None]
+            needed = ("transformer", "autoencoder", "prompt_embedding")
+            missing = [name for name in needed if getattr(self, name) is None]
             if missing:
                 raise ValueError(f"preset wan-1.3b needs {' and '.join(missing)}")
+        if (self.text_encoder is None) != (self.tokenizer is None):
+            raise ValueError("text_encoder and tokenizer are needed together, or neither")
         return self
+
+    def pretrained_parts(self) -> dict[str, Path]:
+        """What is brought from `pretrained`: the folders that lie in its folder, by their keys."""
+        if self.pretrained is None or self.preset == "nano":
+            return {}
+        names = ("transformer", "autoencoder", "text_encoder", "tokenizer")
+        paths = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return {name: path for name, path in paths.items() if path.is_relative_to(self.pretrained.folder)}
 
 
 class StageConfig(Section):

@@ -69,7 +69,7 @@ def fetch_dataset(
         case WebSource():
             rows = _listed(name, source, _web(source, videos, lock), directory)
         case HubSource():
-            rows = _listed(name, source, _hub(source, videos, lock), directory)
+            rows = _listed(name, source, fetch_repository(source, videos, lock), directory)
         case DriveSource():
             rows = _listed(name, source, _drive(name, source, videos, lock), directory)
     return pd.DataFrame(rows, columns=_COLUMNS)
@@ -118,8 +118,19 @@ def _fetch_and_unpack(downloads: list[Download], source: WebSource, lock: Lock) 
     _unpack_all([download.path for download in missing], source)
 
 
-def _hub(source: HubSource, directory: Path, lock: Lock) -> Path:
-    """The revision is resolved to a commit on first use, and that commit is fetched ever after."""
+def fetch_repository(source: HubSource, directory: Path, lock: Lock) -> Path:
+    """Bring a repository of the Hugging Face Hub, or some of its files, here; what is here already stays.
+
+    The revision is resolved to a commit on first use, and that commit is fetched ever after.
+
+    Args:
+        source: which repository, revision and files.
+        directory: where they go, under their names in the repository.
+        lock: where the commit is recorded.
+
+    Raises:
+        InputError: the repository cannot be reached, or not all of its files arrived.
+    """
     key = f"{source.repo_type}s/{source.repo}@{source.revision}"
     endpoint = os.environ.get("HF_ENDPOINT")
     done = directory / ".complete"

@@ -1,0 +1,75 @@
+"""Pretrained weights of Wan 2.1, and the embedding of the empty prompt (section 3.1). `nano` needs neither."""
+
+
+localrules:
+    fetch_pretrained,
+
+
+# A folder of weights is there when its configuration is.
+DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
+
+
+def described(part, path):
+    """The file that stands for a folder of weights."""
+    return f"{path}/{DESCRIPTIONS.get(part, 'config.json')}"
+
+
+def pretrained(*parts):
+    """What a rule that starts from pretrained weights waits for."""
+    if cfg.model.preset == "nano":
+        return []
+    folders = [
+        described(part, getattr(cfg.model, part))
+        for part in parts
+        if part != "prompt_embedding"
+    ]
+    prompt = [str(cfg.model.prompt_embedding)] if "prompt_embedding" in parts else []
+    return folders + prompt
+
+
+if cfg.model.pretrained_parts():
+
+    rule fetch_pretrained:
+        output:
+            [
+                described(part, path)
+                for part, path in cfg.model.pretrained_parts().items()
+            ],
+        log:
+            "logs/fetch_pretrained.log",
+        benchmark:
+            "benchmarks/rules/fetch_pretrained.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        resources:
+            mem_mb=2000,
+            runtime=24 * HOUR,
+        params:
+            model=section(cfg.model),
+        script:
+            "../scripts/fetch_pretrained.py"
+
+
+if cfg.model.preset != "nano" and cfg.model.text_encoder is not None:
+
+    rule empty_prompt:
+        input:
+            described("text_encoder", cfg.model.text_encoder),
+            described("tokenizer", cfg.model.tokenizer),
+        output:
+            prompt=str(cfg.model.prompt_embedding),
+        log:
+            "logs/empty_prompt.log",
+        benchmark:
+            "benchmarks/rules/empty_prompt.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        threads: MODEL_THREADS
+        resources:
+            mem_mb=24000,
+            runtime=HOUR,
+        params:
+            text_encoder=str(cfg.model.text_encoder),
+            tokenizer=str(cfg.model.tokenizer),
+        script:
+            "../scripts/empty_prompt.py"
