@@ -122,6 +122,7 @@ def test_round_trip(kind, wan_transformer, wan_autoencoder, prompt_file, tmp_pat
     assert (transformer.config.prediction, transformer.config.timestep) == ("wan", 400.0)
     latents = torch.randn(1, 16, 2, 4, 4)
     frames = torch.rand(1, 3, 5, 16, 16) * 2 - 1
+    wan_autoencoder.to_channels_last()
     with torch.inference_mode():
         assert torch.equal(transformer.restore(latents), wan_transformer.restore(latents))
         assert torch.equal(autoencoder.encode_video(frames), wan_autoencoder.encode_video(frames))

@@ -42,13 +42,19 @@ _AUTOENCODERS: dict[str, type[ModelMixin]] = {
 }
 
 
-def random_model(preset: str) -> tuple[OneStepTransformer, Autoencoder]:
+def random_model(preset: str, dtype: torch.dtype = torch.float32) -> tuple[OneStepTransformer, Autoencoder]:
     """A preset's transformer and autoencoder with random weights, frozen: for tests and benchmarks.
 
-    Built on torch's default device; on `meta` neither memory nor time is spent.
+    Built on torch's default device; on `meta` neither memory nor time is spent. As when they are loaded, what
+    diffusers keeps in float32 stays so.
     """
     transformer = OneStepTransformer(**(NANO if preset == "nano" else WAN_1_3B))
-    autoencoder = DCTAutoencoder() if preset == "nano" else WanAutoencoder()
+    autoencoder = DCTAutoencoder() if preset == "nano" else WanAutoencoder().to_channels_last()
+    for model in (transformer, autoencoder):
+        kept = set(model._keep_in_fp32_modules or ())
+        for name, parameter in model.named_parameters():
+            if not kept & set(name.split(".")):
+                parameter.data = parameter.data.to(dtype)
     return cast(OneStepTransformer, freeze(transformer)), cast(Autoencoder, freeze(autoencoder))
 
 
@@ -91,7 +97,10 @@ def load_autoencoder(folder: Path | str, dtype: torch.dtype = torch.float32) -> 
     kind = _read_config(Path(folder)).get("_class_name", "")
     if kind not in _AUTOENCODERS:
         raise InputError(f"{folder}: {kind!r} is no autoencoder that is known: {', '.join(_AUTOENCODERS)}")
-    return cast(Autoencoder, freeze(_from_pretrained(_AUTOENCODERS[kind], Path(folder), dtype)))
+    autoencoder = _from_pretrained(_AUTOENCODERS[kind], Path(folder), dtype)
+    if isinstance(autoencoder, WanAutoencoder):
+        autoencoder.to_channels_last()
+    return cast(Autoencoder, freeze(autoencoder))
 
 
 def load_transformer(folder: Path | str, dtype: torch.dtype = torch.float32) -> OneStepTransformer:
