@@ -14,6 +14,8 @@ FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
 MODEL_MEMORY_MB = 65536 if GPUS else 2500
 HOUR = 60
+# A folder of weights is there when its configuration is.
+DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
 
 
 wildcard_constraints:
@@ -48,6 +50,24 @@ def checkpoint_of(wildcards):
     if wildcards.method in cfg.variants:
         return f"checkpoints/{wildcards.method}/pixel_stage"
     return []
+
+
+def described(part, path):
+    """The file that stands for a folder of weights."""
+    return f"{path}/{DESCRIPTIONS.get(part, 'config.json')}"
+
+
+def pretrained(*parts):
+    """What a rule that starts from pretrained weights waits for."""
+    if cfg.model.preset == "nano":
+        return []
+    folders = [
+        described(part, getattr(cfg.model, part))
+        for part in parts
+        if part != "prompt_embedding"
+    ]
+    prompt = [str(cfg.model.prompt_embedding)] if "prompt_embedding" in parts else []
+    return folders + prompt
 
 
 def pretrained_of(wildcards):

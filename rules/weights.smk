@@ -1,32 +1,5 @@
 """Pretrained weights of Wan 2.1, and the embedding of the empty prompt (section 3.1). `nano` needs neither."""
 
-
-localrules:
-    fetch_pretrained,
-
-
-# A folder of weights is there when its configuration is.
-DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
-
-
-def described(part, path):
-    """The file that stands for a folder of weights."""
-    return f"{path}/{DESCRIPTIONS.get(part, 'config.json')}"
-
-
-def pretrained(*parts):
-    """What a rule that starts from pretrained weights waits for."""
-    if cfg.model.preset == "nano":
-        return []
-    folders = [
-        described(part, getattr(cfg.model, part))
-        for part in parts
-        if part != "prompt_embedding"
-    ]
-    prompt = [str(cfg.model.prompt_embedding)] if "prompt_embedding" in parts else []
-    return folders + prompt
-
-
 if cfg.model.pretrained_parts():
 
     rule fetch_pretrained:
@@ -39,6 +12,7 @@ if cfg.model.pretrained_parts():
             "logs/fetch_pretrained.log",
         benchmark:
             "benchmarks/rules/fetch_pretrained.tsv"
+        localrule: True
         conda:
             "../envs/vividface.yaml"
         resources:
