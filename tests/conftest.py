@@ -42,6 +42,24 @@ def face_video() -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def text_encoder(tmp_path_factory) -> Path:
+    """A small UMT5 with random weights, and a tokenizer that ends a text with </s> as its own does."""
+    import torch
+    from tokenizers import Tokenizer, models, processors
+    from transformers import PreTrainedTokenizerFast, UMT5Config, UMT5EncoderModel
+
+    folder = tmp_path_factory.mktemp("text")
+    torch.manual_seed(0)
+    config = UMT5Config(vocab_size=8, d_model=16, d_kv=4, d_ff=32, num_layers=2, num_heads=4)
+    UMT5EncoderModel(config).save_pretrained(folder / "text_encoder")
+    tokenizer = Tokenizer(models.WordLevel({"<pad>": 0, "</s>": 1, "<unk>": 2, "face": 3}, unk_token="<unk>"))
+    tokenizer.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<pad>", eos_token="</s>")
+    fast.save_pretrained(folder / "tokenizer")
+    return folder
+
+
 @pytest.fixture
 def moving_frames() -> np.ndarray:
     """Frames (9, 64, 64, 3) uint8 of a bright square that moves over a gradient."""

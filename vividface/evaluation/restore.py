@@ -18,6 +18,7 @@ from vividface.config import ModelConfig, RestorationConfig
 from vividface.evaluation.baselines import load_baseline
 from vividface.files import atomic_path, write_json
 from vividface.models.presets import build_autoencoder, build_transformer
+from vividface.restoration.colour import correct
 from vividface.restoration.pipeline import OneStepFacePipeline
 from vividface.restoration.windows import restore_stream
 from vividface.video import probe, read_clip, write_clip
@@ -74,7 +75,8 @@ def restore_clips(
         method: of `load_method`.
         clips: one row per clip: `clip_id`, and the paths `lq` and `hq`, which are the same for a really
             degraded one; what is degraded is resized to the size of `hq`.
-        windows: how clips longer than a window are cut.
+        windows: how clips longer than a window are cut, and how the colours of a diffusion model's result
+            are corrected; the other methods are measured as they are.
         output: folder, written atomically.
         device: named in `run.json`; on a GPU, peak memory is the GPU's.
     """
@@ -92,6 +94,8 @@ def restore_clips(
                 method.restore(low[: windows.window])
             started = time.perf_counter()
             restored = np.stack(list(restore_stream(low, method.restore, windows.window, windows.overlap)))
+            if method.steps:
+                restored = correct(restored, low, windows.colour)
             seconds[clip] = time.perf_counter() - started
             frames[clip] = len(low)
             size = low.shape[1]

@@ -1,0 +1,98 @@
+"""Bringing Wan's weights, and embedding the empty prompt, as the paper's configuration does."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+import yaml
+from diffusers import AutoencoderKLWan, WanTransformer3DModel
+
+from vividface.config import load_config
+from vividface.models.presets import build_autoencoder, build_transformer
+
+pytestmark = pytest.mark.workflow
+
+COMMIT = "e" * 40
+
+
+@pytest.fixture
+def published(file_server, text_encoder, tmp_path_factory, monkeypatch):
+    """A small model on a local Hub, laid out as Wan's diffusers release."""
+    networks = tmp_path_factory.mktemp("networks")
+    torch.manual_seed(0)
+    small = {"num_attention_heads": 1, "text_dim": 16, "freq_dim": 16, "ffn_dim": 48, "num_layers": 2}
+    WanTransformer3DModel(**small).save_pretrained(networks / "transformer")
+    AutoencoderKLWan(base_dim=4).save_pretrained(networks / "vae")
+    files = {"README.md": b"not fetched"}
+    for folder in (text_encoder, networks):
+        for path in folder.rglob("*"):
+            if path.is_file():
+                files[str(path.relative_to(folder))] = path.read_bytes()
+    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
+    api = "/api/models/me/wan"
+    file_server.files |= {
+        f"{api}/revision/main": json.dumps({"id": "me/wan", "sha": COMMIT, "siblings": []}).encode(),
+        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
+        **{f"/me/wan/resolve/{COMMIT}/{path}": content for path, content in files.items()},
+    }
+    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
+    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
+    return file_server
+
+
+@pytest.fixture
+def snakemake(repository, tmp_path):
+    folder = "weights/wan2.1-t2v-1.3b"
+    overlay = {"model": {"pretrained": {"repo": "me/wan", "folder": folder}}}
+    (tmp_path / "overlay.yaml").write_text(yaml.safe_dump(overlay))
+
+    def run(*arguments):
+        command = [
+            *(sys.executable, "-m", "snakemake", "--snakefile", str(repository / "Snakefile")),
+            *("--configfile", str(tmp_path / "overlay.yaml"), "--directory", str(tmp_path)),
+            *("--cores", "2", *arguments),
+        ]
+        return subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+
+    return run
+
+
+def test_weights_are_brought_and_the_prompt_is_embedded(
+    published, snakemake, repository, tmp_path, monkeypatch
+):
+    folder = tmp_path / "weights/wan2.1-t2v-1.3b"
+    result = snakemake("weights/wan2.1-t2v-1.3b/empty_prompt.safetensors")
+    assert result.returncode == 0, result.stdout + result.stderr
+    monkeypatch.chdir(tmp_path)
+    model = load_config(repository / "config.yaml").model
+    transformer = build_transformer(model, seed=0)
+    assert transformer.config.num_layers == 2
+    assert transformer.prompt.shape[-1] == 16
+    assert sum(transformer.config.prompt_repeats) == 512
+    assert build_autoencoder(model).latent_channels == 16
+    assert not (folder / "README.md").exists()
+    assert json.loads((tmp_path / "configs/locks/pretrained.json").read_text()) == {
+        "models/me/wan@main": COMMIT
+    }
+    before = len(published.requests)
+    assert "Nothing to be done" in snakemake("weights/wan2.1-t2v-1.3b/empty_prompt.safetensors").stderr
+    assert len(published.requests) == before
+
+
+def test_a_repository_out_of_reach_ends_with_what_to_do(file_server, snakemake, monkeypatch, tmp_path):
+    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
+    result = snakemake("weights/wan2.1-t2v-1.3b/empty_prompt.safetensors")
+    assert result.returncode != 0
+    last = (tmp_path / "logs/fetch_pretrained.log").read_text().splitlines()[-1]
+    assert last.startswith("error: the Hugging Face repository me/wan (main): ")
+    assert "HF_TOKEN" in last
+
+
+def test_what_needs_the_weights_waits_for_them(snakemake):
+    result = snakemake("checkpoints/main/pixel_stage", "--dry-run", "--quiet", "rules")
+    planned = result.stdout + result.stderr
+    assert result.returncode == 0, planned
+    assert "fetch_pretrained" in planned
+    assert "empty_prompt" in planned
