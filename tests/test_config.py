@@ -57,7 +57,11 @@ def test_demo_holds_out_a_person(values):
         (("variants", "main"), None, "the variant `main` is missing"),
         (("variants", "latent_only", "latent_stage_of"), "nobody", "variants.latent_only.latent_stage_of"),
         (("pixel_stage", "frames"), 33, "pixel_stage.frames: 33 is more than clips.frames"),
-        (("model", "preset"), "wan-1.3b", "model: preset wan-1.3b needs transformer and autoencoder and prompt"),
+        (
+            ("model", "preset"),
+            "wan-1.3b",
+            "model: preset wan-1.3b needs transformer and autoencoder and prompt",
+        ),
         (("model", "tokenizer"), "folder", "model: text_encoder and tokenizer are needed together"),
         (("restoration", "overlap"), 9, "restoration: overlap: 9 frames are more than half the window of 17"),
         (("datasets", "held_out"), None, "none has the role 'benchmark'"),

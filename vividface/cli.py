@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from vividface.restoration.enhance import Enhanced
 
 _WEIGHTS = {"nano": Path("checkpoints/main/pixel_stage"), "wan-1.3b": Path("weights/vividface-1.3b")}
+_ORIGIN = {
+    "nano": "`make demo` trains them",
+    "wan-1.3b": "`vividface import-checkpoint` makes them of published ones",
+}
 # Exit statuses; argparse's own for a wrong option is 2.
 _FAILED, _INCOMPLETE, _INTERRUPTED = 1, 3, 130
 
@@ -141,6 +145,8 @@ def _enhancer(options: argparse.Namespace) -> Any:
     device = choose_device(options.device)
     dtype = options.dtype if options.dtype != "auto" else "bf16" if device == "cuda" else "fp32"
     weights = options.weights or _WEIGHTS[options.preset]
+    if options.weights is None and not weights.exists():
+        raise InputError(f"{weights}: no weights are there; {_ORIGIN[options.preset]}, or give --weights")
     pipeline = load_pipeline(
         weights, device, DTYPES[dtype], options.autoencoder, options.tile, options.offload
     )

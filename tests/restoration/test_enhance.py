@@ -506,7 +506,7 @@ def test_a_folder_of_videos_goes_on_after_a_bad_one(checkpoint, tmp_path, capsys
     ]
 
 
-def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys):
+def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatch):
     base = ["enhance", str(video), "-o", str(tmp_path / "new.mp4"), "--device", "cpu", "--mode", "crop"]
     weights = ["--weights", str(checkpoint)]
     for arguments, message in [
@@ -521,6 +521,13 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys):
         assert message in capsys.readouterr().err
     assert main(["enhance", "nothing.mp4", "-o", str(tmp_path / "new.mp4"), *weights]) == 1
     assert "nothing.mp4: there is no such file or folder" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    for preset, message in [
+        ("nano", "`make demo` trains them"),
+        ("wan-1.3b", "import-checkpoint` makes them"),
+    ]:
+        assert main([*base, "--preset", preset]) == 1
+        assert message in capsys.readouterr().err
     if not torch.cuda.is_available():
         assert main([*base, *weights, "--device", "cuda"]) == 1
         assert "no CUDA device is visible" in capsys.readouterr().err

@@ -115,8 +115,10 @@ def save_checkpoint(folder: Path | str, transformer: OneStepTransformer, autoenc
     classes.
     """
     with atomic_path(folder) as temporary:
-        transformer.save_pretrained(temporary / "transformer")
-        cast(ModelMixin, autoencoder).save_pretrained(temporary / "autoencoder")
+        for name, model in (("transformer", transformer), ("autoencoder", cast(ModelMixin, autoencoder))):
+            # Where a part was read from is nothing that a copy elsewhere should tell.
+            model.register_to_config(_name_or_path=None)
+            model.save_pretrained(temporary / name)
         update_index(temporary)
 
 
