@@ -25,7 +25,8 @@ from vividface.restoration.reading import Look
 from vividface.video import ffmpeg_executable
 
 # Without B-frames a part's packets lie in the order of their frames, so parts join at any time stamps.
-_X264 = {"crf": "16", "preset": "medium", "bf": "0"}
+# With mbtree PyAV's x264 gives other bits in about one of a hundred encodings of the same frames.
+_X264 = {"crf": "16", "preset": "medium", "bf": "0", "mbtree": "0"}
 _UNSPECIFIED = 2
 CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
 # Those whose index can be moved to the front, for players that stream.
