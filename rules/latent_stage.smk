@@ -9,22 +9,29 @@ rule latent_stage:
     output:
         checkpoint=directory("checkpoints/{variant}/latent_stage"),
         curve="checkpoints/{variant}/latent_stage.csv",
+        validation="checkpoints/{variant}/latent_stage_validation.csv",
     log:
         "logs/latent_stage/{variant}.log",
     benchmark:
         "benchmarks/rules/latent_stage/{variant}.tsv"
     priority: 20
+    # A stopped training exits with 75 and goes on from its state.
+    retries: 3
     conda:
         "../envs/vividface.yaml"
-    threads: MODEL_THREADS
+    threads: MODEL_THREADS * cfg.distributed.processes
     resources:
-        mem_mb=MODEL_MEMORY_MB,
+        mem_mb=MODEL_MEMORY_MB * cfg.distributed.processes,
         runtime=72 * HOUR,
-        gpu=GPUS,
+        gpu=GPUS * cfg.distributed.processes,
     params:
         model=section(cfg.model),
         stage=section(cfg.latent_stage),
         variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
+        distributed=section(cfg.distributed),
+        watch=section(cfg.watch),
         seed=cfg.seed,
+        folder="logs/training/{variant}/latent_stage",
+        device=DEVICE,
     script:
         "../scripts/latent_stage.py"

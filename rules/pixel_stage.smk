@@ -17,22 +17,28 @@ rule pixel_stage:
     output:
         checkpoint=directory("checkpoints/{variant}/pixel_stage"),
         curve="checkpoints/{variant}/pixel_stage.csv",
+        validation="checkpoints/{variant}/pixel_stage_validation.csv",
     log:
         "logs/pixel_stage/{variant}.log",
     benchmark:
         "benchmarks/rules/pixel_stage/{variant}.tsv"
     priority: 20
+    # A stopped training exits with 75 and goes on from its state.
+    retries: 3
     conda:
         "../envs/vividface.yaml"
-    threads: MODEL_THREADS
+    threads: MODEL_THREADS * cfg.distributed.processes
     resources:
-        mem_mb=MODEL_MEMORY_MB,
+        mem_mb=MODEL_MEMORY_MB * cfg.distributed.processes,
         runtime=48 * HOUR,
-        gpu=GPUS,
+        gpu=GPUS * cfg.distributed.processes,
     params:
         stage=section(cfg.pixel_stage),
         variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        datasets=TRAIN,
+        distributed=section(cfg.distributed),
+        watch=section(cfg.watch),
         seed=cfg.seed,
+        folder="logs/training/{variant}/pixel_stage",
+        device=DEVICE,
     script:
         "../scripts/pixel_stage.py"

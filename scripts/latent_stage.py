@@ -1,19 +1,24 @@
-from pathlib import Path
-
-import pandas as pd
-
-from vividface.config import LatentStageConfig, ModelConfig, VariantConfig
 from vividface.logs import rule_log
-from vividface.training.run import train_latent_stage
+from vividface.training.jobs import LatentJob
+from vividface.training.launch import launch
 
 with rule_log(snakemake.log[0]):
-    train_latent_stage(
-        ModelConfig(**snakemake.params.model),
-        LatentStageConfig(**snakemake.params.stage),
-        VariantConfig(**snakemake.params.variant),
-        [Path(path) for path in snakemake.input.latents],
-        pd.read_parquet(snakemake.input.selected),
-        snakemake.params.seed,
-        Path(snakemake.output.checkpoint),
-        Path(snakemake.output.curve),
+    launch(
+        LatentJob(
+            variant=snakemake.params.variant,
+            stage=snakemake.params.stage,
+            distributed=snakemake.params.distributed,
+            watch=snakemake.params.watch,
+            seed=snakemake.params.seed,
+            selected=snakemake.input.selected,
+            output=snakemake.output.checkpoint,
+            curve=snakemake.output.curve,
+            validation=snakemake.output.validation,
+            folder=snakemake.params.folder,
+            model=snakemake.params.model,
+            latents=snakemake.input.latents,
+        ),
+        snakemake.log[0],
+        snakemake.threads,
+        snakemake.params.device,
     )

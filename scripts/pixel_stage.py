@@ -1,21 +1,25 @@
-from pathlib import Path
-
-import pandas as pd
-
-from vividface.config import PixelStageConfig, VariantConfig
-from vividface.data.clips import kept_clips
 from vividface.logs import rule_log
-from vividface.training.run import train_pixel_stage
+from vividface.training.jobs import PixelJob
+from vividface.training.launch import launch
 
 with rule_log(snakemake.log[0]):
-    train_pixel_stage(
-        Path(snakemake.input.start),
-        PixelStageConfig(**snakemake.params.stage),
-        VariantConfig(**snakemake.params.variant),
-        kept_clips(snakemake.input.clips),
-        pd.read_parquet(snakemake.input.selected),
-        Path("data"),
-        snakemake.params.seed,
-        Path(snakemake.output.checkpoint),
-        Path(snakemake.output.curve),
+    launch(
+        PixelJob(
+            variant=snakemake.params.variant,
+            stage=snakemake.params.stage,
+            distributed=snakemake.params.distributed,
+            watch=snakemake.params.watch,
+            seed=snakemake.params.seed,
+            selected=snakemake.input.selected,
+            output=snakemake.output.checkpoint,
+            curve=snakemake.output.curve,
+            validation=snakemake.output.validation,
+            folder=snakemake.params.folder,
+            start=snakemake.input.start,
+            clips=snakemake.input.clips,
+            data="data",
+        ),
+        snakemake.log[0],
+        snakemake.threads,
+        snakemake.params.device,
     )

@@ -11,3 +11,7 @@ class InputError(Exception):
 
 class MissingAssetError(InputError):
     """A third-party file is not in the local cache; the message says which command fetches it."""
+
+
+class StoppedError(Exception):
+    """A signal asked a long run to stop; its state is saved, and running it again goes on."""

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from vividface.errors import InputError
+from vividface.errors import InputError, StoppedError
 
 
 @contextmanager
 def rule_log(path: Path | str) -> Iterator[logging.Logger]:
     """Send logging and standard error to `path` while a rule's script runs.
 
-    An `InputError` ends the script with status 1 and its one sentence as the log's last line; any other
-    exception leaves its traceback first, and a last line that says where to look.
+    An `InputError` ends the script with status 1 and its one sentence as the log's last line; a
+    `StoppedError` likewise with status 75 ("try again"); any other exception leaves its traceback first, and
+    a last line that says where to look. Processes that the script starts may append to the file.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", buffering=1) as file:
+    path.unlink(missing_ok=True)
+    with path.open("a", buffering=1) as file:
         handler = logging.StreamHandler(file)
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         root = logging.getLogger()
@@ -33,6 +36,9 @@ def rule_log(path: Path | str) -> Iterator[logging.Logger]:
         except InputError as error:
             file.write(f"error: {error}\n")
             raise SystemExit(1) from None
+        except StoppedError as error:
+            file.write(f"{error}\n")
+            raise SystemExit(os.EX_TEMPFAIL) from None
         except Exception as error:
             file.write(traceback.format_exc())
             file.write(f"error: {type(error).__name__}: {error} (a fault of the program: see above)\n")

@@ -49,7 +49,7 @@ def test_a_shard_holds_latents_and_masks_on_their_grid(shard, clips):
     from vividface.video import read_clip, read_masks
 
     path, autoencoder = shard
-    held = LatentClips([path], autoencoder.fingerprint)
+    held = LatentClips([path], autoencoder, 9)
     assert len(held) == 2
     clip = held[1]
     assert clip["clip_id"] == "b"
@@ -66,17 +66,17 @@ def test_a_shard_holds_latents_and_masks_on_their_grid(shard, clips):
 
 def test_selection_and_its_absence(shard):
     path, autoencoder = shard
-    held = LatentClips([path], autoencoder.fingerprint, {"b", "elsewhere"})
+    held = LatentClips([path], autoencoder, 9, {"b", "elsewhere"})
     assert [held[i]["clip_id"] for i in range(len(held))] == ["b"]
     with pytest.raises(InputError, match=r"no clip with latents is left.*filter\.threshold"):
-        LatentClips([path], autoencoder.fingerprint, {"elsewhere"})
+        LatentClips([path], autoencoder, 9, {"elsewhere"})
 
 
 def test_another_autoencoders_latents_are_refused(shard):
     path, _ = shard
     other = DCTAutoencoder(decay=0.3)
     with pytest.raises(InputError, match=r"0000\.safetensors: holds latents of the autoencoder"):
-        LatentClips([path], other.fingerprint)
+        LatentClips([path], other, 9)
 
 
 def test_pixel_windows_lie_where_the_position_says(clips):

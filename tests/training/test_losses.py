@@ -1,5 +1,8 @@
+import pytest
 import torch
 
+from vividface.models.presets import NANO
+from vividface.models.transformer import OneStepTransformer
 from vividface.training.losses import draw_focus, face_focused_loss
 
 
@@ -33,3 +36,27 @@ def test_b_is_bernoulli_and_seeded():
     assert torch.equal(draws, draw_focus(20_000, 0.3, torch.Generator().manual_seed(0)))
     assert not draw_focus(100, 0.0, torch.Generator().manual_seed(0)).any()
     assert draw_focus(100, 1.0, torch.Generator().manual_seed(0)).all()
+
+
+def test_a_mean_over_the_mask_alone_weighs_small_faces_as_large_ones():
+    prediction, target = torch.zeros(2, 3, 2, 4, 4), torch.ones(2, 3, 2, 4, 4)
+    mask = torch.zeros(2, 2, 4, 4)
+    mask[0, :, :1] = 1
+    mask[1, :, :3] = 1
+    focus = torch.tensor([True, True])
+    assert face_focused_loss(prediction, target, mask, focus).item() == 0.5
+    assert face_focused_loss(prediction, target, mask, focus, by_mask=True).item() == 1
+    nobody = face_focused_loss(prediction, target, torch.zeros_like(mask), focus, by_mask=True)
+    assert nobody.item() == 0
+
+
+@pytest.mark.parametrize(("prediction", "sign"), [("velocity", 1), ("wan", -1)])
+def test_the_loss_is_that_of_the_velocity_at_t_zero(prediction, sign):
+    """Eq. 1-3: at t = 0 the flow is at the degraded latents, and its velocity is z_h - z_l."""
+    torch.manual_seed(0)
+    transformer = OneStepTransformer(**(NANO | {"num_layers": 1, "ffn_dim": 64}), prediction=prediction)
+    low, high = torch.randn(2, 1, 768, 2, 4, 4)
+    predicted = transformer(low, torch.tensor([400.0]), transformer.prompt[None], return_dict=False)[0]
+    everywhere = (torch.ones(1, 2, 4, 4), torch.tensor([False]))
+    loss = face_focused_loss(transformer.restore(low), high, *everywhere)
+    assert torch.allclose(loss, face_focused_loss(sign * predicted, high - low, *everywhere), rtol=1e-5)

@@ -1,108 +1,137 @@
-from types import SimpleNamespace
-
-import numpy as np
 import pandas as pd
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 
-from vividface.config import load_config
-from vividface.data.latents import encode_shard
 from vividface.errors import InputError
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.presets import load_checkpoint
 from vividface.training import run
 from vividface.training.run import train_latent_stage, train_pixel_stage
-from vividface.video import write_clip
+from vividface.training.watch import hold_out
 
-
-@pytest.fixture(scope="module")
-def prepared(repository, tmp_path_factory):
-    """The demo's configuration with few steps, and three clips of 5 frames with their latents."""
-    config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
-    latent = config.latent_stage.model_copy(
-        update={"iterations": 4, "frames": 5, "batch_size": 1, "log_every": 1}
-    )
-    pixel = config.pixel_stage.model_copy(update={"iterations": 1, "warmup": 0, "dists_weight": 0})
-    folder = tmp_path_factory.mktemp("data")
-    generator = np.random.default_rng(0)
-    clips = pd.DataFrame({"clip_id": ["a", "b", "c"], "dataset": "mine", "shard": "0000", "frames": 5})
-    for clip in clips["clip_id"]:
-        for kind in ("hq", "lq"):
-            frames = generator.integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
-            write_clip(folder / "mine" / kind / "0000" / f"{clip}.mkv", frames, 25)
-        masks = np.ones((5, 32, 32), bool)
-        write_clip(folder / "mine" / "masks" / "0000" / f"{clip}.mkv", masks, 25, "ffv1_gray")
-    base = folder / "mine"
-    shard = folder / "0000.safetensors"
-    directories = (base / "hq" / "0000", base / "lq" / "0000", base / "masks" / "0000")
-    encode_shard(clips, *directories, DCTAutoencoder(), 5, shard)
-    return SimpleNamespace(config=config, latent=latent, pixel=pixel, clips=clips, folder=folder, shard=shard)
+CLIPS = [f"clip_{index}" for index in range(8)]
+HELD = hold_out(CLIPS, 2, 0)
+SELECTED = set(CLIPS[1:4]) - HELD
 
 
 @pytest.fixture
 def seen(monkeypatch):
-    """The clips of every batch of a training, in order."""
-    batches = []
+    """The clips of every step of a training, in order."""
+    steps = []
     train = run.train
 
-    def recording(transformer, stage, config, log, state):
-        batches.extend(stage.batch(step, 0, 1).clip_ids for step in range(config.iterations))
-        return train(transformer, stage, config, log, state)
+    def recording(transformer, stage, config, *rest):
+        accumulation = config.gradient_accumulation
+        for step in range(config.iterations):
+            micros = range(step * accumulation, (step + 1) * accumulation)
+            steps.append({clip for micro in micros for clip in stage.batch(micro, 0, 1).clip_ids})
+        return train(transformer, stage, config, *rest)
 
     monkeypatch.setattr(run, "train", recording)
-    return batches
+    return steps
 
 
-def latent_stage(prepared, tmp_path, variant, selected=("b",)):
-    train_latent_stage(
-        prepared.config.model,
-        prepared.latent,
-        prepared.config.variants[variant],
-        [prepared.shard],
-        pd.DataFrame({"clip_id": list(selected)}),
-        0,
-        tmp_path / variant / "latent_stage",
-        tmp_path / variant / "latent_stage.csv",
-    )
-    return tmp_path / variant / "latent_stage"
+def weights(checkpoint):
+    return load_checkpoint(checkpoint)[0].state_dict()
 
 
-def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(prepared, seen, tmp_path):
-    checkpoint = latent_stage(prepared, tmp_path, "main")
-    assert sorted(clip for batch in seen[:3] for clip in batch) == ["a", "b", "c"]
-    assert seen[3] == ["b"]
-    transformer, autoencoder = load_checkpoint(checkpoint)
+def same(first, second):
+    return all(torch.equal(tensor, second[name]) for name, tensor in first.items())
+
+
+def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(latent_job, seen, tmp_path):
+    train_latent_stage(latent_job)
+    assert set().union(*seen[:3]) == set(CLIPS) - HELD
+    assert set().union(*seen[4:]) <= SELECTED
+    transformer, autoencoder = load_checkpoint(latent_job.output)
     assert transformer.proj_out.weight.abs().max() > 0
+    assert (transformer.config.clip_frames, transformer.config.clip_size) == (5, 32)
     assert autoencoder.fingerprint == DCTAutoencoder().fingerprint
-    assert list(pd.read_csv(checkpoint.with_suffix(".csv"))["step"]) == [1, 2, 3, 4]
-    assert {path.name for path in checkpoint.parent.iterdir()} == {"latent_stage", "latent_stage.csv"}
+    curve = pd.read_csv(latent_job.curve)
+    assert list(curve["step"]) == [1, 2, 3, 4, 5, 6]
+    validation = pd.read_csv(latent_job.validation)
+    assert list(validation["step"]) == [3, 6]
+    assert validation["psnr_input"].nunique() == 1
+    assert validation["psnr"].iloc[-1] > validation["psnr_input"].iloc[-1]
+    assert not (tmp_path / "latent_stage.state").exists()
 
 
-def test_without_the_selected_set_every_step_sees_all_clips(prepared, seen, tmp_path):
-    latent_stage(prepared, tmp_path, "unfiltered")
-    assert sorted(clip for batch in seen[:3] for clip in batch) == ["a", "b", "c"]
+def test_without_the_selected_set_every_step_sees_all_clips(config, make_job, seen, tmp_path):
+    train_latent_stage(make_job(tmp_path, variant=config.variants["unfiltered"]))
+    assert set().union(*seen[3:]) == set(CLIPS) - HELD
 
 
-def test_the_pixel_stage_goes_on_from_the_latent_stage(prepared, seen, tmp_path):
-    start = latent_stage(prepared, tmp_path, "main")
+def test_what_can_be_watched(latent_job):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train_latent_stage(latent_job)
+    events = EventAccumulator(str(latent_job.folder / "tensorboard")).Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.step for event in events.Scalars("validation/psnr")] == [3, 6]
+    grids = sorted(path.name for path in (latent_job.folder / "samples").iterdir())
+    assert grids == ["step-00000003.png", "step-00000006.png"]
+
+
+def test_the_pixel_stage_goes_on_from_the_latent_stage(make_pixel_job, latent_job, seen, tmp_path):
+    train_latent_stage(latent_job)
     seen.clear()
-    output = tmp_path / "main" / "pixel_stage"
-    arguments = (prepared.pixel, prepared.config.variants["main"], prepared.clips)
-    selected = pd.DataFrame({"clip_id": ["b"]})
-    train_pixel_stage(start, *arguments, selected, prepared.folder, 0, output, output.with_suffix(".csv"))
-    assert seen == [["b"]]
-    before, after = (load_checkpoint(path)[0].state_dict() for path in (start, output))
+    job = make_pixel_job(tmp_path, latent_job.output, {"iterations": 1})
+    train_pixel_stage(job)
+    assert seen[0] <= SELECTED
+    before, after = weights(latent_job.output), weights(job.output)
     distance = max((after[name] - before[name]).abs().max() for name in before)
-    assert 0 < distance <= 2 * prepared.pixel.learning_rate, "one step of AdamW from where it started"
+    assert 0 < distance <= 2 * job.stage.learning_rate, "one step of AdamW from where it started"
 
 
-def test_a_selection_that_leaves_nothing_is_refused(prepared, tmp_path):
+def test_a_selection_that_leaves_nothing_is_refused(make_job, tmp_path):
+    pd.DataFrame({"clip_id": ["elsewhere"]}).to_parquet(tmp_path / "none.parquet")
     with pytest.raises(InputError, match=r"no clip with latents is left.*filter\.threshold"):
-        latent_stage(prepared, tmp_path, "main", selected=("elsewhere",))
-    assert not list(tmp_path.iterdir())
+        train_latent_stage(make_job(tmp_path, selected=tmp_path / "none.parquet"))
+    assert not (tmp_path / "latent_stage").exists()
 
 
-def test_training_twice_gives_the_same_bits(prepared, tmp_path):
-    first = load_checkpoint(latent_stage(prepared, tmp_path / "a", "main"))[0].state_dict()
-    second = load_checkpoint(latent_stage(prepared, tmp_path / "b", "main"))[0].state_dict()
-    assert all(torch.equal(first[name], second[name]) for name in first)
+def test_training_twice_gives_the_same_bits_however_batches_are_read(make_job, tmp_path):
+    jobs = [make_job(tmp_path / str(workers), {"workers": workers}) for workers in (0, 2)]
+    for job in jobs:
+        train_latent_stage(job)
+    assert same(*(weights(job.output) for job in jobs))
+
+
+def test_adapters_are_merged_into_a_plain_checkpoint(make_job, tmp_path):
+    job = make_job(tmp_path, {"lora_rank": 4})
+    train_latent_stage(job)
+    transformer, _ = load_checkpoint(job.output)
+    assert not any("lora" in name for name in transformer.state_dict())
+    assert transformer.proj_out.weight.abs().max() > 0
+    curve = pd.read_csv(job.curve)
+    assert curve["loss"].iloc[-1] < curve["loss"].iloc[0]
+
+
+def test_checkpointing_and_precision_leave_the_curve(make_job, tmp_path):
+    stages = {"plain": {}, "checkpointing": {"gradient_checkpointing": True}, "bf16": {"precision": "bf16"}}
+    curves = {}
+    for name, stage in stages.items():
+        AcceleratorState._reset_state(True)
+        job = make_job(tmp_path / name, stage)
+        train_latent_stage(job)
+        curves[name] = pd.read_csv(job.curve)["loss"].to_numpy()
+    assert curves["checkpointing"] == pytest.approx(curves["plain"], rel=1e-5)
+    assert curves["bf16"] == pytest.approx(curves["plain"], rel=0.02)
+    assert (curves["bf16"] != curves["plain"]).any()
+
+
+def test_accumulated_micro_batches_are_one_large_batch(make_job, tmp_path):
+    large = make_job(tmp_path / "a", {"batch_size": 4}, watch={"validation_clips": 0})
+    small = make_job(
+        tmp_path / "b",
+        {"batch_size": 2, "gradient_accumulation": 2},
+        watch={"validation_clips": 0},
+    )
+    curves = []
+    for job in (large, small):
+        # Which samples are focused is drawn per micro-batch, so that p must not matter here.
+        job = job.model_copy(update={"variant": job.variant.model_copy(update={"latent_p": 0})})
+        train_latent_stage(job)
+        curves.append(pd.read_csv(job.curve)["loss"].to_numpy())
+    assert curves[0][:4] == pytest.approx(curves[1][:4], rel=1e-5)

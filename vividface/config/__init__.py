@@ -189,10 +189,23 @@ class StageConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)]
     max_grad_norm: Annotated[float, Field(gt=0)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    optimizer: Literal["adamw", "adamw_8bit"] = "adamw"
+    lora_rank: Annotated[int, Field(ge=0)] = 0
     precision: Literal["no", "bf16"]
     gradient_checkpointing: bool
-    checkpoint_every: Annotated[int, Field(ge=1)]
+    normalise_by_mask: bool = False
+    max_loss_ratio: Annotated[float, Field(gt=1)] = 100
+    workers: Annotated[int, Field(ge=0)] = 0
     log_every: Annotated[int, Field(ge=1)]
+    validate_every: Annotated[int, Field(ge=1)]
+    checkpoint_every: Annotated[int, Field(ge=1)]
+    keep_last: Annotated[int, Field(ge=1)] = 2
+    keep_every: Annotated[int, Field(ge=0)] = 0
+
+    def trajectory(self) -> dict[str, Any]:
+        """The keys that change what is trained, as opposed to how it is watched and stored."""
+        others = {"workers", "log_every", "validate_every", "checkpoint_every", "keep_last", "keep_every"}
+        return self.model_dump(mode="json", exclude=others | {"max_loss_ratio"})
 
 
 class LatentStageConfig(StageConfig):
@@ -205,6 +218,21 @@ class PixelStageConfig(StageConfig):
     """Stage two: Eq. 8 on decoded frames."""
 
     dists_weight: Annotated[float, Field(ge=0)]
+
+
+class DistributedConfig(Section):
+    """On how many processes the stages are trained, through accelerate."""
+
+    nodes: Annotated[int, Field(ge=1)] = 1
+    processes: Annotated[int, Field(ge=1)] = 1
+    strategy: Literal["ddp", "fsdp"] = "ddp"
+
+
+class WatchConfig(Section):
+    """What can be seen of a training while it runs."""
+
+    validation_clips: Annotated[int, Field(ge=0)] = 8
+    wandb: str | None = None
 
 
 class VariantConfig(Section):
@@ -258,6 +286,8 @@ class Config(Section):
     model: ModelConfig
     latent_stage: LatentStageConfig
     pixel_stage: PixelStageConfig
+    distributed: DistributedConfig = DistributedConfig()
+    watch: WatchConfig = WatchConfig()
     variants: dict[Identifier, VariantConfig]
     evaluation: EvaluationConfig
     restoration: RestorationConfig

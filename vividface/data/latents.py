@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -15,11 +15,12 @@ from tqdm import tqdm
 from vividface.errors import InputError
 from vividface.faces.masks import align_mask
 from vividface.files import atomic_path
-from vividface.models.autoencoders import Autoencoder
+from vividface.models.autoencoders import TEMPORAL, Autoencoder
 from vividface.video import read_clip, read_masks
 
 # Half precision: normalised latents lie within a few units, so the error is below a thousandth.
 _DTYPE = torch.float16
+_AGAIN = "delete the file and run the rule encode_latents again"
 
 
 def frames_to_tensor(frames: np.ndarray) -> Tensor:
@@ -80,29 +81,58 @@ class LatentClips:
 
     Args:
         shards: the files of `encode_shard`.
-        autoencoder: fingerprint of the autoencoder that the training uses.
+        autoencoder: that the training uses.
+        frames: 1 + T of each clip.
         selected: clip ids to restrict to; None means all.
 
     Raises:
-        InputError: a shard was made with another autoencoder, or no clip is left.
+        InputError: a shard was made with another autoencoder or other statistics of its latents, its clips
+            have another length or size, or no clip is left.
     """
 
-    def __init__(self, shards: list[Path], autoencoder: str, selected: set[str] | None = None) -> None:
+    def __init__(
+        self, shards: list[Path], autoencoder: Autoencoder, frames: int, selected: set[str] | None = None
+    ) -> None:
         self._files = {}
         self._where: list[tuple[str, Path]] = []
+        expected: tuple[int, ...] = (autoencoder.latent_channels, 1 + (frames - 1) // TEMPORAL)
         for shard in sorted(map(Path, shards)):
-            file = safe_open(shard, framework="pt")
+            try:
+                file = safe_open(shard, framework="pt")
+            except (OSError, SafetensorError) as error:
+                raise InputError(f"{shard}: holds no latents ({error}); {_AGAIN}") from None
             made_with = (file.metadata() or {}).get("autoencoder")
-            if made_with != autoencoder:
+            if made_with != autoencoder.fingerprint:
                 raise InputError(
                     f"{shard}: holds latents of the autoencoder {made_with!r}, but the model uses "
-                    f"{autoencoder!r}; delete the file and run the rule encode_latents again"
+                    f"{autoencoder.fingerprint!r}; {_AGAIN}"
                 )
             self._files[shard] = file
-            ids = sorted(key.removesuffix(".hq") for key in file.keys() if key.endswith(".hq"))  # noqa: SIM118
+            # Not an iterable, in spite of its name.
+            keys = set(file.keys())
+            ids = sorted(key.removesuffix(".hq") for key in keys if key.endswith(".hq"))
+            for clip in ids:
+                if not {f"{clip}.lq", f"{clip}.mask"} <= keys:
+                    raise InputError(f"{shard}: the clip {clip} is not complete; {_AGAIN}")
+                shape = tuple(file.get_slice(f"{clip}.hq").get_shape())
+                if shape[: len(expected)] != expected:
+                    raise InputError(
+                        f"{shard}: the latents of the clip {clip} are {shape}, but the others, or "
+                        f"latent_stage.frames = {frames}, need {expected}; {_AGAIN}"
+                    )
+                expected = shape
+                for kind, wanted in (("lq", shape), ("mask", shape[1:])):
+                    other = tuple(file.get_slice(f"{clip}.{kind}").get_shape())
+                    if other != wanted:
+                        raise InputError(f"{shard}: {clip}.{kind} is {other} instead of {wanted}; {_AGAIN}")
             self._where += [(clip, shard) for clip in ids if selected is None or clip in selected]
         if not self._where:
             raise InputError("no clip with latents is left to train on; lower filter.threshold or add videos")
+
+    @property
+    def clip_ids(self) -> list[str]:
+        """In the order of the indices."""
+        return [clip for clip, _ in self._where]
 
     def __len__(self) -> int:
         return len(self._where)

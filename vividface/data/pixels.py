@@ -43,6 +43,11 @@ class PixelClips:
     def __len__(self) -> int:
         return len(self._clips)
 
+    @property
+    def clip_ids(self) -> list[str]:
+        """In the order of the indices."""
+        return [clip.clip_id for clip in self._clips]
+
     def read(self, index: int, position: float) -> dict[str, Tensor | str]:
         """One window.
 

@@ -1,7 +1,8 @@
-"""DISTS as a loss: pyiqa's network with weights from the asset cache instead of a download."""
+"""DISTS and LPIPS: pyiqa's networks with weights from the asset cache instead of a download."""
 
 from __future__ import annotations
 
+from typing import Literal
 from unittest.mock import patch
 
 import torch
@@ -32,3 +33,23 @@ def load_dists() -> nn.Module:
         network = DISTS(pretrained=False)
     network.load_state_dict(weights, strict=False)
     return freeze(network)
+
+
+def load_lpips(backbone: Literal["alex", "vgg"]) -> nn.Module:
+    """pyiqa's LPIPS v0.1 with weights from the asset cache.
+
+    Raises:
+        MissingAssetError: the backbone or the heads are not in the cache.
+    """
+    from pyiqa.archs.lpips_arch import LPIPS
+
+    builder = {"alex": "alexnet", "vgg": "vgg16"}[backbone]
+    features = load_file(asset_path({"alex": "alexnet_features", "vgg": "vgg16_features"}[backbone]))
+    heads = torch.load(asset_path(f"lpips_{backbone}_heads"), weights_only=True, map_location="cpu")
+    base = getattr(torchvision_models, builder)(weights=None)
+    base.load_state_dict(features, strict=False)
+    # pyiqa builds its backbone with torchvision's downloader; hand it the one that is already here.
+    with patch(f"torchvision.models.{builder}", lambda **_: base):
+        network = LPIPS(pretrained=False, net=backbone)
+    network.load_state_dict(heads, strict=False)
+    return network.requires_grad_(False)

@@ -11,7 +11,9 @@ def draw_focus(batch: int, p: float, generator: torch.Generator) -> Tensor:
     return torch.rand(batch, generator=generator, device=generator.device) < p
 
 
-def face_focused_loss(prediction: Tensor, target: Tensor, mask: Tensor, focus: Tensor) -> Tensor:
+def face_focused_loss(
+    prediction: Tensor, target: Tensor, mask: Tensor, focus: Tensor, by_mask: bool = False
+) -> Tensor:
     """Eq. 6, with the mean over elements where the paper writes a squared norm.
 
     Args:
@@ -19,13 +21,20 @@ def face_focused_loss(prediction: Tensor, target: Tensor, mask: Tensor, focus: T
         target: of the same shape.
         mask: (B, F, H, W) in {0, 1}: 1 on the face; replicated over the channels.
         focus: (B,) bool: b, whether a sample is supervised on its face alone.
+        by_mask: whether a focused sample's mean is over the elements in its mask alone, so that a small face
+            weighs as much as a large one.
 
     Returns:
         a scalar: the mean over all samples and elements, those outside the mask of a focused sample counting
-        as zero.
+        as zero, or, `by_mask`, not at all.
     """
     weight = torch.where(focus.view(-1, 1, 1, 1), mask.to(prediction.dtype), 1.0).unsqueeze(1)
-    return (weight * (prediction - target)).square().mean()
+    squared = (weight * (prediction - target)).square()
+    if by_mask:
+        share = weight.mean((1, 2, 3, 4), keepdim=True)
+        # A sample without a face in its mask has nothing to supervise.
+        squared = squared / share.clamp_min(1 / weight[0].numel())
+    return squared.mean()
 
 
 def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, chunk: int = 8) -> Tensor:

@@ -2,106 +2,140 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from vividface.config import LatentStageConfig, ModelConfig, PixelStageConfig, VariantConfig
+from vividface.data.clips import kept_clips
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClip, PixelClips
+from vividface.files import sha256
 from vividface.models.autoencoders import SPATIAL, TEMPORAL
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import build_autoencoder, build_transformer, load_checkpoint, save_checkpoint
-from vividface.training.loop import train
+from vividface.training.jobs import Job, LatentJob, PixelJob
+from vividface.training.loop import Files, train
 from vividface.training.stages import LatentStage, PixelStage
+from vividface.training.watch import hold_out
 
 
-def train_latent_stage(
-    model: ModelConfig,
-    config: LatentStageConfig,
-    variant: VariantConfig,
-    shards: list[Path],
-    selected: pd.DataFrame,
-    seed: int,
-    output: Path,
-    log: Path,
-) -> None:
-    """Stage one: coarse on all clips, then fine on the selected ones (section 4.1).
+def train_latent_stage(job: LatentJob) -> None:
+    """Stage one; the first process writes the checkpoint and the curves.
 
-    Args:
-        model: what to start from.
-        config: hyper-parameters.
-        variant: p of Eq. 6, and whether the selected clips are used.
-        shards: latents of all clips.
-        selected: table of the selected clips, with `clip_id`.
-        seed: of the initial weights, the order of the samples and b.
-        output: the checkpoint's folder.
-        log: the training curve, CSV.
+    Raises:
+        InputError: a shard does not fit, or no clip is left.
+        StoppedError: a signal came.
     """
-    autoencoder = build_autoencoder(model)
-    coarse = LatentClips(shards, autoencoder.fingerprint)
+    config, variant = job.stage, job.variant
+    autoencoder = build_autoencoder(job.model)
+    everything = LatentClips(job.latents, autoencoder, config.frames)
+    held = hold_out(everything.clip_ids, job.watch.validation_clips, job.seed)
+    chosen = set(everything.clip_ids) - held
+    coarse = LatentClips(job.latents, autoencoder, config.frames, chosen)
     fine = None
     if variant.selected_set and config.fine_share > 0:
-        fine = LatentClips(shards, autoencoder.fingerprint, set(selected["clip_id"]))
-    fine_from = round(config.iterations * (1 - config.fine_share)) * config.gradient_accumulation
-    stage = LatentStage(coarse, fine, fine_from, config.batch_size, variant.latent_p, seed)
-    transformer = train(build_transformer(model, seed), stage, config, log, _state_of(output))
-    _, length, height, _ = coarse.shape
-    transformer.register_to_config(clip_frames=1 + TEMPORAL * (length - 1), clip_size=SPATIAL * height)
-    save_checkpoint(output, transformer, autoencoder)
+        fine = LatentClips(job.latents, autoencoder, config.frames, chosen & _ids(job.selected))
+    stage = LatentStage(
+        coarse,
+        fine,
+        round(config.iterations * (1 - config.fine_share)) * config.gradient_accumulation,
+        LatentClips(job.latents, autoencoder, config.frames, held) if held else None,
+        autoencoder,
+        config.batch_size,
+        variant.latent_p,
+        job.seed,
+        config.normalise_by_mask,
+    )
+    settings = {
+        "p": variant.latent_p,
+        "model": job.model.model_dump(mode="json"),
+        "clips": _digest(coarse.clip_ids),
+        "selected clips": _digest(fine.clip_ids) if fine else "",
+    }
+    transformer = train(
+        build_transformer(job.model, job.seed),
+        stage,
+        config,
+        _files(job),
+        settings | _shared(job, held),
+        job.distributed,
+        job.watch,
+    )
+    if transformer is not None:
+        _, length, height, _ = coarse.shape
+        transformer.register_to_config(clip_frames=1 + TEMPORAL * (length - 1), clip_size=SPATIAL * height)
+        save_checkpoint(job.output, transformer, build_autoencoder(job.model))
 
 
-def train_pixel_stage(
-    start: Path,
-    config: PixelStageConfig,
-    variant: VariantConfig,
-    clips: pd.DataFrame,
-    selected: pd.DataFrame,
-    directory: Path,
-    seed: int,
-    output: Path,
-    log: Path,
-) -> None:
-    """Stage two: fine-tuning in pixel space from the latent stage's checkpoint.
-
-    Args:
-        start: the latent stage's checkpoint.
-        config: hyper-parameters.
-        variant: p of Eq. 6, and whether only the selected clips are used.
-        clips: all kept clips, with `clip_id`, `dataset`, `shard` and `frames`.
-        selected: table of the selected clips.
-        directory: the folder `data`, which holds the clips of every dataset.
-        seed: of the order of the samples, their windows and b.
-        output: the checkpoint's folder.
-        log: the training curve, CSV.
-    """
-    transformer, autoencoder = load_checkpoint(start)
+def train_pixel_stage(job: PixelJob) -> None:
+    """Stage two; see `train_latent_stage`."""
+    config, variant = job.stage, job.variant
+    transformer, autoencoder = load_checkpoint(job.start)
     transformer.requires_grad_(True)
+    clips = kept_clips(job.clips)
+    held = hold_out(clips["clip_id"], job.watch.validation_clips, job.seed)
+    chosen = set(clips["clip_id"]) - held
     if variant.selected_set:
-        clips = clips[clips["clip_id"].isin(selected["clip_id"])]
-    windows = PixelClips([_locate(row, directory) for row in clips.itertuples()], config.frames)
+        chosen &= _ids(job.selected)
+    windows = _windows(job, clips, chosen)
     stage = PixelStage(
         windows,
+        _windows(job, clips, held) if held else None,
         autoencoder,
         load_dists() if config.dists_weight else None,
         config.dists_weight,
         config.batch_size,
         variant.pixel_p,
-        seed,
+        job.seed,
         config.gradient_checkpointing,
+        config.normalise_by_mask,
     )
-    transformer = train(transformer, stage, config, log, _state_of(output))
-    save_checkpoint(output, transformer, autoencoder)
+    start = sorted((job.start / "transformer").glob("*.safetensors"))
+    settings = {
+        "p": variant.pixel_p,
+        "start": _digest(sha256(path) for path in start),
+        "clips": _digest(windows.clip_ids),
+    }
+    trained = train(
+        transformer,
+        stage,
+        config,
+        _files(job),
+        settings | _shared(job, held),
+        job.distributed,
+        job.watch,
+    )
+    if trained is not None:
+        save_checkpoint(job.output, trained, load_checkpoint(job.start)[1])
+
+
+def _files(job: Job) -> Files:
+    # Beside the checkpoint, not in it: Snakemake removes a failed rule's outputs, and the state must survive.
+    state = job.output.with_name(f"{job.output.name}.state")
+    return Files(job.curve, job.validation, state, job.folder, job.folder / "stop")
+
+
+def _shared(job: Job, held: set[str]) -> dict[str, Any]:
+    return {"seed": job.seed, "validation clips": _digest(sorted(held))}
+
+
+def _ids(table: Path) -> set[str]:
+    return set(pd.read_parquet(table)["clip_id"])
+
+
+def _digest(names: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def _windows(job: PixelJob, clips: pd.DataFrame, chosen: set[str]) -> PixelClips:
+    rows = clips[clips["clip_id"].isin(chosen)].itertuples()
+    return PixelClips([_locate(row, job.data) for row in rows], job.stage.frames)
 
 
 def _locate(row: Any, directory: Path) -> PixelClip:
     base = Path(directory) / row.dataset
     hq, lq, mask = (base / kind / row.shard / f"{row.clip_id}.mkv" for kind in ("hq", "lq", "masks"))
     return PixelClip(row.clip_id, hq, lq, mask, int(row.frames))
-
-
-def _state_of(output: Path) -> Path:
-    """Beside the checkpoint, not in it: Snakemake removes a failed rule's outputs, and this must survive."""
-    output = Path(output)
-    return output.with_name(f"{output.name}.state.pt")

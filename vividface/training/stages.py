@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -39,6 +40,9 @@ class Batch:
         return Batch(low, high, mask, focus, self.clip_ids)
 
 
+Example = tuple[Tensor, Tensor, Tensor]
+
+
 class Stage(Protocol):
     """What the training loop needs of a stage."""
 
@@ -47,6 +51,12 @@ class Stage(Protocol):
 
     def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The terms of the loss by name; `loss` is what is minimised."""
+
+    def examples(self, restorer: nn.Module) -> Iterator[Example]:
+        """Clips that are not trained on: input, output and target, frames (3, F, H, W) in [-1, 1]."""
+
+    def to(self, device: torch.device) -> None:
+        """Move the networks that the loss needs."""
 
 
 class Sampler:
@@ -82,9 +92,12 @@ class LatentStage:
         coarse: all clips.
         fine: the selected clips, or None for a run without them (Table 6).
         fine_from: first micro-step on the selected clips.
+        validation: clips that are not trained on, or None.
+        autoencoder: of the latents; decodes the validation's.
         batch_size: of each process.
         p: probability of face-focused supervision.
         seed: of the order of the samples and of b.
+        by_mask: see `face_focused_loss`.
     """
 
     def __init__(
@@ -92,14 +105,18 @@ class LatentStage:
         coarse: LatentClips,
         fine: LatentClips | None,
         fine_from: int,
+        validation: LatentClips | None,
+        autoencoder: Autoencoder,
         batch_size: int,
         p: float,
         seed: int,
+        by_mask: bool = False,
     ) -> None:
         self._phases = [(coarse, Sampler(len(coarse), batch_size, p, seed))]
         if fine is not None:
             self._phases.append((fine, Sampler(len(fine), batch_size, p, seed + 1)))
-        self._fine_from = fine_from
+        self._fine_from, self._validation, self._autoencoder = fine_from, validation, autoencoder
+        self._by_mask, self._device = by_mask, torch.device("cpu")
 
     def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
         """See `Stage`."""
@@ -110,7 +127,20 @@ class LatentStage:
     def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """See `Stage`."""
         restored = restorer(batch.low)
-        return {"loss": face_focused_loss(restored, batch.high, batch.mask, batch.focus)}
+        return {"loss": face_focused_loss(restored, batch.high, batch.mask, batch.focus, self._by_mask)}
+
+    def examples(self, restorer: nn.Module) -> Iterator[Example]:
+        """See `Stage`; the target is the autoencoder's round trip of the truth."""
+        for index in range(len(self._validation or ())):
+            clip = cast(LatentClips, self._validation)[index]
+            low, high = (cast(Tensor, clip[name])[None].to(self._device) for name in ("low", "high"))
+            decoded = (self._autoencoder.decode_video(latents)[0] for latents in (low, restorer(low), high))
+            yield cast(Example, tuple(decoded))
+
+    def to(self, device: torch.device) -> None:
+        """See `Stage`."""
+        self._device = device
+        cast(nn.Module, self._autoencoder).to(device)
 
 
 class PixelStage:
@@ -118,6 +148,7 @@ class PixelStage:
 
     Args:
         clips: windows of frames.
+        validation: clips that are not trained on, or None.
         autoencoder: frozen; gradients flow through its decoder.
         dists: the network of `vividface.models.perceptual.load_dists`, or None when its weight is 0.
         dists_weight: lambda of Eq. 8.
@@ -125,11 +156,13 @@ class PixelStage:
         p: probability of face-focused supervision.
         seed: of the order of the samples, their windows and b.
         checkpointing: recompute the decoder's activations in the backward pass.
+        by_mask: see `face_focused_loss`.
     """
 
     def __init__(
         self,
         clips: PixelClips,
+        validation: PixelClips | None,
         autoencoder: Autoencoder,
         dists: nn.Module | None,
         dists_weight: float,
@@ -137,10 +170,13 @@ class PixelStage:
         p: float,
         seed: int,
         checkpointing: bool,
+        by_mask: bool = False,
     ) -> None:
-        self._clips, self._autoencoder, self._checkpointing = clips, autoencoder, checkpointing
-        self._dists, self._dists_weight = dists, dists_weight
+        self._clips, self._validation = clips, validation
+        self._autoencoder, self._checkpointing = autoencoder, checkpointing
+        self._dists, self._dists_weight, self._by_mask = dists, dists_weight, by_mask
         self._sampler = Sampler(len(clips), batch_size, p, seed)
+        self._device = torch.device("cpu")
 
     def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
         """See `Stage`."""
@@ -157,11 +193,26 @@ class PixelStage:
             frames = checkpoint(self._autoencoder.decode_video, restored, use_reentrant=False)
         else:
             frames = self._autoencoder.decode_video(restored)
-        squared = face_focused_loss(frames, batch.high, batch.mask, batch.focus)
+        squared = face_focused_loss(frames, batch.high, batch.mask, batch.focus, self._by_mask)
         if self._dists is None:
             return {"loss": squared, "squared_error": squared}
         dists = dists_loss(frames, batch.high, self._dists)
         return {"loss": squared + self._dists_weight * dists, "squared_error": squared, "dists": dists}
+
+    def examples(self, restorer: nn.Module) -> Iterator[Example]:
+        """See `Stage`; of each clip the window in the middle."""
+        for index in range(len(self._validation or ())):
+            clip = cast(PixelClips, self._validation).read(index, 0.5)
+            low, high = (cast(Tensor, clip[name])[None].to(self._device) for name in ("low", "high"))
+            restored = self._autoencoder.decode_video(restorer(self._autoencoder.encode_video(low)))
+            yield low[0], restored[0], high[0]
+
+    def to(self, device: torch.device) -> None:
+        """See `Stage`."""
+        self._device = device
+        for network in (self._autoencoder, self._dists):
+            if network is not None:
+                cast(nn.Module, network).to(device)
 
 
 def _collate(samples: list[dict], focus: Tensor) -> Batch:

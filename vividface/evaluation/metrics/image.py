@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
-from unittest.mock import patch
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
-from torchvision import models as torchvision_models
 
 from vividface.assets import asset_path
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
-from vividface.models.perceptual import load_dists
+from vividface.models.perceptual import load_dists, load_lpips
 
 # Pixels at once: four frames of 512 px, whose VGG16 features take about a gigabyte.
 _CHUNK_PIXELS = 1 << 20
@@ -149,23 +145,3 @@ class NIQE(_ImageMetric):
         if min(height, width) < _NIQE_BLOCK:
             raise NotMeasurableError(f"NIQE needs frames of {_NIQE_BLOCK} px, these are {width}x{height}")
         return super().measure(clip)
-
-
-def load_lpips(backbone: Literal["alex", "vgg"]) -> nn.Module:
-    """pyiqa's LPIPS v0.1 with weights from the asset cache.
-
-    Raises:
-        MissingAssetError: the backbone or the heads are not in the cache.
-    """
-    from pyiqa.archs.lpips_arch import LPIPS
-
-    builder = {"alex": "alexnet", "vgg": "vgg16"}[backbone]
-    features = load_file(asset_path({"alex": "alexnet_features", "vgg": "vgg16_features"}[backbone]))
-    heads = torch.load(asset_path(f"lpips_{backbone}_heads"), weights_only=True, map_location="cpu")
-    base = getattr(torchvision_models, builder)(weights=None)
-    base.load_state_dict(features, strict=False)
-    # pyiqa builds its backbone with torchvision's downloader; hand it the one that is already here.
-    with patch(f"torchvision.models.{builder}", lambda **_: base):
-        network = LPIPS(pretrained=False, net=backbone)
-    network.load_state_dict(heads, strict=False)
-    return network.requires_grad_(False)

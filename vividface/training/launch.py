@@ -1,0 +1,142 @@
+"""Starting a training's processes through accelerate, on one machine or on the nodes of a SLURM job."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from vividface.errors import InputError, StoppedError
+from vividface.training.jobs import Job, read_job, write_job
+
+_WORKER = "vividface.training.worker"
+# accelerate's launcher would die of these and leave its processes behind; those save their state instead.
+_SHIELD = ["sh", "-c", 'trap "" TERM USR1 INT; exec "$@"', "sh"]
+_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
+    """Run a training to its end.
+
+    A signal (SIGTERM, SIGUSR1, SIGINT) makes all processes save their state and stop.
+
+    Args:
+        job: what to train.
+        log: file that the processes append to.
+        threads: of this machine's CPU, for all its processes together.
+        device: `cpu` or `cuda`, where each process takes a GPU.
+
+    Raises:
+        InputError: what a process found wrong.
+        StoppedError: a signal came; the state is saved.
+        RuntimeError: a process failed otherwise.
+    """
+    folder = job.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in [*folder.glob("outcome-*.json"), folder / "stop"]:
+        path.unlink(missing_ok=True)
+    path = folder / "job.json"
+    write_job(path, job)
+    each = str(max(threads // job.distributed.processes, 1))
+    command = [sys.executable, "-m", __spec__.name, str(path), device, each]
+    if job.distributed.nodes > 1:
+        nodes = str(job.distributed.nodes)
+        command = ["srun", "--nodes", nodes, "--ntasks", nodes, "--kill-on-bad-exit=1", *command]
+
+    def stop(_: int, __: FrameType | None) -> None:
+        (folder / "stop").touch()
+
+    before = {number: signal.signal(number, stop) for number in _SIGNALS}
+    try:
+        with Path(log).open("a") as file:
+            status = subprocess.run([*_SHIELD, *command], stdout=file, stderr=file, check=False).returncode
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        (folder / "stop").unlink(missing_ok=True)
+    outcomes = [json.loads(path.read_text()) for path in sorted(folder.glob("outcome-*.json"))]
+    for kind, error in (("error", InputError), ("stopped", StoppedError)):
+        for outcome in outcomes:
+            if kind in outcome:
+                raise error(outcome[kind])
+    if status:
+        raise RuntimeError(
+            f"a process of the training ended with status {status}; if there is no traceback above, it was "
+            "killed, most likely for want of memory: lower batch_size"
+        )
+
+
+def node_command(
+    job: Job, path: Path, device: str, threads: str, environment: Mapping[str, str]
+) -> list[str]:
+    """The command that starts a node's processes.
+
+    Args:
+        job: what to train.
+        path: its file.
+        device: `cpu` or `cuda`.
+        threads: of each process.
+        environment: of this node's task: several nodes find each other through what SLURM sets in it.
+
+    Raises:
+        InputError: there are several nodes, but the environment is not of a SLURM job with as many.
+    """
+    nodes, processes = job.distributed.nodes, job.distributed.processes
+    total = nodes * processes
+    precision = job.stage.precision
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch"),
+        *("--num_processes", str(total), "--num_machines", str(nodes), "--dynamo_backend", "no"),
+        *("--mixed_precision", precision, "--num_cpu_threads_per_process", threads),
+    ]
+    # The launcher of several processes is named after GPUs; it starts those of CPUs as well.
+    if total > 1:
+        command.append("--multi_gpu")
+    elif device == "cpu":
+        command.append("--cpu")
+    if nodes > 1:
+        try:
+            rank, there = environment["SLURM_NODEID"], int(environment["SLURM_NNODES"])
+            job_id, hosts = int(environment["SLURM_JOB_ID"]), environment["SLURM_JOB_NODELIST"]
+        except KeyError as error:
+            raise InputError(
+                f"distributed.nodes is {nodes}, but {error} is not set: several nodes work in a SLURM job "
+                "alone; use the profile slurm, or set it to 1"
+            ) from None
+        if there != nodes:
+            raise InputError(f"distributed.nodes is {nodes}, but the SLURM job has {there} nodes")
+        # The same free port on all nodes, and another one for each job that shares them.
+        address = ("--main_process_ip", _first(hosts), "--main_process_port", str(20000 + job_id % 20000))
+        command += ["--machine_rank", rank, "--same_network", *address, "--rdzv_backend", "static"]
+    elif total > 1:
+        command += ["--main_process_port", "0"]
+    return [*command, "--module", _WORKER, str(path)]
+
+
+def _first(hosts: str) -> str:
+    """The first name of a SLURM list of nodes."""
+    names = subprocess.run(
+        ["scontrol", "show", "hostnames", hosts], capture_output=True, text=True, check=True
+    ).stdout.split()
+    return names[0]
+
+
+def main(path: Path, device: str, threads: str) -> int:
+    """Start this node's processes; returns their status."""
+    job = read_job(path)
+    try:
+        command = node_command(job, path, device, threads, os.environ)
+    except InputError as error:
+        (job.folder / "outcome-9999.json").write_text(json.dumps({"error": str(error)}))
+        return 1
+    cpu = {"ACCELERATE_USE_CPU": "true"} if device == "cpu" else {}
+    return subprocess.run(command, env=os.environ | cpu, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:4]))
