@@ -3,8 +3,8 @@
     python benchmarks/training.py --output training.json                       # nano, on the CPU
     python benchmarks/training.py --preset wan-1.3b --device cuda --compile    # random weights, on a GPU
 
-Each stage's step is forward, backward and AdamW; a figure is the median over the repetitions. The loader
-reads what the latent stage reads, from shards on disk.
+Each stage's step is forward, backward and AdamW; a figure is the median over the repetitions. The loaders
+read what the stages read, from files on disk, in one process: `workers` of the config multiply that.
 """
 
 from __future__ import annotations
@@ -18,16 +18,19 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import nn
 
 from vividface.data.latents import LatentClips
+from vividface.data.pixels import PixelClip, PixelClips
 from vividface.models.autoencoders import SPATIAL, TEMPORAL
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import random_model
 from vividface.training.loop import Restorer
 from vividface.training.losses import dists_loss, face_focused_loss
+from vividface.video import write_clip
 
 
 def main() -> None:
@@ -57,8 +60,9 @@ def main() -> None:
             figures[name] = measure(options, compiled, checkpointing)
             for stage, values in figures[name].items():  # type: ignore[attr-defined]
                 print(f"{name:28} {stage:8} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
-    figures["loader"] = loader(options)
-    print(f"{'loader':28} latent   samples_per_second {figures['loader']:.4g}")
+    figures["loader"] = {"latent": latent_loader(options), "pixel": pixel_loader(options)}
+    for stage, speed in figures["loader"].items():
+        print(f"{'loader':28} {stage:8} samples_per_second {speed:.4g}")
     if options.output:
         options.output.write_text(json.dumps(figures, indent=2) + "\n")
 
@@ -128,7 +132,7 @@ def _timed(
     return {"seconds": median, "samples_per_second": samples / median, "peak_memory_mb": memory}
 
 
-def loader(options: argparse.Namespace) -> float:
+def latent_loader(options: argparse.Namespace) -> float:
     """Samples per second that one process reads from shards of latents."""
     _, autoencoder = random_model(options.preset)
     side, length = options.size // SPATIAL, 1 + (options.latent_frames - 1) // TEMPORAL
@@ -145,6 +149,24 @@ def loader(options: argparse.Namespace) -> float:
         for index in range(count * options.repetitions):
             clips[index % count]
         return count * options.repetitions / (time.perf_counter() - started)
+
+
+def pixel_loader(options: argparse.Namespace) -> float:
+    """Samples per second that one process decodes: windows in the middle of clips of the latent length."""
+    total, side = options.latent_frames, options.size
+    # Noise would be harder to decode than any video: a moving gradient, and a low-resolution copy.
+    ramp = np.add.outer(np.arange(side), np.arange(side + total)) * 127 // side
+    high = np.stack([np.repeat(ramp[:, i : i + side, None], 3, 2) for i in range(total)]).astype(np.uint8)
+    with tempfile.TemporaryDirectory() as directory:
+        paths = [Path(directory) / f"{kind}.mkv" for kind in ("hq", "lq", "mask")]
+        write_clip(paths[0], high, 25)
+        write_clip(paths[1], high, 25)
+        write_clip(paths[2], high[..., 0] > 60, 25, "ffv1_gray")
+        clips = PixelClips([PixelClip("clip", *paths, total)], options.pixel_frames)
+        started = time.perf_counter()
+        for _ in range(options.repetitions):
+            clips.read(0, 0.5)
+        return options.repetitions / (time.perf_counter() - started)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,13 @@
 """The paper's Tables 1-7 with our rows beside its own, and the report."""
 
+TRAININGS = [
+    *expand(
+        "checkpoints/{variant}/latent_stage",
+        variant=[n for n, v in cfg.variants.items() if v.latent_stage_of is None],
+    ),
+    *expand("checkpoints/{variant}/pixel_stage", variant=cfg.variants),
+]
+
 
 rule write_tables:
     input:
@@ -29,15 +37,8 @@ rule render_report:
         tables=rules.write_tables.output.tables,
         metrics=rules.write_tables.input.metrics,
         restored=rules.write_tables.input.restored,
-        curves=[
-            *expand(
-                "checkpoints/{variant}/latent_stage.csv",
-                variant=[
-                    n for n, v in cfg.variants.items() if v.latent_stage_of is None
-                ],
-            ),
-            *expand("checkpoints/{variant}/pixel_stage.csv", variant=cfg.variants),
-        ],
+        curves=[f"{run}.csv" for run in TRAININGS],
+        validations=[f"{run}_validation.csv" for run in TRAININGS],
         scores=rules.select_clips.input.scores,
         clips=expand("data/{dataset}/clips.parquet", dataset=cfg.datasets),
         lq=[path for dataset in BENCHMARKS for path in degraded_clips(dataset)],

@@ -9,6 +9,14 @@ from vividface.evaluation.report import ReportInputs, write_report
 from vividface.logs import rule_log
 
 
+def by_run(paths):
+    """Tables by `{variant}/{stage}`."""
+    tables = {}
+    for path in map(Path, paths):
+        tables[f"{path.parent.name}/{path.stem.removesuffix('_validation')}"] = pd.read_csv(path)
+    return tables
+
+
 def of_dataset(paths, dataset):
     return [path for path in paths if Path(path).parts[-3] == dataset]
 
@@ -26,10 +34,8 @@ with rule_log(snakemake.log[0]):
     inputs = ReportInputs(
         metrics=pd.concat([pd.read_parquet(path) for path in snakemake.input.metrics], ignore_index=True),
         runs={key: json.loads((folder / "run.json").read_text()) for key, folder in restored.items()},
-        curves={
-            f"{Path(path).parent.name}/{Path(path).stem}": pd.read_csv(path)
-            for path in snakemake.input.curves
-        },
+        curves=by_run(snakemake.input.curves),
+        validations=by_run(snakemake.input.validations),
         scores=pd.concat([pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True),
         clips={name: pd.read_parquet(path) for name, path in tables.items()},
         located=located,

@@ -11,6 +11,7 @@ from vividface.evaluation.report import ReportInputs, write_report
 from vividface.video import write_clip
 
 CLIPS = ["b_00000", "b_00017"]
+VALIDATION = pd.DataFrame({"step": [5, 10], "psnr_input": [24.0, 24.0], "psnr": [23.0, 25.0]})
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +65,7 @@ def inputs(config, tmp_path_factory):
         metrics=metrics,
         runs={("held_out", method): run for method in config.methods()},
         curves={"main/latent_stage": curve, "p0/pixel_stage": curve},
+        validations={"main/latent_stage": VALIDATION, "p0/pixel_stage": VALIDATION.iloc[:0]},
         scores=pd.DataFrame(scores),
         clips={name: pd.DataFrame(kept) for name in config.datasets},
         located={"held_out": pd.DataFrame(located)},
@@ -107,6 +109,19 @@ def test_the_same_inputs_give_the_same_page(page, config, inputs, tmp_path):
 
 def decode(png):
     return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR_RGB)
+
+
+def test_curves_show_the_validation_beside_the_loss():
+    loss = pd.DataFrame({"step": [5, 10], "loss": [0.2, 0.1]})
+    plain = figures.training_curves({"main/latent_stage": loss}, {})
+    image = decode(figures.training_curves({"main/latent_stage": loss}, {"main/latent_stage": VALIDATION}))
+    blue = ((image - np.array([31, 119, 180])) ** 2).sum(axis=2) < 500
+    half = len(image) // 2
+    assert blue[:half].any()
+    assert blue[half : half + half // 2].any()
+    image = decode(plain)
+    blue = ((image - np.array([31, 119, 180])) ** 2).sum(axis=2) < 500
+    assert not blue[half : half + half // 2].any(), "without held-out clips the lower panel is empty"
 
 
 def test_before_after_shows_each_version_of_each_clip(tmp_path):

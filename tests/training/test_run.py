@@ -1,3 +1,5 @@
+import sys
+
 import pandas as pd
 import pytest
 import torch
@@ -71,6 +73,12 @@ def test_what_can_be_watched(latent_job):
     assert [event.step for event in events.Scalars("validation/psnr")] == [3, 6]
     grids = sorted(path.name for path in (latent_job.folder / "samples").iterdir())
     assert grids == ["step-00000003.png", "step-00000006.png"]
+
+
+def test_weights_and_biases_without_its_package_is_one_clear_line(make_job, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(InputError, match="`pip install wandb`, or set it to null"):
+        train_latent_stage(make_job(tmp_path, watch={"validation_clips": 2, "wandb": "faces"}))
 
 
 def test_the_pixel_stage_goes_on_from_the_latent_stage(make_pixel_job, latent_job, seen, tmp_path):

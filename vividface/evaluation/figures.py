@@ -22,25 +22,35 @@ from matplotlib.figure import Figure
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def training_curves(curves: dict[str, pd.DataFrame]) -> bytes:
-    """Loss over steps.
+def training_curves(curves: dict[str, pd.DataFrame], validations: dict[str, pd.DataFrame]) -> bytes:
+    """Loss and validation PSNR over steps, a column per stage.
 
     Args:
         curves: per run, `{variant}/{stage}`, its CSV with `step` and `loss`.
+        validations: likewise with `step`, and `psnr` and `psnr_input` in dB if clips were held out.
     """
     stages = sorted({name.rpartition("/")[2] for name in curves})
     variants = sorted({name.rpartition("/")[0] for name in curves})
-    size = (4.5 * len(stages), 3)
-    figure, axes = plt.subplots(1, len(stages), figsize=size, squeeze=False, layout="constrained")
-    for axis, stage in zip(axes[0], stages, strict=True):
-        for name, curve in curves.items():
-            variant, _, of_stage = name.rpartition("/")
-            if of_stage == stage and len(curve):
-                smooth = curve["loss"].ewm(span=8).mean()
-                colour = f"C{variants.index(variant)}"
-                axis.plot(curve["step"], smooth, label=variant, linewidth=1.2, color=colour)
-        axis.set(title=stage.replace("_", " "), xlabel="step", ylabel="loss, smoothed", yscale="log")
-        axis.legend(frameon=False, fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.2))
+    size = (4.5 * len(stages), 5)
+    figure, axes = plt.subplots(
+        2, len(stages), figsize=size, squeeze=False, sharex="col", layout="constrained"
+    )
+    for loss, quality, stage in zip(*axes, stages, strict=True):
+        for index, variant in enumerate(variants):
+            name, style = f"{variant}/{stage}", {"linewidth": 1.2, "color": f"C{index}"}
+            curve, measured = curves.get(name, pd.DataFrame()), validations.get(name, pd.DataFrame())
+            if len(curve):
+                loss.plot(curve["step"], curve["loss"].ewm(span=8).mean(), label=variant, **style)
+            if len(measured):
+                quality.plot(measured["step"], measured["psnr"], marker=".", **style)
+                quality.axhline(
+                    measured["psnr_input"].iloc[0], color="tab:gray", linewidth=0.8, linestyle=":"
+                )
+        loss.set(title=stage.replace("_", " "), ylabel="loss, smoothed", yscale="log")
+        quality.set(xlabel="step", ylabel="validation PSNR (dB)")
+        handles, labels = loss.get_legend_handles_labels()
+        position = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2)}
+        quality.legend(handles, labels, frameon=False, fontsize=7, ncols=3, **position)
     return _png(figure)
 
 

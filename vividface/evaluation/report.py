@@ -32,6 +32,7 @@ class ReportInputs:
         metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value`, `reason`.
         runs: `run.json` by (dataset, method).
         curves: training curves by `{variant}/{stage}`.
+        validations: measures on clips held out from training, likewise.
         scores: the judge's scores.
         clips: the clips' table of every dataset.
         located: per benchmark, its kept clips with `clip_id`, `lq` and `hq`.
@@ -41,6 +42,7 @@ class ReportInputs:
     metrics: pd.DataFrame
     runs: dict[tuple[str, str], dict]
     curves: dict[str, pd.DataFrame]
+    validations: dict[str, pd.DataFrame]
     scores: pd.DataFrame
     clips: dict[str, pd.DataFrame]
     located: dict[str, pd.DataFrame]
@@ -108,7 +110,7 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
         "before_after": figures.before_after(shown),
         "temporal_slice": figures.temporal_slice(shown[0]),
         "time_versus_quality": _time_versus_quality(config, inputs, dataset),
-        "training_curves": figures.training_curves(inputs.curves),
+        "training_curves": figures.training_curves(inputs.curves, inputs.validations),
         "datasets": figures.dataset_statistics(
             {config.datasets[name].title: table for name, table in inputs.clips.items()}
         ),

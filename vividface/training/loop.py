@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, cast
 
 import torch
-from accelerate import Accelerator, DataLoaderConfiguration
+from accelerate import Accelerator
 from accelerate.utils import FullyShardedDataParallelPlugin
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
@@ -181,7 +181,6 @@ def _accelerator(config: StageConfig, distributed: DistributedConfig) -> Acceler
         mixed_precision=config.precision,
         gradient_accumulation_steps=config.gradient_accumulation,
         fsdp_plugin=plugin,
-        dataloader_config=DataLoaderConfiguration(dispatch_batches=False),
     )
 
 
