@@ -14,6 +14,14 @@ FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
 MODEL_MEMORY_MB = 65536 if GPUS else 2500
 HOUR = 60
+# Of a training, whose processes lie on `nodes` nodes; memory is that of a node, GPUs of all together. Without
+# GPUs a task is asked for on each node.
+NODES, PROCESSES_OF_NODE = cfg.distributed.nodes, cfg.distributed.processes
+PROCESSES = {
+    "mem_mb": MODEL_MEMORY_MB * PROCESSES_OF_NODE,
+    "gpu": GPUS * PROCESSES_OF_NODE * NODES,
+    "nodes": NODES,
+} | ({} if GPUS else {"tasks": NODES})
 # A folder of weights is there when its configuration is.
 DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
 

@@ -21,9 +21,8 @@ rule latent_stage:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS * cfg.distributed.processes
     resources:
-        mem_mb=MODEL_MEMORY_MB * cfg.distributed.processes,
+        **PROCESSES,
         runtime=72 * HOUR,
-        gpu=GPUS * cfg.distributed.processes,
     params:
         model=section(cfg.model),
         stage=section(cfg.latent_stage),

@@ -29,9 +29,8 @@ rule pixel_stage:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS * cfg.distributed.processes
     resources:
-        mem_mb=MODEL_MEMORY_MB * cfg.distributed.processes,
+        **PROCESSES,
         runtime=48 * HOUR,
-        gpu=GPUS * cfg.distributed.processes,
     params:
         stage=section(cfg.pixel_stage),
         variant=lambda wildcards: section(cfg.variants[wildcards.variant]),

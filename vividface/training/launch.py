@@ -46,7 +46,9 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
     command = [sys.executable, "-m", __spec__.name, str(path), device, each]
     if job.distributed.nodes > 1:
         nodes = str(job.distributed.nodes)
-        command = ["srun", "--nodes", nodes, "--ntasks", nodes, "--kill-on-bad-exit=1", *command]
+        # The rule's own step holds all that the job was granted.
+        shared = ("--overlap", "--kill-on-bad-exit=1")
+        command = ["srun", "--nodes", nodes, "--ntasks", nodes, *shared, *command]
 
     def stop(_: int, __: FrameType | None) -> None:
         (folder / "stop").touch()
