@@ -1,7 +1,11 @@
 """Fixtures that several test files use."""
 
 import os
+import shutil
+import socket
+import subprocess
 import threading
+import time
 import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -98,6 +102,90 @@ def frames_alive(monkeypatch):
         return most
 
     return count
+
+
+@pytest.fixture(scope="session")
+def slurm(tmp_path_factory):
+    """A real SLURM of two nodes on this machine; without root, and apart from one that may be installed."""
+    if not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch"))):
+        pytest.skip("SLURM is not installed (Debian's package slurm-wlm)")
+    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
+    yield cluster
+    cluster.close()
+
+
+class SlurmCluster:
+    """Two nodes, and a partition `gpu` of both; commands with `environment` speak to it."""
+
+    def __init__(self, folder):
+        self._folder, self._daemons = folder, []
+        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
+        ports = [_free_port() for _ in range(3)]
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+        settings = {
+            "ClusterName": "test",
+            "SlurmctldHost": f"{socket.gethostname()}(127.0.0.1)",
+            "SlurmctldPort": ports[0],
+            "SlurmUser": user,
+            "SlurmdUser": user,
+            "AuthType": "auth/none",
+            "CredType": "cred/none",
+            "StateSaveLocation": folder / "controller",
+            "SlurmdSpoolDir": folder / "%n",
+            "SlurmctldPidFile": folder / "controller.pid",
+            "SlurmdPidFile": folder / "%n.pid",
+            "ProctrackType": "proctrack/linuxproc",
+            "TaskPlugin": "task/none",
+            "SelectType": "select/cons_tres",
+            "SelectTypeParameters": "CR_Core_Memory",
+            "MailProg": "/bin/true",
+            "JobAcctGatherType": "jobacct_gather/none",
+            "AccountingStorageType": "accounting_storage/none",
+        }
+        lines = [f"{name}={value}" for name, value in settings.items()]
+        nodes = dict(zip(("first", "second"), ports[1:], strict=True))
+        lines += [
+            f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} CPUs=2 "
+            "RealMemory=4000"
+            for name, port in nodes.items()
+        ]
+        lines.append("PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP")
+        (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
+        self._start("slurmctld", "-D")
+        for name in nodes:
+            self._start("slurmd", "-D", "-N", name)
+        deadline = time.monotonic() + 60
+        while (states := self.run("sinfo", "--noheader", "--Node", "--format", "%T").split()) != ["idle"] * 2:
+            assert time.monotonic() < deadline, (states, self.logs())
+            time.sleep(0.5)
+
+    def run(self, *command):
+        """What a command prints; it speaks to this cluster."""
+        result = subprocess.run(
+            command, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+        )
+        return result.stdout
+
+    def logs(self):
+        """What the daemons said."""
+        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
+
+    def close(self):
+        """Stop the daemons."""
+        for daemon in reversed(self._daemons):
+            daemon.terminate()
+            daemon.wait(timeout=30)
+
+    def _start(self, *command):
+        log = self._folder / f"{'-'.join(command)}.log"
+        with log.open("w") as file:
+            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=file, stderr=file))
+
+
+def _free_port():
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        return held.getsockname()[1]
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -306,7 +307,7 @@ def test_what_a_process_finds_wrong_is_what_the_launcher_says(make_job, tmp_path
 
 def test_the_nodes_of_a_slurm_job_find_each_other(make_job, monkeypatch, tmp_path):
     job = make_job(tmp_path, distributed={"nodes": 2, "processes": 4})
-    monkeypatch.setattr(launching, "_first", lambda hosts: hosts.split(",")[0])
+    monkeypatch.setattr(launching, "_address", lambda hosts: hosts.split(",")[0])
     environment = {
         "SLURM_NODEID": "1",
         "SLURM_NNODES": "2",
@@ -323,12 +324,36 @@ def test_the_nodes_of_a_slurm_job_find_each_other(make_job, monkeypatch, tmp_pat
     assert (options["--main_process_ip"], options["--main_process_port"]) == ("gpu7", "30123")
     assert "--multi_gpu" in command
     assert command[-2:] == ["vividface.training.worker", str(tmp_path / "job.json")]
-    with pytest.raises(
-        InputError, match="'SLURM_NODEID' is not set: several nodes work in a SLURM job alone"
-    ):
-        node_command(job, tmp_path / "job.json", "cuda", "8", {})
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    with pytest.raises(InputError, match=r"distributed\.nodes is 2, but this is no SLURM job"):
+        launch(job, tmp_path / "log")
     with pytest.raises(InputError, match="the SLURM job has 1 nodes"):
         node_command(job, tmp_path / "job.json", "cuda", "8", environment | {"SLURM_NNODES": "1"})
+
+
+def test_two_nodes_of_a_real_slurm_train_as_two_processes_of_one(slurm, make_job, tmp_path):
+    nodes = make_job(tmp_path / "nodes", distributed={"nodes": 2, "processes": 1})
+    alone = make_job(tmp_path / "alone", distributed={"nodes": 1, "processes": 2})
+    for job in (nodes, alone):
+        job.folder.mkdir(parents=True)
+        write_job(job.folder / "given.json", job)
+    path, log = nodes.folder / "given.json", tmp_path / "log"
+    code = (
+        "from pathlib import Path; from vividface.training.jobs import read_job\n"
+        "from vividface.training.launch import launch\n"
+        f"launch(read_job(Path({str(path)!r})), {str(log)!r})\n"
+    )
+    script = tmp_path / "job.sh"
+    # As the executor's job does: a step of one task, which holds what was granted.
+    script.write_text(f"#!/bin/sh\nsrun -n1 {shlex.join([sys.executable, '-c', code])}\n")
+    asked = ("--nodes=2", "--ntasks=2", "--mem=1500", f"--output={tmp_path / 'slurm.log'}")
+    state = slurm.run("sbatch", "--wait", "--parsable", *asked, str(script))
+    said = "".join(file.read_text() for file in (tmp_path / "slurm.log", log) if file.exists())
+    assert nodes.output.exists(), f"job {state}: {said}\n{slurm.logs()}"
+    launch(alone, tmp_path / "log_alone")
+    losses = [pd.read_csv(job.curve)["loss"].to_numpy() for job in (nodes, alone)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert same(weights(nodes), weights(alone))
 
 
 def test_fsdp_without_a_gpu_is_refused(make_job, tmp_path):

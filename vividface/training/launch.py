@@ -44,11 +44,9 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
     write_job(path, job)
     each = str(max(threads // job.distributed.processes, 1))
     command = [sys.executable, "-m", __spec__.name, str(path), device, each]
+    environment = dict(os.environ)
     if job.distributed.nodes > 1:
-        nodes = str(job.distributed.nodes)
-        # The rule's own step holds all that the job was granted.
-        shared = ("--overlap", "--kill-on-bad-exit=1")
-        command = ["srun", "--nodes", nodes, "--ntasks", nodes, *shared, *command]
+        command = [*_on_every_node(job.distributed.nodes, environment), *command]
 
     def stop(_: int, __: FrameType | None) -> None:
         (folder / "stop").touch()
@@ -56,7 +54,9 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
     before = {number: signal.signal(number, stop) for number in _SIGNALS}
     try:
         with Path(log).open("a") as file:
-            status = subprocess.run([*_SHIELD, *command], stdout=file, stderr=file, check=False).returncode
+            status = subprocess.run(
+                [*_SHIELD, *command], stdout=file, stderr=file, env=environment, check=False
+            ).returncode
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -73,6 +73,26 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
         )
 
 
+def _on_every_node(nodes: int, environment: dict[str, str]) -> list[str]:
+    """What starts a command once on each node of this SLURM job; makes the environment fit for it.
+
+    Raises:
+        InputError: this is not a SLURM job.
+    """
+    job_id = environment.get("SLURM_JOB_ID")
+    if job_id is None:
+        raise InputError(
+            f"distributed.nodes is {nodes}, but this is no SLURM job: use the profile slurm, or set it to 1"
+        )
+    # A rule runs in a step of one node, and what SLURM sets in it would hold for the new step as well.
+    for name in [name for name in environment if name.startswith(("SLURM_", "SRUN_"))]:
+        if name != "SLURM_CONF":
+            del environment[name]
+    # The rule's step holds all that the job was granted.
+    shared = ("--overlap", "--kill-on-bad-exit=1")
+    return ["srun", "--jobid", job_id, "--nodes", str(nodes), "--ntasks", str(nodes), *shared]
+
+
 def node_command(
     job: Job, path: Path, device: str, threads: str, environment: Mapping[str, str]
 ) -> list[str]:
@@ -86,7 +106,7 @@ def node_command(
         environment: of this node's task: several nodes find each other through what SLURM sets in it.
 
     Raises:
-        InputError: there are several nodes, but the environment is not of a SLURM job with as many.
+        InputError: SLURM started another number of nodes.
     """
     nodes, processes = job.distributed.nodes, job.distributed.processes
     total = nodes * processes
@@ -102,30 +122,27 @@ def node_command(
     elif device == "cpu":
         command.append("--cpu")
     if nodes > 1:
-        try:
-            rank, there = environment["SLURM_NODEID"], int(environment["SLURM_NNODES"])
-            job_id, hosts = int(environment["SLURM_JOB_ID"]), environment["SLURM_JOB_NODELIST"]
-        except KeyError as error:
-            raise InputError(
-                f"distributed.nodes is {nodes}, but {error} is not set: several nodes work in a SLURM job "
-                "alone; use the profile slurm, or set it to 1"
-            ) from None
+        rank, there = environment["SLURM_NODEID"], int(environment["SLURM_NNODES"])
+        job_id, hosts = int(environment["SLURM_JOB_ID"]), environment["SLURM_JOB_NODELIST"]
         if there != nodes:
             raise InputError(f"distributed.nodes is {nodes}, but the SLURM job has {there} nodes")
         # The same free port on all nodes, and another one for each job that shares them.
-        address = ("--main_process_ip", _first(hosts), "--main_process_port", str(20000 + job_id % 20000))
+        address = ("--main_process_ip", _address(hosts), "--main_process_port", str(20000 + job_id % 20000))
         command += ["--machine_rank", rank, "--same_network", *address, "--rdzv_backend", "static"]
     elif total > 1:
         command += ["--main_process_port", "0"]
     return [*command, "--module", _WORKER, str(path)]
 
 
-def _first(hosts: str) -> str:
-    """The first name of a SLURM list of nodes."""
-    names = subprocess.run(
-        ["scontrol", "show", "hostnames", hosts], capture_output=True, text=True, check=True
-    ).stdout.split()
-    return names[0]
+def _address(hosts: str) -> str:
+    """Where SLURM reaches the first node of a list in its notation."""
+
+    def show(*what: str) -> str:
+        command = ["scontrol", "--oneliner", "show", *what]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+    first = show("hostnames", hosts).split()[0]
+    return show("node", first).partition("NodeAddr=")[2].split()[0]
 
 
 def main(path: Path, device: str, threads: str) -> int:
