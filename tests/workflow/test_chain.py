@@ -1,8 +1,8 @@
 import copy
 import json
+import resource
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -127,9 +127,15 @@ def test_the_papers_experiment_is_planned_in_seconds_and_few_jobs(repository, tm
         *("--configfile", str(tmp_path / "overlay.yaml"), "--directory", str(tmp_path)),
         *("--cores", "2", "--dry-run", "--quiet", "rules", "all"),
     ]
-    started = time.monotonic()
+    before = _seconds_of_children()
     result = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
-    assert time.monotonic() - started < 10
+    assert _seconds_of_children() - before < 10
     assert result.returncode == 0, result.stdout + result.stderr
     total = next(line for line in result.stdout.splitlines() if line.startswith("total"))
     assert int(total.split()[1]) < 500
+
+
+def _seconds_of_children():
+    """Of the processor, which other tests beside this one do not lengthen as they do the wall clock's."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
