@@ -60,6 +60,7 @@ class StateFolder:
 
     def save(self, state: State) -> None:
         """Write a state, then remove those that are not kept."""
+        self._clear()
         with atomic_path(self._folder(state.step)) as temporary:
             temporary.mkdir()
             save_file(state.model, temporary / "model.safetensors")
@@ -95,11 +96,17 @@ class StateFolder:
 
     def finish(self) -> None:
         """Remove the states that are not kept for good."""
+        self._clear()
         for step in self._steps():
             if not (self._keep_every and step % self._keep_every == 0):
                 shutil.rmtree(self._folder(step))
         if self.path.is_dir() and not any(self.path.iterdir()):
             self.path.rmdir()
+
+    def _clear(self) -> None:
+        """Remove what a process that was killed while it saved has left."""
+        for path in self.path.glob(".*.partial"):
+            shutil.rmtree(path)
 
     def _require_same(self, before: dict[str, Any]) -> None:
         names = sorted(before | self._settings)
