@@ -5,23 +5,14 @@ BENCHMARKS = list(cfg.by_role("benchmark"))
 DEGRADED = [name for name, dataset in cfg.datasets.items() if dataset.degrade]
 DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
 
-# The nano preset runs on one CPU core; at the paper's scale each model job takes a GPU.
+# How many GPUs a step takes, and its device when it has one. What a cluster grants is in slurm/config.yaml; a
+# training takes all that it gets.
 GPUS = 0 if cfg.model.preset == "nano" else 1
-DEVICE = "cuda" if GPUS else "cpu"
+DEVICE = "cuda" if GPUS else "auto"
 # dlib runs on the CPU; facexlib's networks take the GPU where there is one.
 FACE_GPUS = GPUS if cfg.faces.backend == "facexlib" else 0
 FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
-MODEL_MEMORY_MB = 65536 if GPUS else 2500
-HOUR = 60
-# Of a training, whose processes lie on `nodes` nodes; memory is that of a node, GPUs of all together. Without
-# GPUs a task is asked for on each node.
-NODES, PROCESSES_OF_NODE = cfg.distributed.nodes, cfg.distributed.processes
-PROCESSES = {
-    "mem_mb": MODEL_MEMORY_MB * PROCESSES_OF_NODE,
-    "gpu": GPUS * PROCESSES_OF_NODE * NODES,
-    "nodes": NODES,
-} | ({} if GPUS else {"tasks": NODES})
 # A folder of weights is there when its configuration is.
 DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
 

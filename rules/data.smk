@@ -19,9 +19,6 @@ rule fetch_assets:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=HOUR,
     params:
         assets=cfg.assets,
     script:
@@ -38,9 +35,6 @@ rule fetch_dataset:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=24 * HOUR,
     params:
         dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
         seed=cfg.seed,
@@ -60,9 +54,6 @@ rule find_shots:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=8 * HOUR,
     params:
         shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
         threshold=lambda wildcards: (
@@ -89,9 +80,6 @@ rule plan_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=HOUR,
     params:
         dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
         clips=section(cfg.clips),
@@ -118,8 +106,6 @@ rule extract_clips:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2000,
-        runtime=8 * HOUR,
         gpu=FACE_GPUS,
     params:
         clips=section(cfg.clips),
@@ -144,9 +130,6 @@ rule gather_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         clips=section(cfg.clips),
     script:
@@ -170,8 +153,6 @@ rule face_masks:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2000,
-        runtime=2 * HOUR,
         gpu=FACE_GPUS,
     params:
         faces=section(cfg.faces),

@@ -16,9 +16,6 @@ rule degrade:
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
-    resources:
-        mem_mb=2000,
-        runtime=4 * HOUR,
     params:
         degradation=section(cfg.degradation),
         seed=cfg.seed,

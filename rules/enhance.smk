@@ -15,9 +15,6 @@ rule showcase:
         "benchmarks/rules/showcase.tsv"
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=HOUR,
     params:
         clips=section(cfg.clips),
         faces=section(cfg.faces),
@@ -42,8 +39,6 @@ rule enhance:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB,
-        runtime=HOUR,
         gpu=GPUS,
     params:
         restoration=section(cfg.restoration),

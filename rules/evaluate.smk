@@ -19,8 +19,6 @@ rule restore:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB,
-        runtime=8 * HOUR,
         gpu=GPUS,
     params:
         model=section(cfg.model),
@@ -46,8 +44,6 @@ rule reference_faces:
     conda:
         "../envs/vividface.yaml"
     resources:
-        mem_mb=MODEL_MEMORY_MB if FACE_GPUS else 2500,
-        runtime=4 * HOUR,
         gpu=FACE_GPUS,
     params:
         faces=section(cfg.faces),
@@ -77,8 +73,6 @@ rule measure:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB,
-        runtime=8 * HOUR,
         gpu=GPUS,
     params:
         metrics=cfg.evaluation.metrics,

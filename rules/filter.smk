@@ -20,9 +20,6 @@ rule score_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=4 * HOUR,
     params:
         judge=cfg.filter.judge,
         rubric=cfg.filter.rubric,
@@ -42,9 +39,6 @@ rule select_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         threshold=cfg.filter.threshold,
     script:

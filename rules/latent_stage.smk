@@ -19,15 +19,13 @@ rule latent_stage:
     retries: 3
     conda:
         "../envs/vividface.yaml"
-    threads: MODEL_THREADS * cfg.distributed.processes
+    threads: MODEL_THREADS
     resources:
-        **PROCESSES,
-        runtime=72 * HOUR,
+        gpu=GPUS,
     params:
         model=section(cfg.model),
         stage=section(cfg.latent_stage),
         variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        distributed=section(cfg.distributed),
         watch=section(cfg.watch),
         seed=cfg.seed,
         folder="logs/training/{variant}/latent_stage",

@@ -19,8 +19,6 @@ rule encode_latents:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
-        mem_mb=MODEL_MEMORY_MB,
-        runtime=4 * HOUR,
         gpu=GPUS,
     params:
         model=section(cfg.model),

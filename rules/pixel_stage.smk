@@ -27,14 +27,12 @@ rule pixel_stage:
     retries: 3
     conda:
         "../envs/vividface.yaml"
-    threads: MODEL_THREADS * cfg.distributed.processes
+    threads: MODEL_THREADS
     resources:
-        **PROCESSES,
-        runtime=48 * HOUR,
+        gpu=GPUS,
     params:
         stage=section(cfg.pixel_stage),
         variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        distributed=section(cfg.distributed),
         watch=section(cfg.watch),
         seed=cfg.seed,
         folder="logs/training/{variant}/pixel_stage",

@@ -23,9 +23,6 @@ rule write_tables:
         "benchmarks/rules/write_tables.tsv"
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=HOUR,
     params:
         config=section(cfg),
     script:
@@ -51,9 +48,6 @@ rule render_report:
         "benchmarks/rules/render_report.tsv"
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=HOUR,
     params:
         config=section(cfg),
     script:

@@ -15,9 +15,6 @@ if cfg.model.pretrained_parts():
         localrule: True
         conda:
             "../envs/vividface.yaml"
-        resources:
-            mem_mb=2000,
-            runtime=24 * HOUR,
         params:
             model=section(cfg.model),
         script:
@@ -39,9 +36,6 @@ if cfg.model.preset != "nano" and cfg.model.text_encoder is not None:
         conda:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS
-        resources:
-            mem_mb=24000,
-            runtime=HOUR,
         params:
             text_encoder=str(cfg.model.text_encoder),
             tokenizer=str(cfg.model.tokenizer),

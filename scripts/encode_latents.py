@@ -3,11 +3,12 @@ from pathlib import Path
 from vividface.config import ModelConfig
 from vividface.data.clips import kept_clips
 from vividface.data.latents import encode_shard
+from vividface.devices import choose_device
 from vividface.logs import rule_log
 from vividface.models.presets import build_autoencoder
 
 with rule_log(snakemake.log[0]):
-    device = snakemake.params.device
+    device = choose_device(snakemake.params.device, snakemake.resources.gpu)
     encode_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
         Path(snakemake.input.hq),

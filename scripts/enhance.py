@@ -1,5 +1,6 @@
 from vividface.cli import main
 from vividface.config import RestorationConfig
+from vividface.devices import choose_device
 from vividface.errors import InputError
 from vividface.logs import rule_log
 
@@ -17,7 +18,7 @@ with rule_log(snakemake.log[0]):
             *("--overlap", str(restoration.overlap)),
             *("--colour", restoration.colour),
             *("--cut-threshold", str(restoration.cut_threshold or 0)),
-            *("--device", snakemake.params.device),
+            *("--device", choose_device(snakemake.params.device, snakemake.resources.gpu)),
             "--overwrite",
         ]
     )

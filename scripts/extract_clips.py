@@ -4,6 +4,7 @@ import pandas as pd
 
 from vividface.config import ClipsConfig, FacesConfig
 from vividface.data.clips import extract_clips
+from vividface.devices import choose_device
 from vividface.files import atomic_path
 from vividface.logs import rule_log
 
@@ -15,7 +16,7 @@ with rule_log(snakemake.log[0]):
         FacesConfig(**snakemake.params.faces),
         Path(snakemake.output.hq),
         Path(snakemake.output.faces),
-        snakemake.params.device,
+        choose_device(snakemake.params.device, snakemake.resources.gpu),
         snakemake.threads,
     )
     with atomic_path(snakemake.output.table) as temporary:

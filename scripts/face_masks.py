@@ -2,6 +2,7 @@ from pathlib import Path
 
 from vividface.config import FacesConfig
 from vividface.data.clips import kept_clips
+from vividface.devices import choose_device
 from vividface.faces.masks import write_masks
 from vividface.logs import rule_log
 
@@ -12,6 +13,6 @@ with rule_log(snakemake.log[0]):
         Path(snakemake.input.hq),
         Path(snakemake.output.masks),
         FacesConfig(**snakemake.params.faces),
-        snakemake.params.device,
+        choose_device(snakemake.params.device, snakemake.resources.gpu),
         snakemake.threads,
     )

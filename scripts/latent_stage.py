@@ -1,13 +1,14 @@
+from vividface.devices import choose_device
 from vividface.logs import rule_log
 from vividface.training.jobs import LatentJob
-from vividface.training.launch import launch
+from vividface.training.launch import launch, shape
 
 with rule_log(snakemake.log[0]):
     launch(
         LatentJob(
             variant=snakemake.params.variant,
             stage=snakemake.params.stage,
-            distributed=snakemake.params.distributed,
+            **shape(snakemake.resources, snakemake.params.stage["batch_size"]),
             watch=snakemake.params.watch,
             seed=snakemake.params.seed,
             selected=snakemake.input.selected,
@@ -20,5 +21,5 @@ with rule_log(snakemake.log[0]):
         ),
         snakemake.log[0],
         snakemake.threads,
-        snakemake.params.device,
+        choose_device(snakemake.params.device, snakemake.resources.gpu),
     )

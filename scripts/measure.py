@@ -2,6 +2,7 @@ from pathlib import Path
 
 from vividface.config import FacesConfig
 from vividface.data.clips import locate_clips
+from vividface.devices import choose_device
 from vividface.evaluation.measure import measure_clips
 from vividface.files import atomic_path
 from vividface.logs import rule_log
@@ -17,7 +18,7 @@ with rule_log(snakemake.log[0]):
         FacesConfig(**snakemake.params.faces),
         snakemake.params.identity,
         reference_faces=Path(faces) if faces else None,
-        device=snakemake.params.device,
+        device=choose_device(snakemake.params.device, snakemake.resources.gpu),
     )
     metrics = metrics.assign(dataset=snakemake.wildcards.dataset, method=snakemake.wildcards.method)
     with atomic_path(snakemake.output.metrics) as temporary:

@@ -2,6 +2,7 @@ from pathlib import Path
 
 from vividface.config import FacesConfig
 from vividface.data.clips import locate_clips
+from vividface.devices import choose_device
 from vividface.evaluation.measure import write_reference_faces
 from vividface.logs import rule_log
 
@@ -11,5 +12,5 @@ with rule_log(snakemake.log[0]):
         dict(zip(clips["clip_id"], clips["hq"], strict=True)),
         FacesConfig(**snakemake.params.faces),
         Path(snakemake.output.faces),
-        snakemake.params.device,
+        choose_device(snakemake.params.device, snakemake.resources.gpu),
     )

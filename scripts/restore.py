@@ -2,11 +2,12 @@ from pathlib import Path
 
 from vividface.config import ModelConfig, RestorationConfig
 from vividface.data.clips import locate_clips
+from vividface.devices import choose_device
 from vividface.evaluation.restore import load_method, restore_clips
 from vividface.logs import rule_log
 
 with rule_log(snakemake.log[0]):
-    name, device = snakemake.wildcards.method, snakemake.params.device
+    name, device = snakemake.wildcards.method, choose_device(snakemake.params.device, snakemake.resources.gpu)
     checkpoint = Path(snakemake.input.checkpoint) if snakemake.input.get("checkpoint") else None
     method = load_method(
         name, ModelConfig(**snakemake.params.model), checkpoint, snakemake.params.seed, device

@@ -2,16 +2,16 @@
 
 import os
 import shutil
-import socket
 import subprocess
+import sys
 import threading
-import time
 import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -104,88 +104,80 @@ def frames_alive(monkeypatch):
     return count
 
 
-@pytest.fixture(scope="session")
-def slurm(tmp_path_factory):
-    """A real SLURM of two nodes on this machine; without root, and apart from one that may be installed."""
-    if not all(map(shutil.which, ("slurmctld", "slurmd", "sbatch"))):
-        pytest.skip("SLURM is not installed (Debian's package slurm-wlm)")
-    cluster = SlurmCluster(tmp_path_factory.mktemp("slurm"))
-    yield cluster
-    cluster.close()
+# The real Snakefile at a tiny scale: three clips of 9 frames, 64 px, a few training steps.
+TINY = {
+    "name": "tiny",
+    "shards": 1,
+    "assets": ["lpips_alex", "dists", "facemesh"],
+    "clips": {"frames": 9, "size": 64},
+    "degradation": {"vividface": {"sigma": [0.1, 0.8], "scale": [1, 2], "noise": [0, 4]}},
+    "filter": {"threshold": 20},
+    "latent_stage": {"frames": 9, "iterations": 4, "warmup": 1, "batch_size": 1, "log_every": 1},
+    "pixel_stage": {"frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
+    "variants": dict.fromkeys(("p0", "p1", "unfiltered")),
+    "evaluation": {"baselines": ["bicubic"], "metrics": ["psnr_rgb", "ids", "fvd_set"]},
+    "restoration": {"window": 9, "overlap": 2},
+}
 
 
-class SlurmCluster:
-    """Two nodes, and a partition `gpu` of both; commands with `environment` speak to it."""
+class Workspace:
+    """A folder in which the workflow runs with its own overlay."""
 
-    def __init__(self, folder):
-        self._folder, self._daemons = folder, []
-        self.environment = os.environ | {"SLURM_CONF": str(folder / "slurm.conf")}
-        ports = [_free_port() for _ in range(3)]
-        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-        settings = {
-            "ClusterName": "test",
-            "SlurmctldHost": f"{socket.gethostname()}(127.0.0.1)",
-            "SlurmctldPort": ports[0],
-            "SlurmUser": user,
-            "SlurmdUser": user,
-            "AuthType": "auth/none",
-            "CredType": "cred/none",
-            "StateSaveLocation": folder / "controller",
-            "SlurmdSpoolDir": folder / "%n",
-            "SlurmctldPidFile": folder / "controller.pid",
-            "SlurmdPidFile": folder / "%n.pid",
-            "ProctrackType": "proctrack/linuxproc",
-            "TaskPlugin": "task/none",
-            "SelectType": "select/cons_tres",
-            "SelectTypeParameters": "CR_Core_Memory",
-            "MailProg": "/bin/true",
-            "JobAcctGatherType": "jobacct_gather/none",
-            "AccountingStorageType": "accounting_storage/none",
-        }
-        lines = [f"{name}={value}" for name, value in settings.items()]
-        nodes = dict(zip(("first", "second"), ports[1:], strict=True))
-        lines += [
-            f"NodeName={name} NodeHostname={socket.gethostname()} NodeAddr=127.0.0.1 Port={port} CPUs=2 "
-            "RealMemory=4000"
-            for name, port in nodes.items()
+    def __init__(self, repository: Path, folder: Path, overlay: dict) -> None:
+        self.repository, self.folder, self.overlay = repository, folder, overlay
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+        overlay = self.folder / "overlay.yaml"
+        text = yaml.safe_dump(self.overlay)
+        if not overlay.exists() or overlay.read_text() != text:
+            overlay.write_text(text)
+        command = [
+            *(sys.executable, "-m", "snakemake"),
+            *("--configfile", str(self.repository / "configs" / "demo.yaml"), str(overlay)),
+            *("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)),
+            *("--cores", "2"),
         ]
-        lines.append("PartitionName=gpu Nodes=ALL Default=YES MaxTime=INFINITE State=UP")
-        (folder / "slurm.conf").write_text("\n".join(lines) + "\n")
-        self._start("slurmctld", "-D")
-        for name in nodes:
-            self._start("slurmd", "-D", "-N", name)
-        deadline = time.monotonic() + 60
-        while (states := self.run("sinfo", "--noheader", "--Node", "--format", "%T").split()) != ["idle"] * 2:
-            assert time.monotonic() < deadline, (states, self.logs())
-            time.sleep(0.5)
-
-    def run(self, *command):
-        """What a command prints; it speaks to this cluster."""
-        result = subprocess.run(
-            command, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=self.repository,
+            capture_output=True,
+            text=True,
+            timeout=550,
+            check=False,
         )
-        return result.stdout
 
-    def logs(self):
-        """What the daemons said."""
-        return "\n".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
-
-    def close(self):
-        """Stop the daemons."""
-        for daemon in reversed(self._daemons):
-            daemon.terminate()
-            daemon.wait(timeout=30)
-
-    def _start(self, *command):
-        log = self._folder / f"{'-'.join(command)}.log"
-        with log.open("w") as file:
-            self._daemons.append(subprocess.Popen(command, env=self.environment, stdout=file, stderr=file))
+    def planned(self, *arguments: str) -> dict[str, int]:
+        """The rules that a dry run would execute, with their numbers of jobs."""
+        result = self.snakemake("--quiet", "rules", "--dry-run", *arguments)
+        assert result.returncode == 0, result.stdout + result.stderr
+        counts = {}
+        _, _, statistics = (result.stdout + result.stderr).partition("Job stats:")
+        for line in statistics.splitlines():
+            words = line.split()
+            if len(words) == 2 and words[1].isdigit() and words[0] != "total":
+                counts[words[0]] = int(words[1])
+        return counts
 
 
-def _free_port():
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        return held.getsockname()[1]
+@pytest.fixture(scope="session")
+def make_workspace(repository, face_video, tmp_path_factory):
+    def make(**sources: Path) -> Workspace:
+        folder = tmp_path_factory.mktemp("workspace")
+        videos = folder / "videos"
+        videos.mkdir()
+        for name, source in (sources or {"face": face_video}).items():
+            shutil.copyfile(source, videos / f"{name}{source.suffix}")
+        source = {"kind": "folder", "path": str(videos)}
+        dataset = {"title": "t", "licence": "l", "credit": "c", "source": source, "max_clips": 3}
+        datasets = {
+            "demo_train": None,
+            "held_out": None,
+            "mine": {**dataset, "role": "train"},
+            "test": {**dataset, "role": "benchmark", "max_clips": 1, "shards": 1},
+        }
+        return Workspace(repository, folder, {**TINY, "datasets": datasets})
+
+    return make
 
 
 @pytest.fixture

@@ -133,8 +133,9 @@ def _enhancer(options: argparse.Namespace) -> Any:
     import torch
 
     from vividface.config import RestorationConfig
+    from vividface.devices import choose_device
     from vividface.restoration.enhance import enhance
-    from vividface.restoration.model import DTYPES, choose_device, load_model, load_pipeline
+    from vividface.restoration.model import DTYPES, load_model, load_pipeline
     from vividface.restoration.reading import open_source
 
     if not options.input.exists() and not any(sign in str(options.input) for sign in "*?["):

@@ -19,7 +19,8 @@ def rule_log(path: Path | str) -> Iterator[logging.Logger]:
 
     An `InputError` ends the script with status 1 and its one sentence as the log's last line; a
     `StoppedError` likewise with status 75 ("try again"); any other exception leaves its traceback first, and
-    a last line that says where to look. Processes that the script starts may append to the file.
+    a last line that says where to look. Processes that the script starts may append to the file. In a job of
+    SLURM the first line names it, its node and its GPUs.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -31,6 +32,9 @@ def rule_log(path: Path | str) -> Iterator[logging.Logger]:
         root.addHandler(handler)
         root.setLevel(logging.INFO)
         stderr, sys.stderr = sys.stderr, file
+        if job := os.environ.get("SLURM_JOB_ID"):
+            node, gpus = os.environ.get("SLURMD_NODENAME"), os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+            file.write(f"SLURM job {job} on {node}, GPUs: {gpus}\n")
         try:
             yield logging.getLogger("vividface")
         except InputError as error:

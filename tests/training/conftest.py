@@ -73,7 +73,6 @@ def _latent_job(config, data, output, stage=None, **changes):
         **{
             "variant": config.variants["main"],
             "stage": config.latent_stage.model_copy(update=values),
-            "distributed": {"processes": 1},
             "watch": {"validation_clips": 2},
             "seed": 0,
             "selected": data / "face90.parquet",
@@ -95,7 +94,6 @@ def _pixel_job(config, data, output, start, stage=None, **changes):
         **{
             "variant": config.variants["main"],
             "stage": config.pixel_stage.model_copy(update=values),
-            "distributed": {"processes": 1},
             "watch": {"validation_clips": 2},
             "seed": 0,
             "selected": data / "face90.parquet",

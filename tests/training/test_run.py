@@ -9,6 +9,7 @@ from vividface.errors import InputError
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.presets import load_checkpoint
 from vividface.training import run
+from vividface.training.loop import micro_batches
 from vividface.training.run import train_latent_stage, train_pixel_stage
 from vividface.training.watch import hold_out
 
@@ -24,10 +25,8 @@ def seen(monkeypatch):
     train = run.train
 
     def recording(transformer, stage, config, *rest):
-        accumulation = config.gradient_accumulation
         for step in range(config.iterations):
-            micros = range(step * accumulation, (step + 1) * accumulation)
-            steps.append({clip for micro in micros for clip in stage.batch(micro, 0, 1).clip_ids})
+            steps.append(set(stage.batch(step, 0, 1).clip_ids))
         return train(transformer, stage, config, *rest)
 
     monkeypatch.setattr(run, "train", recording)
@@ -130,16 +129,24 @@ def test_checkpointing_and_precision_leave_the_curve(make_job, tmp_path):
 
 
 def test_accumulated_micro_batches_are_one_large_batch(make_job, tmp_path):
-    large = make_job(tmp_path / "a", {"batch_size": 4}, watch={"validation_clips": 0})
-    small = make_job(
-        tmp_path / "b",
-        {"batch_size": 2, "gradient_accumulation": 2},
-        watch={"validation_clips": 0},
-    )
     curves = []
-    for job in (large, small):
-        # Which samples are focused is drawn per micro-batch, so that p must not matter here.
-        job = job.model_copy(update={"variant": job.variant.model_copy(update={"latent_p": 0})})
+    for micro_batch in (4, 2, 1):
+        job = make_job(tmp_path / str(micro_batch), {"batch_size": 4, "micro_batch": micro_batch})
         train_latent_stage(job)
         curves.append(pd.read_csv(job.curve)["loss"].to_numpy())
-    assert curves[0][:4] == pytest.approx(curves[1][:4], rel=1e-5)
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+    assert curves[2] == pytest.approx(curves[0], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "processes", "parts"),
+    [(32, 4, 8, 1), (32, 4, 2, 4), (32, 3, 2, 8), (6, 4, 1, 2), (3, 4, 1, 1)],
+)
+def test_a_batch_is_shared_by_the_processes(config, batch_size, micro_batch, processes, parts):
+    values = {"batch_size": batch_size, "micro_batch": micro_batch}
+    assert micro_batches(config.latent_stage.model_copy(update=values), processes) == parts
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(config):
+    with pytest.raises(InputError, match="3 samples cannot be shared equally by 2 processes"):
+        micro_batches(config.latent_stage, 2)

@@ -182,7 +182,7 @@ class StageConfig(Section):
     iterations: Annotated[int, Field(ge=0)]
     frames: Frames
     batch_size: Annotated[int, Field(ge=1)]
-    gradient_accumulation: Annotated[int, Field(ge=1)]
+    micro_batch: Annotated[int, Field(ge=1)]
     learning_rate: Annotated[float, Field(gt=0)]
     warmup: Annotated[int, Field(ge=0)]
     schedule: Literal["constant", "cosine"]
@@ -193,6 +193,7 @@ class StageConfig(Section):
     lora_rank: Annotated[int, Field(ge=0)] = 0
     precision: Literal["no", "bf16"]
     gradient_checkpointing: bool
+    strategy: Literal["ddp", "fsdp"] = "ddp"
     normalise_by_mask: bool = False
     max_loss_ratio: Annotated[float, Field(gt=1)] = 100
     workers: Annotated[int, Field(ge=0)] = 0
@@ -204,7 +205,16 @@ class StageConfig(Section):
 
     def trajectory(self) -> dict[str, Any]:
         """The keys that change what is trained, as opposed to how it is watched and stored."""
-        others = {"workers", "log_every", "validate_every", "checkpoint_every", "keep_last", "keep_every"}
+        others = {
+            "micro_batch",
+            "strategy",
+            "workers",
+            "log_every",
+            "validate_every",
+            "checkpoint_every",
+            "keep_last",
+            "keep_every",
+        }
         return self.model_dump(mode="json", exclude=others | {"max_loss_ratio"})
 
 
@@ -218,14 +228,6 @@ class PixelStageConfig(StageConfig):
     """Stage two: Eq. 8 on decoded frames."""
 
     dists_weight: Annotated[float, Field(ge=0)]
-
-
-class DistributedConfig(Section):
-    """On how many processes the stages are trained, through accelerate."""
-
-    nodes: Annotated[int, Field(ge=1)] = 1
-    processes: Annotated[int, Field(ge=1)] = 1
-    strategy: Literal["ddp", "fsdp"] = "ddp"
 
 
 class WatchConfig(Section):
@@ -286,7 +288,6 @@ class Config(Section):
     model: ModelConfig
     latent_stage: LatentStageConfig
     pixel_stage: PixelStageConfig
-    distributed: DistributedConfig = DistributedConfig()
     watch: WatchConfig = WatchConfig()
     variants: dict[Identifier, VariantConfig]
     evaluation: EvaluationConfig

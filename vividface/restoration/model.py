@@ -19,14 +19,6 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 _DETECTION_SIZE = {"dlib": 640, "facexlib": 1024}
 
 
-def choose_device(asked: str) -> str:
-    """`cpu` or `cuda`, from `auto`, `cpu` or `cuda`; `InputError` if there is no such device."""
-    available = torch.cuda.is_available()
-    if asked == "cuda" and not available:
-        raise InputError("--device cuda: no CUDA device is visible; use --device cpu")
-    return "cuda" if available and asked != "cpu" else "cpu"
-
-
 def load_pipeline(
     weights: Path,
     device: str = "cpu",

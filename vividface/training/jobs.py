@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter
 
 from vividface.config import (
-    DistributedConfig,
     LatentStageConfig,
     ModelConfig,
     PixelStageConfig,
@@ -23,7 +22,8 @@ class _Job(Section):
 
     Attributes:
         variant: p of Eq. 6, and whether the selected clips are used.
-        distributed: on how many processes.
+        nodes: of the machines that train.
+        processes: on each node.
         watch: what can be seen.
         seed: of the initial weights, the order of the samples, their windows and b.
         selected: table of the selected clips, with `clip_id`.
@@ -33,7 +33,8 @@ class _Job(Section):
     """
 
     variant: VariantConfig
-    distributed: DistributedConfig
+    nodes: Annotated[int, Field(ge=1)] = 1
+    processes: Annotated[int, Field(ge=1)] = 1
     watch: WatchConfig
     seed: int
     selected: Path

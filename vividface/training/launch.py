@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -10,14 +11,35 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from vividface.errors import InputError, StoppedError
 from vividface.training.jobs import Job, read_job, write_job
+
+logger = logging.getLogger(__name__)
 
 _WORKER = "vividface.training.worker"
 # accelerate's launcher would die of these and leave its processes behind; those save their state instead.
 _SHIELD = ["sh", "-c", 'trap "" TERM USR1 INT; exec "$@"', "sh"]
 _SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
+
+
+def shape(resources: Mapping[str, Any], batch_size: int) -> dict[str, int]:
+    """On how many processes a training runs: one for each GPU that was granted, or else for each task.
+
+    Args:
+        resources: of the rule: `nodes`, `gpu` (of all nodes together) and `tasks` (likewise).
+        batch_size: of all processes together; GPUs that cannot have an equal share of it are left idle.
+
+    Returns:
+        `nodes`, and `processes` on each of them.
+    """
+    nodes = resources.get("nodes", 1)
+    granted = max((resources.get("gpu", 0) or resources.get("tasks", 1)) // nodes, 1)
+    processes = next((n for n in range(granted, 1, -1) if batch_size % (n * nodes) == 0), 1)
+    if processes < granted:
+        logger.warning("a batch of %d is shared by %d of %d processes", batch_size, processes, granted)
+    return {"nodes": nodes, "processes": processes}
 
 
 def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
@@ -42,11 +64,11 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
         path.unlink(missing_ok=True)
     path = folder / "job.json"
     write_job(path, job)
-    each = str(max(threads // job.distributed.processes, 1))
+    each = str(max(threads // job.processes, 1))
     command = [sys.executable, "-m", __spec__.name, str(path), device, each]
     environment = dict(os.environ)
-    if job.distributed.nodes > 1:
-        command = [*_on_every_node(job.distributed.nodes, environment), *command]
+    if job.nodes > 1:
+        command = [*_on_every_node(job.nodes, environment), *command]
 
     def stop(_: int, __: FrameType | None) -> None:
         (folder / "stop").touch()
@@ -69,7 +91,7 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
     if status:
         raise RuntimeError(
             f"a process of the training ended with status {status}; if there is no traceback above, it was "
-            "killed, most likely for want of memory: lower batch_size"
+            "killed, most likely for want of memory: lower micro_batch"
         )
 
 
@@ -82,7 +104,7 @@ def _on_every_node(nodes: int, environment: dict[str, str]) -> list[str]:
     job_id = environment.get("SLURM_JOB_ID")
     if job_id is None:
         raise InputError(
-            f"distributed.nodes is {nodes}, but this is no SLURM job: use the profile slurm, or set it to 1"
+            f"a training on {nodes} nodes is to run in a SLURM job: use the profile slurm, or one node"
         )
     # A rule runs in a step of one node, and what SLURM sets in it would hold for the new step as well.
     for name in [name for name in environment if name.startswith(("SLURM_", "SRUN_"))]:
@@ -108,8 +130,7 @@ def node_command(
     Raises:
         InputError: SLURM started another number of nodes.
     """
-    nodes, processes = job.distributed.nodes, job.distributed.processes
-    total = nodes * processes
+    nodes, total = job.nodes, job.nodes * job.processes
     precision = job.stage.precision
     command = [
         *(sys.executable, "-m", "accelerate.commands.launch"),
@@ -125,7 +146,9 @@ def node_command(
         rank, there = environment["SLURM_NODEID"], int(environment["SLURM_NNODES"])
         job_id, hosts = int(environment["SLURM_JOB_ID"]), environment["SLURM_JOB_NODELIST"]
         if there != nodes:
-            raise InputError(f"distributed.nodes is {nodes}, but the SLURM job has {there} nodes")
+            raise InputError(
+                f"the training is to run on {nodes} nodes, but the SLURM job has {there} nodes"
+            )
         # The same free port on all nodes, and another one for each job that shares them.
         address = ("--main_process_ip", _address(hosts), "--main_process_port", str(20000 + job_id % 20000))
         command += ["--machine_rank", rank, "--same_network", *address, "--rdzv_backend", "static"]

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import FullyShardedDataParallelPlugin
+from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -31,7 +31,7 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.utils.data import DataLoader, Dataset
 
-from vividface.config import DistributedConfig, StageConfig, WatchConfig
+from vividface.config import StageConfig, WatchConfig
 from vividface.errors import InputError, StoppedError
 from vividface.files import atomic_path
 from vividface.models.transformer import OneStepTransformer
@@ -87,7 +87,6 @@ def train(
     config: StageConfig,
     files: Files,
     settings: dict[str, Any],
-    distributed: DistributedConfig,
     watch: WatchConfig,
 ) -> OneStepTransformer | None:
     """Train, and return the transformer with its averaged (EMA) weights.
@@ -101,7 +100,6 @@ def train(
         config: hyper-parameters.
         files: what is written, by the first process.
         settings: what else the run depends on; a state of a run with other settings is refused.
-        distributed: how the processes that run this share the work.
         watch: where what can be seen of the run goes.
 
     Returns:
@@ -111,7 +109,7 @@ def train(
         InputError: the loss is not finite or explodes; the message names the step and the clips.
         StoppedError: a signal (SIGTERM, SIGUSR1, SIGINT) came; the state is saved.
     """
-    accelerator = _accelerator(config, distributed)
+    accelerator = _accelerator(config)
     if config.lora_rank:
         add_adapters(transformer, config.lora_rank, settings["seed"])
     if config.gradient_checkpointing:
@@ -166,22 +164,40 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _accelerator(config: StageConfig, distributed: DistributedConfig) -> Accelerator:
+def micro_batches(config: StageConfig, processes: int) -> int:
+    """In how many parts each process computes its share of a step's batch, none above `micro_batch`.
+
+    Raises:
+        InputError: the batch cannot be shared equally.
+    """
+    share, rest = divmod(config.batch_size, processes)
+    if rest:
+        raise InputError(
+            f"batch_size: {config.batch_size} samples cannot be shared equally by {processes} processes; ask "
+            "for another number of GPUs"
+        )
+    return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= config.micro_batch)
+
+
+def _accelerator(config: StageConfig) -> Accelerator:
     plugin = None
-    if distributed.strategy == "fsdp":
+    if config.strategy == "fsdp":
         if not torch.cuda.is_available():
-            raise InputError("distributed.strategy: fsdp needs GPUs; use ddp")
+            raise InputError("strategy: fsdp needs GPUs; use ddp")
         plugin = FullyShardedDataParallelPlugin(
             fsdp_version=2,
             auto_wrap_policy="transformer_based_wrap",
             transformer_cls_names_to_wrap=["WanTransformerBlock"],
             state_dict_type="FULL_STATE_DICT",
         )
-    return Accelerator(
+    accelerator = Accelerator(
         mixed_precision=config.precision,
-        gradient_accumulation_steps=config.gradient_accumulation,
         fsdp_plugin=plugin,
+        # The batch is that of all processes, so the schedule goes on by one step of all of them.
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
+    accelerator.gradient_accumulation_steps = micro_batches(config, accelerator.num_processes)
+    return accelerator
 
 
 def _optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
@@ -195,14 +211,23 @@ def _optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.opt
     return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
 
 
+def _shield(_: int) -> None:
+    """SLURM signals every process of a job: those that only read are to live until the state is saved."""
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+
+
 class _MicroBatches(Dataset):
     """A process's micro-batches by their number, as a loader's workers make them."""
 
-    def __init__(self, stage: Stage, rank: int, processes: int) -> None:
-        self._stage, self._rank, self._processes = stage, rank, processes
+    def __init__(self, stage: Stage, accelerator: Accelerator) -> None:
+        self._stage, self._rank = stage, accelerator.process_index
+        self._parts, self._processes = accelerator.gradient_accumulation_steps, accelerator.num_processes
 
-    def __getitem__(self, micro_step: int) -> Batch:
-        return self._stage.batch(micro_step, self._rank, self._processes)
+    def __getitem__(self, number: int) -> Batch:
+        step, part = divmod(number, self._parts)
+        slot = part * self._processes + self._rank
+        return self._stage.batch(step, slot, self._parts * self._processes)
 
 
 class _Run:
@@ -222,18 +247,17 @@ class _Run:
         stage.to(accelerator.device)
         restorer = Restorer(transformer.train())
         optimizer = _optimizer(config, [p for p in restorer.parameters() if p.requires_grad])
-        # accelerate steps the schedule once per process; scaling by their number keeps it in global steps.
         schedule = get_scheduler(
             "cosine" if config.schedule == "cosine" else "constant_with_warmup",
             optimizer,
-            num_warmup_steps=config.warmup * accelerator.num_processes,
-            num_training_steps=config.iterations * accelerator.num_processes,
+            num_warmup_steps=config.warmup,
+            num_training_steps=config.iterations,
         )
         self.model, self.optimizer, self.schedule = accelerator.prepare(restorer, optimizer, schedule)
         self.ema = EMAModel(self._trainable(), decay=config.ema_decay)
-        self._samples = config.batch_size * accelerator.num_processes * config.gradient_accumulation
-        trajectory = config.trajectory() | {"batch_size": config.batch_size * accelerator.num_processes}
-        self.states = StateFolder(files.state, trajectory | settings, config.keep_last, config.keep_every)
+        self._parts = accelerator.gradient_accumulation_steps
+        settings = config.trajectory() | settings
+        self.states = StateFolder(files.state, settings, config.keep_last, config.keep_every)
         self.step = self._first = 0
         self.rows: list[dict[str, float]] = []
         self.validations: list[dict[str, float]] = []
@@ -244,17 +268,17 @@ class _Run:
 
     def batches(self) -> Iterator[list[Batch]]:
         """The micro-batches of each step that is left, read ahead."""
-        accumulation = self.config.gradient_accumulation
         loader: DataLoader = DataLoader(
-            _MicroBatches(self.stage, self.accelerator.process_index, self.accelerator.num_processes),
+            _MicroBatches(self.stage, self.accelerator),
             batch_size=None,
-            sampler=range(self.step * accumulation, self.config.iterations * accumulation),
+            sampler=range(self.step * self._parts, self.config.iterations * self._parts),
             num_workers=self.config.workers,
+            worker_init_fn=_shield,
         )
         step: list[Batch] = []
         for batch in loader:
             step.append(batch)
-            if len(step) == accumulation:
+            if len(step) == self._parts:
                 yield step
                 step = []
 
@@ -291,8 +315,8 @@ class _Run:
         means = {name: sum(terms[name] for terms in pending) / len(pending) for name in pending[0]}
         rate = float(self.schedule.get_last_lr()[0])
         elapsed = time.monotonic() - self._started
-        speed = (self.step - self._first) * self._samples / elapsed
-        left = (self.config.iterations - self.step) * self._samples / speed
+        speed = (self.step - self._first) * self.config.batch_size / elapsed
+        left = (self.config.iterations - self.step) * self.config.batch_size / speed
         seconds = round(self._seconds + elapsed, 2)
         self.rows.append({"step": self.step, **means, "learning_rate": rate, "seconds": seconds})
         logger.info(

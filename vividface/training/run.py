@@ -41,7 +41,7 @@ def train_latent_stage(job: LatentJob) -> None:
     stage = LatentStage(
         coarse,
         fine,
-        round(config.iterations * (1 - config.fine_share)) * config.gradient_accumulation,
+        round(config.iterations * (1 - config.fine_share)),
         LatentClips(job.latents, autoencoder, config.frames, held) if held else None,
         autoencoder,
         config.batch_size,
@@ -61,7 +61,6 @@ def train_latent_stage(job: LatentJob) -> None:
         config,
         _files(job),
         settings | _shared(job, held),
-        job.distributed,
         job.watch,
     )
     if transformer is not None:
@@ -105,7 +104,6 @@ def train_pixel_stage(job: PixelJob) -> None:
         config,
         _files(job),
         settings | _shared(job, held),
-        job.distributed,
         job.watch,
     )
     if trained is not None:

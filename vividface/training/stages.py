@@ -18,7 +18,7 @@ from vividface.training.losses import dists_loss, draw_focus, face_focused_loss
 
 @dataclass(frozen=True)
 class Batch:
-    """One process's part of one step's batch.
+    """The samples that a process computes at once, a part of one step's batch.
 
     Attributes:
         low: degraded latents (B, C, T', H', W') or frames (B, 3, F, H, W).
@@ -46,8 +46,8 @@ Example = tuple[Tensor, Tensor, Tensor]
 class Stage(Protocol):
     """What the training loop needs of a stage."""
 
-    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
-        """The part of process `rank` of one micro-batch: a function of the seed and the arguments alone."""
+    def batch(self, step: int, slot: int, slots: int) -> Batch:
+        """One of `slots` parts of a step's batch: a function of the seed and the arguments alone."""
 
     def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The terms of the loss by name; `loss` is what is minimised."""
@@ -60,24 +60,30 @@ class Stage(Protocol):
 
 
 class Sampler:
-    """Which clip each sample of each micro-batch is: every epoch a new seeded permutation of the clips.
+    """Which clip each sample of each step is: every epoch a new seeded permutation of the clips.
 
-    The order is a function of the seed and the position alone, so that a resumed run, and a run with another
-    number of processes but the same global batch, sees the same samples.
+    The samples of a step are a function of the seed and its number alone, so that a resumed run, and a run on
+    another number of processes or with other micro-batches, sees the same.
+
+    Args:
+        clips: how many there are.
+        batch_size: samples of a step, of all processes together.
+        p: probability of face-focused supervision.
+        seed: of the order, the positions and b.
     """
 
     def __init__(self, clips: int, batch_size: int, p: float, seed: int) -> None:
         self._clips, self._batch_size, self._p, self._seed = clips, batch_size, p, seed
 
-    def draw(self, micro_step: int, rank: int, processes: int) -> tuple[list[int], Tensor, Tensor]:
-        """Indices of clips, positions within them (B,) in [0, 1), and b of Eq. 6, (B,) bool."""
-        total = self._batch_size * processes
-        generator = torch.Generator().manual_seed(_mix(self._seed, micro_step))
-        positions = torch.rand(total, generator=generator)
-        focus = draw_focus(total, self._p, generator)
-        part = slice(rank, None, processes)
-        indices = [self._index(micro_step * total + sample) for sample in range(total)][part]
-        return indices, positions[part], focus[part]
+    def draw(self, step: int, slot: int, slots: int) -> tuple[list[int], Tensor, Tensor]:
+        """One of `slots` parts of a step: indices of clips, positions within them (B,) in [0, 1), and b of
+        Eq. 6, (B,) bool."""
+        generator = torch.Generator().manual_seed(_mix(self._seed, step))
+        positions = torch.rand(self._batch_size, generator=generator)
+        focus = draw_focus(self._batch_size, self._p, generator)
+        samples = range(slot, self._batch_size, slots)
+        indices = [self._index(step * self._batch_size + sample) for sample in samples]
+        return indices, positions[slot::slots], focus[slot::slots]
 
     def _index(self, position: int) -> int:
         epoch, offset = divmod(position, self._clips)
@@ -91,10 +97,10 @@ class LatentStage:
     Args:
         coarse: all clips.
         fine: the selected clips, or None for a run without them (Table 6).
-        fine_from: first micro-step on the selected clips.
+        fine_from: first step on the selected clips.
         validation: clips that are not trained on, or None.
         autoencoder: of the latents; decodes the validation's.
-        batch_size: of each process.
+        batch_size: samples of a step, of all processes together.
         p: probability of face-focused supervision.
         seed: of the order of the samples and of b.
         by_mask: see `face_focused_loss`.
@@ -118,10 +124,10 @@ class LatentStage:
         self._fine_from, self._validation, self._autoencoder = fine_from, validation, autoencoder
         self._by_mask, self._device = by_mask, torch.device("cpu")
 
-    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
+    def batch(self, step: int, slot: int, slots: int) -> Batch:
         """See `Stage`."""
-        clips, sampler = self._phases[-1 if micro_step >= self._fine_from else 0]
-        indices, _, focus = sampler.draw(micro_step, rank, processes)
+        clips, sampler = self._phases[-1 if step >= self._fine_from else 0]
+        indices, _, focus = sampler.draw(step, slot, slots)
         return _collate([clips[index] for index in indices], focus)
 
     def loss(self, restorer: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -152,7 +158,7 @@ class PixelStage:
         autoencoder: frozen; gradients flow through its decoder.
         dists: the network of `vividface.models.perceptual.load_dists`, or None when its weight is 0.
         dists_weight: lambda of Eq. 8.
-        batch_size: of each process.
+        batch_size: samples of a step, of all processes together.
         p: probability of face-focused supervision.
         seed: of the order of the samples, their windows and b.
         checkpointing: recompute the decoder's activations in the backward pass.
@@ -178,9 +184,9 @@ class PixelStage:
         self._sampler = Sampler(len(clips), batch_size, p, seed)
         self._device = torch.device("cpu")
 
-    def batch(self, micro_step: int, rank: int, processes: int) -> Batch:
+    def batch(self, step: int, slot: int, slots: int) -> Batch:
         """See `Stage`."""
-        indices, positions, focus = self._sampler.draw(micro_step, rank, processes)
+        indices, positions, focus = self._sampler.draw(step, slot, slots)
         pairs = zip(indices, positions.tolist(), strict=True)
         return _collate([self._clips.read(index, position) for index, position in pairs], focus)
 

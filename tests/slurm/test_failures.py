@@ -1,0 +1,111 @@
+"""Jobs that end badly, on a real SLURM with the project's profile: retried, and the run ends well."""
+
+import re
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from .running import Run, jobs, slurm, wait_until, write_profile
+
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
+
+_SNAKEFILE = """
+rule all:
+    input: [f"{kind}.txt" for kind in ("cancelled", "killed", "late", "large")]
+
+rule cancelled:
+    output: "cancelled.txt"
+    shell: "echo {resources.mem_mb} >> {rule}.tries; [ -e go ] || {{ touch wait; sleep 300; }};"
+           "touch {output}"
+
+rule killed:
+    output: "killed.txt"
+    shell: "echo {resources.mem_mb} >> {rule}.tries; "
+           "[ -e {rule}.once ] || {{ touch {rule}.once; kill -9 $$; }}; touch {output}"
+
+rule late:
+    output: "late.txt"
+    shell: "echo {resources.runtime} >> {rule}.tries; "
+           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 300; }}; touch {output}"
+
+rule large:
+    output: "large.txt"
+    shell: "echo {resources.mem_mb} >> {rule}.tries; "
+           "PYTHON -c 'import time; held = bytearray(600 << 20); time.sleep(12)'; touch {output}"
+"""
+
+
+def tries(folder, rule):
+    return [int(line) for line in (folder / f"{rule}.tries").read_text().split()]
+
+
+def test_jobs_that_end_badly_are_retried_with_more(cluster, profile, tmp_path):
+    """Cancelled, killed, out of time, out of memory: all at once, since a time limit is a minute at least."""
+    (tmp_path / "Snakefile").write_text(_SNAKEFILE.replace("PYTHON", sys.executable))
+    row = {"slurm_partition": "cpu", "mem_mb": "400 * attempt", "runtime": "10 * attempt"}
+    rows = dict.fromkeys(("cancelled", "killed", "late", "large"), row)
+    rows["late"] = row | {"runtime": "1 * attempt"}
+    write_profile(tmp_path, profile | {"set-resources": rows})
+    run = Run(tmp_path, "all")
+    wait_until((tmp_path / "wait").exists, what="the job to cancel runs")
+    (tmp_path / "go").touch()
+    said = run.said()
+    job = re.search(r"rule_cancelled/(\d+)\.log", said)[1]
+    slurm("scancel", job)
+    assert run.wait() == 0, run.said()[-6000:]
+    assert tries(tmp_path, "cancelled") == [400, 800]
+    assert tries(tmp_path, "killed") == [400, 800]
+    assert tries(tmp_path, "late") == [1, 2]
+    assert tries(tmp_path, "large") == [400, 800]
+    assert not jobs()
+
+
+_SLOW = """
+rule all:
+    input: "slow.txt"
+
+rule slow:
+    output: "slow.txt"
+    shell: "echo half > {output}; touch running; [ -e go ] || sleep 300; echo whole > {output}"
+"""
+
+
+@pytest.fixture
+def slow(cluster, profile, tmp_path):
+    (tmp_path / "Snakefile").write_text(_SLOW)
+    write_profile(tmp_path, profile | {"set-resources": {"slow": {"slurm_partition": "cpu"}}})
+    run = Run(tmp_path, "all")
+    wait_until((tmp_path / "running").exists, what="the job runs")
+    yield run
+    run.process.kill()
+    subprocess.run(["scancel", *jobs()], check=False)
+
+
+def test_ctrl_c_cancels_what_was_submitted(slow, tmp_path):
+    assert jobs()
+    slow.process.send_signal(signal.SIGINT)
+    assert slow.wait(60) != 0
+    wait_until(lambda: not jobs(), 60, "the job is cancelled")
+    assert not (tmp_path / "slow.txt").exists(), "nothing half made is left"
+
+
+def test_a_run_goes_on_after_snakemake_itself_was_killed(slow, tmp_path):
+    """As docs/cluster.md says: cancel the run's jobs, unlock, run again."""
+    name = re.search(r"SLURM run ID: (\S+)", slow.said())[1]
+    slow.process.kill()
+    slow.process.wait()
+    assert jobs(), "SLURM goes on without it"
+    # As when its node is lost: nobody is left to tidy up.
+    slurm("scancel", "--full", "--signal=KILL", "--name", name)
+    wait_until(lambda: not jobs(), 60)
+    assert (tmp_path / "slow.txt").read_text() == "half\n"
+    (tmp_path / "go").touch()
+    again = Run(tmp_path, "all")
+    assert again.wait() != 0
+    assert "--unlock" in again.said()
+    assert Run(tmp_path, "--unlock").wait() == 0
+    last = Run(tmp_path, "all")
+    assert last.wait() == 0, last.said()[-6000:]
+    assert (tmp_path / "slow.txt").read_text() == "whole\n"
