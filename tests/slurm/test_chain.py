@@ -84,8 +84,9 @@ def test_a_training_on_two_nodes_is_that_of_two_processes_on_one(cluster, worksp
     stage = {**workspace.overlay["latent_stage"], "batch_size": 2, "iterations": 6}
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
     curves, row = [], profile["set-resources"]["latent_stage"]
-    for resources in ({"nodes": 2, "gpu": 2}, {"nodes": 1, "gpu": 2}):
-        row |= resources
+    several = profile["__variables__"]["several"]
+    for resources in ({"nodes": 2, "tasks": 2, "gpu": 2, **several}, {"nodes": 1, "gpu": 2}):
+        profile["set-resources"]["latent_stage"] = row | resources
         write_profile(workspace.folder, profile)
         run = snakemake(workspace, "checkpoints/main/latent_stage")
         assert run.wait(400) == 0, run.said()[-6000:]

@@ -10,7 +10,7 @@ import sys
 import pytest
 import yaml
 
-pytestmark = pytest.mark.workflow
+pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
 
 _SBATCH = """#!/bin/sh
 for argument in "$@"; do case $argument in --wrap*) ;; *) printf '%s ' "$argument" ;; esac; done >> {calls}
@@ -26,18 +26,14 @@ def table(repository):
 
 
 @pytest.fixture
-def requests(repository, tmp_path, monkeypatch):
-    """`requests(rules, targets)`: the lines of sbatch in order, at the paper's configuration, with the profile
-    in `tmp_path/slurm`."""
-    if not shutil.which("sinfo"):
-        pytest.skip("SLURM is not installed (Debian's package slurm-wlm)")
+def requests(cluster, repository, tmp_path, monkeypatch):
+    """`requests(rules, targets)`: the lines of sbatch at the paper's configuration; profile: `tmp_path/slurm`."""
     calls = tmp_path / "calls"
     shim = tmp_path / "bin" / "sbatch"
     shim.parent.mkdir()
     shim.write_text(_SBATCH.format(calls=shlex.quote(str(calls))))
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", f"{shim.parent}{os.pathsep}{os.environ['PATH']}")
-
     shutil.copytree(repository / "slurm", tmp_path / "slurm")
 
     def run(rules, targets):
@@ -92,7 +88,7 @@ def test_a_training_asks_for_what_the_site_offers(requests, tmp_path):
         ("  # slurm_account: my_project\n", "  slurm_account: faces\n"),
         (
             "  latent_stage:    { <<: [*gpu, *training], nodes: 1, gpu: 8,",
-            "  latent_stage: { <<: [*gpu, *training], nodes: 2, gpu: 16,",
+            "  latent_stage: { <<: [*gpu, *training, *several], nodes: 2, tasks: 2, gpu: 16,",
         ),
     ):
         assert text.count(before) == 1, before
@@ -103,6 +99,7 @@ def test_a_training_asks_for_what_the_site_offers(requests, tmp_path):
     parts = [f"{weights}/{part}/config.json" for part in ("transformer", "vae")]
     touch(tmp_path, "data/face90.parquet", f"{weights}/empty_prompt.safetensors", *latents, *parts)
     line = requests(["latent_stage"], ["checkpoints/main/latent_stage"])[0]
-    assert {"--nodes=2", "--gpus=a100:16", "--cpus-per-task=64", "--signal=TERM@120"} <= set(line)
+    asked = {"--nodes=2", "--ntasks=2", "--gpus=a100:16", "--cpus-per-task=64", "--signal=TERM@120"}
+    assert asked <= set(line)
     assert line[line.index("-A") + 1] == "faces"
     assert line[line.index("-p") + 1] == "long"

@@ -112,7 +112,7 @@ def _on_every_node(nodes: int, environment: dict[str, str]) -> list[str]:
             del environment[name]
     # The rule's step holds all that the job was granted.
     shared = ("--overlap", "--kill-on-bad-exit=1")
-    return ["srun", "--jobid", job_id, "--nodes", str(nodes), "--ntasks", str(nodes), *shared]
+    return ["srun", "--jobid", job_id, "--nodes", str(nodes), "--ntasks", str(nodes), *shared, *_SHIELD]
 
 
 def node_command(
