@@ -85,7 +85,7 @@ def test_a_training_on_two_nodes_is_that_of_two_processes_on_one(cluster, worksp
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
     curves, row = [], profile["set-resources"]["latent_stage"]
     several = profile["__variables__"]["several"]
-    for resources in ({"nodes": 2, "tasks": 2, "gpu": 2, **several}, {"nodes": 1, "gpu": 2}):
+    for resources in ({"nodes": 2, "tasks": 2, "gpu": 2, **several}, {"nodes": 1, "gpu": 2, "mem_mb": 4000}):
         profile["set-resources"]["latent_stage"] = row | resources
         write_profile(workspace.folder, profile)
         run = snakemake(workspace, "checkpoints/main/latent_stage")

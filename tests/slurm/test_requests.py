@@ -27,7 +27,7 @@ def table(repository):
 
 @pytest.fixture
 def requests(cluster, repository, tmp_path, monkeypatch):
-    """`requests(rules, targets)`: the lines of sbatch at the paper's configuration; profile: `tmp_path/slurm`."""
+    """`requests(rules, targets)`: the lines of sbatch at the paper's scale; profile: `tmp_path/slurm`."""
     calls = tmp_path / "calls"
     shim = tmp_path / "bin" / "sbatch"
     shim.parent.mkdir()

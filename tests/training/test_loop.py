@@ -3,7 +3,6 @@
 import itertools
 import multiprocessing
 import os
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ from vividface.errors import InputError, StoppedError
 from vividface.models.presets import load_checkpoint
 from vividface.training import launch as launching
 from vividface.training.jobs import write_job
-from vividface.training.launch import launch, node_command
+from vividface.training.launch import launch, node_command, shape
 from vividface.training.run import train_latent_stage
 from vividface.training.stages import LatentStage, Sampler
 
@@ -336,29 +335,18 @@ def test_the_nodes_of_a_slurm_job_find_each_other(make_job, monkeypatch, tmp_pat
         node_command(job, tmp_path / "job.json", "cuda", "8", environment | {"SLURM_NNODES": "1"})
 
 
-def test_two_nodes_of_a_real_slurm_train_as_two_processes_of_one(slurm, make_job, tmp_path):
-    nodes = make_job(tmp_path / "nodes", nodes=2)
-    alone = make_job(tmp_path / "alone", processes=2)
-    for job in (nodes, alone):
-        job.folder.mkdir(parents=True)
-        write_job(job.folder / "given.json", job)
-    path, log = nodes.folder / "given.json", tmp_path / "log"
-    code = (
-        "from pathlib import Path; from vividface.training.jobs import read_job\n"
-        "from vividface.training.launch import launch\n"
-        f"launch(read_job(Path({str(path)!r})), {str(log)!r})\n"
-    )
-    script = tmp_path / "job.sh"
-    # As the executor's job does: a step of one task, which holds what was granted.
-    script.write_text(f"#!/bin/sh\nsrun -n1 {shlex.join([sys.executable, '-c', code])}\n")
-    asked = ("--nodes=2", "--ntasks=2", "--mem=1500", f"--output={tmp_path / 'slurm.log'}")
-    state = slurm.run("sbatch", "--wait", "--parsable", *asked, str(script))
-    said = "".join(file.read_text() for file in (tmp_path / "slurm.log", log) if file.exists())
-    assert nodes.output.exists(), f"job {state}: {said}\n{slurm.logs()}"
-    launch(alone, tmp_path / "log_alone")
-    losses = [pd.read_csv(job.curve)["loss"].to_numpy() for job in (nodes, alone)]
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-    assert same(weights(nodes), weights(alone))
+@pytest.mark.parametrize(
+    ("resources", "batch_size", "expected"),
+    [
+        ({"gpu": 8}, 32, (1, 8)),
+        ({"gpu": 16, "nodes": 2, "tasks": 2}, 32, (2, 8)),
+        ({"gpu": 0, "tasks": 2, "nodes": 2}, 4, (2, 1)),
+        ({"gpu": 0}, 3, (1, 1)),
+        ({"gpu": 8}, 3, (1, 3)),
+    ],
+)
+def test_every_gpu_has_a_process_if_the_batch_can_be_shared(resources, batch_size, expected):
+    assert tuple(shape(resources, batch_size).values()) == expected
 
 
 def test_fsdp_without_a_gpu_is_refused(make_job, tmp_path):

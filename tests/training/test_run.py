@@ -9,7 +9,7 @@ from vividface.errors import InputError
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.presets import load_checkpoint
 from vividface.training import run
-from vividface.training.loop import micro_batches
+from vividface.training.acceleration import micro_batches
 from vividface.training.run import train_latent_stage, train_pixel_stage
 from vividface.training.watch import hold_out
 

@@ -146,9 +146,7 @@ def node_command(
         rank, there = environment["SLURM_NODEID"], int(environment["SLURM_NNODES"])
         job_id, hosts = int(environment["SLURM_JOB_ID"]), environment["SLURM_JOB_NODELIST"]
         if there != nodes:
-            raise InputError(
-                f"the training is to run on {nodes} nodes, but the SLURM job has {there} nodes"
-            )
+            raise InputError(f"the training is to run on {nodes} nodes, but the SLURM job has {there} nodes")
         # The same free port on all nodes, and another one for each job that shares them.
         address = ("--main_process_ip", _address(hosts), "--main_process_port", str(20000 + job_id % 20000))
         command += ["--machine_rank", rank, "--same_network", *address, "--rdzv_backend", "static"]

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
 from diffusers.optimization import get_scheduler
 from diffusers.training_utils import EMAModel
 from torch import Tensor, nn
@@ -35,6 +34,7 @@ from vividface.config import StageConfig, WatchConfig
 from vividface.errors import InputError, StoppedError
 from vividface.files import atomic_path
 from vividface.models.transformer import OneStepTransformer
+from vividface.training.acceleration import make_accelerator, make_optimizer
 from vividface.training.adapters import add_adapters, merged
 from vividface.training.stages import Batch, Stage
 from vividface.training.state import State, StateFolder
@@ -109,7 +109,7 @@ def train(
         InputError: the loss is not finite or explodes; the message names the step and the clips.
         StoppedError: a signal (SIGTERM, SIGUSR1, SIGINT) came; the state is saved.
     """
-    accelerator = _accelerator(config)
+    accelerator = make_accelerator(config)
     if config.lora_rank:
         add_adapters(transformer, config.lora_rank, settings["seed"])
     if config.gradient_checkpointing:
@@ -164,53 +164,6 @@ def _signals() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def micro_batches(config: StageConfig, processes: int) -> int:
-    """In how many parts each process computes its share of a step's batch, none above `micro_batch`.
-
-    Raises:
-        InputError: the batch cannot be shared equally.
-    """
-    share, rest = divmod(config.batch_size, processes)
-    if rest:
-        raise InputError(
-            f"batch_size: {config.batch_size} samples cannot be shared equally by {processes} processes; ask "
-            "for another number of GPUs"
-        )
-    return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= config.micro_batch)
-
-
-def _accelerator(config: StageConfig) -> Accelerator:
-    plugin = None
-    if config.strategy == "fsdp":
-        if not torch.cuda.is_available():
-            raise InputError("strategy: fsdp needs GPUs; use ddp")
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=["WanTransformerBlock"],
-            state_dict_type="FULL_STATE_DICT",
-        )
-    accelerator = Accelerator(
-        mixed_precision=config.precision,
-        fsdp_plugin=plugin,
-        # The batch is that of all processes, so the schedule goes on by one step of all of them.
-        dataloader_config=DataLoaderConfiguration(split_batches=True),
-    )
-    accelerator.gradient_accumulation_steps = micro_batches(config, accelerator.num_processes)
-    return accelerator
-
-
-def _optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    if config.optimizer == "adamw_8bit":
-        import bitsandbytes
-
-        optimizer: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
-            parameters, lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        return optimizer
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
-
-
 def _shield(_: int) -> None:
     """SLURM signals every process of a job: those that only read are to live until the state is saved."""
     for number in _SIGNALS:
@@ -246,7 +199,7 @@ class _Run:
         self._transformer_config = dict(transformer.config)
         stage.to(accelerator.device)
         restorer = Restorer(transformer.train())
-        optimizer = _optimizer(config, [p for p in restorer.parameters() if p.requires_grad])
+        optimizer = make_optimizer(config, [p for p in restorer.parameters() if p.requires_grad])
         schedule = get_scheduler(
             "cosine" if config.schedule == "cosine" else "constant_with_warmup",
             optimizer,

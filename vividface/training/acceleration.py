@@ -1,0 +1,64 @@
+"""How processes share a training, through accelerate, and its optimiser."""
+
+from __future__ import annotations
+
+import torch
+from accelerate import Accelerator
+from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
+from torch import nn
+
+from vividface.config import StageConfig
+from vividface.errors import InputError
+
+
+def micro_batches(config: StageConfig, processes: int) -> int:
+    """In how many parts each process computes its share of a step's batch, none above `micro_batch`.
+
+    Raises:
+        InputError: the batch cannot be shared equally.
+    """
+    share, rest = divmod(config.batch_size, processes)
+    if rest:
+        raise InputError(
+            f"batch_size: {config.batch_size} samples cannot be shared equally by {processes} processes; ask "
+            "for another number of GPUs"
+        )
+    return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= config.micro_batch)
+
+
+def make_accelerator(config: StageConfig) -> Accelerator:
+    """accelerate, for this process's part of a training.
+
+    Raises:
+        InputError: the batch cannot be shared, or FSDP is asked for without GPUs.
+    """
+    plugin = None
+    if config.strategy == "fsdp":
+        if not torch.cuda.is_available():
+            raise InputError("strategy: fsdp needs GPUs; use ddp")
+        plugin = FullyShardedDataParallelPlugin(
+            fsdp_version=2,
+            auto_wrap_policy="transformer_based_wrap",
+            transformer_cls_names_to_wrap=["WanTransformerBlock"],
+            state_dict_type="FULL_STATE_DICT",
+        )
+    accelerator = Accelerator(
+        mixed_precision=config.precision,
+        fsdp_plugin=plugin,
+        # The batch is that of all processes, so the schedule goes on by one step of all of them.
+        dataloader_config=DataLoaderConfiguration(split_batches=True),
+    )
+    accelerator.gradient_accumulation_steps = micro_batches(config, accelerator.num_processes)
+    return accelerator
+
+
+def make_optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+    """AdamW, with states of 32 bits or, `adamw_8bit`, of eight."""
+    if config.optimizer == "adamw_8bit":
+        import bitsandbytes
+
+        optimizer: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
+            parameters, lr=config.learning_rate, weight_decay=config.weight_decay
+        )
+        return optimizer
+    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
