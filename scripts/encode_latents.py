@@ -3,10 +3,10 @@ from pathlib import Path
 from vividface.config import ModelConfig
 from vividface.data.clips import kept_clips
 from vividface.data.latents import encode_shard
-from vividface.logs import rule_log
 from vividface.models.presets import build_autoencoder
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     device = snakemake.params.device
     encode_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),

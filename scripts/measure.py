@@ -4,9 +4,9 @@ from vividface.config import FacesConfig
 from vividface.data.clips import locate_clips
 from vividface.evaluation.measure import measure_clips
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     clips = locate_clips(snakemake.input.clips, hq=snakemake.input.hq)
     restored = Path(snakemake.input.restored)
     faces = snakemake.input.get("faces")

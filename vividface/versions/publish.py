@@ -1,0 +1,183 @@
+"""Publishing what the last run made, and restoring what was published."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vividface.errors import InputError
+from vividface.milestones import MILESTONES
+from vividface.provenance.hashes import RECORDS
+from vividface.versions.bookkeeping import collect, file_times, give_back, keep_times
+from vividface.versions.pipeline import settings, write_pipeline
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+_LOCK = Path("dvc.lock")
+_SHOWN = 3
+
+
+def publish(remote: str | None = None, push: bool = True) -> dict[str, dict[str, int]]:
+    """Commit to DVC, and push, every milestone that is up to date.
+
+    Args:
+        remote: name of DVC's remote; the default one otherwise.
+        push: to the remote.
+
+    Returns:
+        the milestones that were left out, with the rules that Snakemake would run for them.
+
+    Raises:
+        InputError: no milestone is up to date; or the remote does not take everything.
+    """
+    overlays, profile = settings()
+    write_pipeline(overlays, profile)
+    planned = planned_jobs(overlays)
+    left = {name: {r: planned[r] for r in rules if r in planned} for name, rules in MILESTONES.items()}
+    left = {name: rules for name, rules in left.items() if rules}
+    complete = [name for name in MILESTONES if name not in left]
+    collect()
+    unrecorded = [name for name in complete if not (RECORDS / name / "snakemake.json").is_file()]
+    if not complete or unrecorded:
+        what = "no milestone is up to date" if not complete else f"{unrecorded[0]} has no records"
+        raise InputError(f"nothing is published: {what}; run Snakemake first")
+    with _repository() as repo:
+        times = file_times()
+        try:
+            for name in complete:
+                repo.commit(target=name, force=True)
+        finally:
+            keep_times(times, _state_keeper(repo))
+        if push:
+            with _explained(repo, remote, "push"):
+                repo.push(targets=complete, remote=remote)
+    return left
+
+
+def restore(targets: Sequence[str] = (), remote: str | None = None, pull: bool = True) -> dict[str, int]:
+    """Pull what dvc.lock names, and make Snakemake agree with it.
+
+    Args:
+        targets: outputs or milestones to pull alone; Snakemake's records are then left as they are.
+        remote: name of DVC's remote; the default one otherwise.
+        pull: from the remote; otherwise everything is here already.
+
+    Returns:
+        the rules that Snakemake would run even so, with their numbers of jobs.
+
+    Raises:
+        InputError: nothing was published; or the remote lacks some of it.
+    """
+    overlays, _ = settings()
+    with _repository() as repo:
+        known = [stage.name for stage in repo.index.stages if stage.name in MILESTONES and _is_locked(stage)]
+        if not known:
+            raise InputError(
+                f"{_LOCK}: holds no milestone, so nothing was published at this commit; `git checkout` one "
+                "at which something was, or `make publish` a finished run"
+            )
+        if pull:
+            with _explained(repo, remote, "pull"):
+                repo.pull(targets=list(targets) or known, remote=remote, force=True)
+        if targets:
+            return {}
+        give_back(_stale(repo, known), _state_keeper(repo))
+    return planned_jobs(overlays)
+
+
+def planned_jobs(overlays: Sequence[Path]) -> dict[str, int]:
+    """The rules that Snakemake would run for everything, with their numbers of jobs.
+
+    Raises:
+        InputError: Snakemake cannot say, e.g. because it is running.
+    """
+    files = ["--configfile", *map(str, overlays)] if overlays else []
+    command = [sys.executable, "-m", "snakemake", *files, "--cores", "1", "--dry-run", "--quiet", "rules"]
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    text = result.stdout + result.stderr
+    if result.returncode:
+        raise InputError(f"`snakemake --dry-run` fails: {text.strip().splitlines()[-1]}")
+    counts = {}
+    for line in text.partition("Job stats:")[2].splitlines():
+        words = line.split()
+        if len(words) == 2 and words[1].isdigit() and words[0] not in ("total", "all"):
+            counts[words[0]] = int(words[1])
+    return counts
+
+
+def _is_locked(stage: Any) -> bool:
+    return all(out.hash_info for out in stage.outs)
+
+
+def _stale(repo: Repo, milestones: list[str]) -> set[str]:
+    """Milestones that dvc.lock has from other data than that which it has beside them."""
+    stages = [stage for stage in repo.index.stages if stage.name in milestones]
+    changed = {s.name: [d for d in s.deps if not d.def_path.startswith("scripts/")] for s in stages}
+    return {name for name, deps in changed.items() if any(dep.changed_checksum() for dep in deps)}
+
+
+@contextmanager
+def _repository() -> Iterator[Repo]:
+    from dvc.exceptions import DvcException, NotDvcRepoError
+    from dvc.repo import Repo, lock_repo
+
+    # Its own lines, with tracebacks, would hide the one that says what to do.
+    for name in ("dvc", "dvc_data", "dvc_objects"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        with Repo() as repo, lock_repo(repo):
+            yield repo
+    except NotDvcRepoError:
+        raise InputError(f"{Path.cwd()}: is not a clone of the project's repository; go to one") from None
+    except DvcException as error:
+        raise InputError(f"dvc: {str(error).strip().splitlines()[0]}") from None
+
+
+@contextmanager
+def _explained(repo: Repo, remote: str | None, action: str) -> Iterator[None]:
+    """Turn what goes wrong at a remote into one sentence."""
+    try:
+        yield
+    except Exception as error:
+        # Each kind of remote raises its own client's errors.
+        name = remote or repo.config["core"].get("remote") or "(none is configured)"
+        url = repo.config["remote"].get(name, {}).get("url", "nowhere")
+        reason = " ".join(str(error).split()) or type(error).__name__
+        missing = _missing(repo, remote) if action == "pull" else []
+        if missing:
+            shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
+            raise InputError(
+                f"remote {name} ({url}): lacks {len(missing)} of the published files ({shown}); "
+                "`make publish` again where they were made, or choose another remote"
+            ) from None
+        raise InputError(f"remote {name} ({url}): cannot {action}: {reason}") from None
+
+
+def _missing(repo: Repo, remote: str | None) -> list[str]:
+    """Published files that are neither in the remote nor here."""
+    try:
+        status = repo.status(cloud=True, remote=remote)
+    except Exception:
+        # The remote cannot be asked at all: the first error says why.
+        return []
+    return sorted(str(name) for name, state in status.items() if state == "missing")
+
+
+def _state_keeper(repo: Repo) -> Callable[[Path], Any]:
+    """A context manager within which a file's time may change without DVC hashing the file anew."""
+
+    @contextmanager
+    def keep(path: Path) -> Iterator[None]:
+        absolute = str(path.absolute())
+        _, known = repo.state.get(absolute, repo.fs)
+        yield
+        if known is not None:
+            repo.state.save(absolute, repo.fs, known)
+
+    return keep
