@@ -44,7 +44,7 @@ class _Verifier:
     def producer(self, path: str) -> tuple[str, Record] | None:
         """What a file is, or lies in, that a job made; and the job's record."""
         for part in (Path(path), *Path(path).parents):
-            if record := self.producers.get(str(part)):
+            if record := self.producers.get(str(part)) or _folder_record(part):
                 return str(part), record
         return None
 
@@ -127,12 +127,26 @@ def _producers() -> dict[str, Record]:
     """The record of the job that made each output."""
     producers: dict[str, Record] = {}
     for path in sorted(RECORDS.glob("*/*/*.json")):
-        try:
-            record = json.loads(path.read_text())
-            producers |= dict.fromkeys(record["outputs"], record)
-        except (ValueError, KeyError, TypeError):
-            raise InputError(f"{path}: is not a record; restore it, or run its rule again") from None
+        record = _read(path)
+        producers |= dict.fromkeys(record["outputs"], record)
     return producers
+
+
+def _folder_record(folder: Path) -> Record | None:
+    """The copy of its job's record in a folder that came alone."""
+    path = folder / FOLDER_RECORD
+    record = _read(path) if path.is_file() else None
+    return record if record and str(folder) in record["outputs"] else None
+
+
+def _read(path: Path) -> Record:
+    try:
+        record = dict(json.loads(path.read_text()))
+        if {"rule", "inputs", "outputs", "commit", "config"} <= set(record):
+            return record
+    except (ValueError, TypeError):
+        pass
+    raise InputError(f"{path}: is not a record; restore it, or run its rule again")
 
 
 def describe(links: list[Link]) -> str:

@@ -55,7 +55,7 @@ def publish(remote: str | None = None, push: bool = True) -> dict[str, dict[str,
         finally:
             keep_times(times, _state_keeper(repo))
         if push:
-            with _explained(repo, remote, "push"):
+            with _explained(repo, remote, "push", complete):
                 repo.push(targets=complete, remote=remote)
     return left
 
@@ -83,8 +83,9 @@ def restore(targets: Sequence[str] = (), remote: str | None = None, pull: bool =
                 "at which something was, or `make publish` a finished run"
             )
         if pull:
-            with _explained(repo, remote, "pull"):
-                repo.pull(targets=list(targets) or known, remote=remote, force=True)
+            wanted = list(targets) or known
+            with _explained(repo, remote, "pull", wanted):
+                repo.pull(targets=wanted, remote=remote, force=True)
         if targets:
             return {}
         give_back(_stale(repo, known), _state_keeper(repo))
@@ -140,7 +141,7 @@ def _repository() -> Iterator[Repo]:
 
 
 @contextmanager
-def _explained(repo: Repo, remote: str | None, action: str) -> Iterator[None]:
+def _explained(repo: Repo, remote: str | None, action: str, targets: Sequence[str]) -> Iterator[None]:
     """Turn what goes wrong at a remote into one sentence."""
     try:
         yield
@@ -149,24 +150,34 @@ def _explained(repo: Repo, remote: str | None, action: str) -> Iterator[None]:
         name = remote or repo.config["core"].get("remote") or "(none is configured)"
         url = repo.config["remote"].get(name, {}).get("url", "nowhere")
         reason = " ".join(str(error).split()) or type(error).__name__
-        missing = _missing(repo, remote) if action == "pull" else []
+        missing = _missing(repo, targets) if action == "pull" else []
         if missing:
             shown = ", ".join(missing[:_SHOWN]) + (", ..." if len(missing) > _SHOWN else "")
             raise InputError(
-                f"remote {name} ({url}): lacks {len(missing)} of the published files ({shown}); "
-                "`make publish` again where they were made, or choose another remote"
+                f"remote {name} ({url}): lacks {len(missing)} of the published files, or has them damaged "
+                f"({shown}); `make publish` again where they were made, or choose another remote"
             ) from None
         raise InputError(f"remote {name} ({url}): cannot {action}: {reason}") from None
 
 
-def _missing(repo: Repo, remote: str | None) -> list[str]:
-    """Published files that are neither in the remote nor here."""
+def _missing(repo: Repo, targets: Sequence[str]) -> list[str]:
+    """What was asked for and is not in the cache after a pull; a folder whose list of files is not there."""
+    from dvc_data.hashfile.tree import Tree
+
+    cache, missing = repo.cache.local, []
     try:
-        status = repo.status(cloud=True, remote=remote)
+        outs = list(repo.index.targets_view(list(targets)).outs)
     except Exception:
-        # The remote cannot be asked at all: the first error says why.
+        # There is no such target: the first error says so.
         return []
-    return sorted(str(name) for name, state in status.items() if state == "missing")
+    for out in outs:
+        path, held = repo.fs.relpath(out.fs_path), out.hash_info.value if out.hash_info else None
+        if held is None or not cache.exists(held):
+            missing.append(path)
+        elif out.hash_info.isdir:
+            files = Tree.load(cache, out.hash_info)
+            missing += ["/".join((path, *key)) for key, _, entry in files if not cache.exists(entry.value)]
+    return sorted(missing)
 
 
 def _state_keeper(repo: Repo) -> Callable[[Path], Any]:
