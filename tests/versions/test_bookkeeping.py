@@ -61,7 +61,7 @@ def test_records_and_times_come_back(made):
     collect()
     forget()
     os.utime(long, ns=(2 * SECOND, 2 * SECOND))
-    give_back([], lambda path: nullcontext())
+    give_back([], lambda files: nullcontext())
     assert {p: json.loads(p.read_text()) for p in before} == {p: json.loads(t) for p, t in before.items()}
     assert len(set(times("data/clips.parquet", "hq/0000", long))) == 1
     assert times(long)[0] > 2 * SECOND
@@ -71,7 +71,7 @@ def test_what_was_made_from_other_files_or_code_stays_older(made):
     _, long = made
     collect()
     Path("scripts/plan_clips.py").write_text("other")
-    give_back(["degraded"], lambda path: nullcontext())
+    give_back(["degraded"], lambda files: nullcontext())
     fresh, stale, changed = times("data/clips.parquet", "hq/0000", long)
     assert stale < fresh
     assert changed < Path("scripts/plan_clips.py").stat().st_mtime_ns
@@ -93,7 +93,7 @@ def test_files_that_became_one_keep_their_times(tmp_path, link):
         link(cache, path)
     other.write_text("other")
     wanted = {first: 5 * SECOND, second: 7 * SECOND, other: 6 * SECOND}
-    keep_times(wanted, lambda path: nullcontext())
+    keep_times(wanted, lambda files: nullcontext())
     assert {path: path.stat().st_mtime_ns for path in wanted} == wanted
     assert {path: path.lstat().st_mtime_ns for path in wanted} == wanted
     assert (first.read_text(), second.read_text()) == ("same", "same")

@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Collection
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,11 @@ from vividface.provenance.hashes import RECORDS
 
 _STATE = Path(".snakemake")
 _METADATA = _STATE / "metadata"
+# Of a list of files: a context in which their times may change, but not what is known of their content.
+Keeping = Callable[[Collection[Path]], AbstractContextManager[None]]
 # Snakemake takes this file's time for the time of the folder that it lies in.
 _FOLDER_TIME = ".snakemake_timestamp"
-_NANOSECONDS = 10**9
+_SECOND = 10**9
 
 
 def collect(code: Path = Path()) -> None:
@@ -55,7 +58,7 @@ def output_of(name: str) -> str:
     return base64.urlsafe_b64decode("".join(part.removeprefix("@") for part in name.split("/"))).decode()
 
 
-def give_back(stale: Collection[str], keep_state: Callable[[Path], Any], code: Path = Path()) -> None:
+def give_back(stale: Collection[str], keeping: Keeping, code: Path = Path()) -> None:
     """Make Snakemake agree with what was restored: its records, and times that say what is up to date.
 
     All outputs get the same time, which is right for files that share their content too; those of stale
@@ -63,11 +66,12 @@ def give_back(stale: Collection[str], keep_state: Callable[[Path], Any], code: P
 
     Args:
         stale: milestones that were made from other files than those that are there.
-        keep_state: context manager around the change of a file's time.
+        keeping: around the change of files' times.
         code: the folder that holds `scripts/`.
     """
     now = time.time_ns()
     (_STATE / "incomplete").mkdir(parents=True, exist_ok=True)
+    times: dict[Path, int] = {}
     for milestone in MILESTONES:
         kept = _kept(milestone)
         for name, record in kept.get("records", {}).items():
@@ -75,9 +79,12 @@ def give_back(stale: Collection[str], keep_state: Callable[[Path], Any], code: P
             if not output.exists():
                 continue
             write_json(_METADATA / name, record)
-            changed = sha256(_script(code, record["rule"])) != kept["scripts"][record["rule"]]
-            old = changed or milestone in stale
-            _set_time(output, min(now, _before(code, record["rule"])) if old else now, keep_state)
+            script = _script(code, record["rule"])
+            old = milestone in stale or sha256(script) != kept["scripts"][record["rule"]]
+            times[output] = script.stat().st_mtime_ns - _SECOND if old else now
+    with keeping([path for path in times if path.is_file()]):
+        for path, moment in times.items():
+            _set_time(path, moment)
     # The time of a benchmark counts as that of its job's outputs.
     for path in Path("benchmarks/rules").rglob("*.tsv"):
         os.utime(path, ns=(now, now))
@@ -89,39 +96,30 @@ def file_times() -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in sorted(outputs) if path.is_file()}
 
 
-def keep_times(times: dict[Path, int], keep_state: Callable[[Path], Any]) -> None:
+def keep_times(times: dict[Path, int], keeping: Keeping) -> None:
     """Give files back the times that they had before DVC put links in their place.
 
     Files with the same content are links to one; of those with different times, one stays a link and the
     others become copies.
     """
     taken: dict[tuple[int, int], int] = {}
-    for path, moment in times.items():
-        status = path.stat()
-        key = status.st_dev, status.st_ino
-        if taken.get(key, moment) != moment:
-            with keep_state(path), atomic_path(path) as temporary:
-                shutil.copyfile(path, temporary)
-        elif key not in taken:
-            taken[key] = moment
-        if path.stat().st_mtime_ns != moment or path.is_symlink():
-            _set_time(path, moment, keep_state)
+    with keeping(list(times)):
+        for path, moment in times.items():
+            status = path.stat()
+            if taken.setdefault((status.st_dev, status.st_ino), moment) != moment:
+                with atomic_path(path) as temporary:
+                    shutil.copyfile(path, temporary)
+            if path.stat().st_mtime_ns != moment or path.is_symlink():
+                _set_time(path, moment)
 
 
-def _set_time(output: Path, moment: int, keep_state: Callable[[Path], Any]) -> None:
+def _set_time(output: Path, moment: int) -> None:
     if output.is_dir():
-        timestamp = output / _FOLDER_TIME
-        timestamp.touch()
-        os.utime(timestamp, ns=(moment, moment))
-        return
-    with keep_state(output):
-        os.utime(output, ns=(moment, moment))
+        output /= _FOLDER_TIME
+        output.touch()
+    os.utime(output, ns=(moment, moment))
     if output.is_symlink():
         os.utime(output, ns=(moment, moment), follow_symlinks=False)
-
-
-def _before(code: Path, rule: str) -> int:
-    return _script(code, rule).stat().st_mtime_ns - _NANOSECONDS
 
 
 def _script(code: Path, rule: str) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from vividface.errors import InputError
 from vividface.milestones import MILESTONES
 from vividface.provenance.hashes import RECORDS
-from vividface.versions.bookkeeping import collect, file_times, give_back, keep_times
+from vividface.versions.bookkeeping import Keeping, collect, file_times, give_back, keep_times
 from vividface.versions.pipeline import settings, write_pipeline
 
 if TYPE_CHECKING:
@@ -180,15 +180,14 @@ def _missing(repo: Repo, targets: Sequence[str]) -> list[str]:
     return sorted(missing)
 
 
-def _state_keeper(repo: Repo) -> Callable[[Path], Any]:
-    """A context manager within which a file's time may change without DVC hashing the file anew."""
+def _state_keeper(repo: Repo) -> Keeping:
+    """Within it files may get other times, or be copied, without DVC hashing them anew."""
 
     @contextmanager
-    def keep(path: Path) -> Iterator[None]:
-        absolute = str(path.absolute())
-        _, known = repo.state.get(absolute, repo.fs)
+    def keeping(files: Collection[Path]) -> Iterator[None]:
+        paths = [str(file.absolute()) for file in files]
+        known = {path: repo.state.get(path, repo.fs)[1] for path in paths}
         yield
-        if known is not None:
-            repo.state.save(absolute, repo.fs, known)
+        repo.state.save_many([(path, held, None) for path, held in known.items() if held], repo.fs)
 
-    return keep
+    return keeping
