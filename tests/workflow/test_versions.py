@@ -294,6 +294,16 @@ def test_a_broken_remote_is_told_in_one_line(published, remote, tmp_path, monkey
     assert not (clone.folder / CHECKPOINT).exists()
 
 
+def test_publishing_again_completes_a_remote(published, remote, tmp_path, monkeypatch):
+    monkeypatch.chdir(published.folder)
+    url = broken(remote, tmp_path / "remote", "transformer/config.json", Path.unlink)
+    published.dvc("remote", "add", "--local", "again", str(url))
+    published.vividface("publish", "--remote", "again")
+    clone = published.clone(tmp_path / "clone", url)
+    clone.vividface("restore", CHECKPOINT)
+    load_checkpoint(clone.folder / CHECKPOINT)
+
+
 def test_what_cannot_be_restored_says_why(published, tmp_path):
     clone = published.clone(tmp_path / "clone", tmp_path / "nowhere")
     said = clone.vividface("restore", status=1).strip().splitlines()[-1]

@@ -108,9 +108,8 @@ def _walk(path: str, used: str | None, depth: int, verifier: _Verifier, seen: se
     output, record = produced
     problem = verifier.problem(output, record)
     held = record["outputs"][output]
-    made = (
-        held["sha256"] if output == path else (held["files"] or {}).get(str(Path(path).relative_to(output)))
-    )
+    within = str(Path(path).relative_to(output))
+    made = held["sha256"] if output == path else (held["files"] or {}).get(within)
     if not problem and made is None and Path(path).name != FOLDER_RECORD:
         problem = f"{path} is not of what {record['rule']} made"
     if not problem and used not in (None, made):

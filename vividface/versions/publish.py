@@ -57,6 +57,7 @@ def publish(remote: str | None = None, push: bool = True) -> dict[str, dict[str,
         if push:
             with _explained(repo, remote, "push", complete):
                 repo.push(targets=complete, remote=remote)
+                _complete_remote(repo, remote, complete)
     return left
 
 
@@ -160,24 +161,39 @@ def _explained(repo: Repo, remote: str | None, action: str, targets: Sequence[st
         raise InputError(f"remote {name} ({url}): cannot {action}: {reason}") from None
 
 
+def _complete_remote(repo: Repo, remote: str | None, targets: Sequence[str]) -> None:
+    """Push what a remote lacks of folders whose lists of files it has: DVC takes those to be whole."""
+    wanted = sorted({oid for oid in _objects(repo, targets).values() if oid})
+    store, cache = repo.cloud.get_remote_odb(remote, "push"), repo.cache.local
+    lacking = sorted(set(wanted) - set(store.oids_exist(wanted)))
+    if lacking:
+        store.add([cache.oid_to_path(oid) for oid in lacking], cache.fs, lacking)
+
+
 def _missing(repo: Repo, targets: Sequence[str]) -> list[str]:
     """What was asked for and is not in the cache after a pull; a folder whose list of files is not there."""
-    from dvc_data.hashfile.tree import Tree
-
-    cache, missing = repo.cache.local, []
+    cache = repo.cache.local
     try:
-        outs = list(repo.index.targets_view(list(targets)).outs)
+        objects = _objects(repo, targets)
     except Exception:
         # There is no such target: the first error says so.
         return []
-    for out in outs:
+    return sorted(path for path, oid in objects.items() if oid is None or not cache.exists(oid))
+
+
+def _objects(repo: Repo, targets: Sequence[str]) -> dict[str, str | None]:
+    """The names in the cache of all files of the targets' outputs, and of the folders' lists of files."""
+    from dvc_data.hashfile.tree import Tree
+
+    cache = repo.cache.local
+    objects: dict[str, str | None] = {}
+    for out in repo.index.targets_view(list(targets)).outs:
         path, held = repo.fs.relpath(out.fs_path), out.hash_info.value if out.hash_info else None
-        if held is None or not cache.exists(held):
-            missing.append(path)
-        elif out.hash_info.isdir:
-            files = Tree.load(cache, out.hash_info)
-            missing += ["/".join((path, *key)) for key, _, entry in files if not cache.exists(entry.value)]
-    return sorted(missing)
+        objects[path] = held
+        if held and out.hash_info.isdir and cache.exists(held):
+            for key, _, entry in Tree.load(cache, out.hash_info):
+                objects["/".join((path, *key))] = entry.value
+    return objects
 
 
 def _state_keeper(repo: Repo) -> Keeping:
