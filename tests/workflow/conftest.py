@@ -81,12 +81,3 @@ def make_workspace(repository, face_video, tmp_path_factory):
         return Workspace(repository, folder, {**TINY, "datasets": datasets})
 
     return make
-
-
-@pytest.fixture(scope="session")
-def finished(make_workspace) -> Workspace:
-    """A workspace in which everything was made; tests that use it share a worker."""
-    workspace = make_workspace()
-    result = workspace.snakemake("all")
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    return workspace
