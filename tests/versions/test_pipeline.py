@@ -52,8 +52,14 @@ def test_what_a_stage_depends_on_is_made_by_an_earlier_one():
 
 
 def test_parameters_are_those_that_each_file_has():
+    stages = pipeline([DEMO])["stages"]
+    everything = set(stages["tables"]["params"][0]["config.yaml"])
+    for stage in stages.values():
+        for entry in stage["params"]:
+            for keys in entry.values():
+                assert {key.partition(".")[0] for key in keys} <= everything
     files = {}
-    for entry in pipeline([DEMO])["stages"]["evaluation"]["params"]:
+    for entry in stages["evaluation"]["params"]:
         files |= entry
     assert "seed" in files["config.yaml"]
     assert "seed" not in files["configs/demo.yaml"]

@@ -37,8 +37,8 @@ _PARAMS = {
     "degraded": ("seed", "degradation"),
     "scores": ("filter",),
     "latents": ("model", "latent_stage.frames"),
-    "latent_stage": ("seed", "model", "latent_stage", "variants", "distributed", "watch"),
-    "pixel_stage": ("seed", "pixel_stage", "variants", "distributed", "watch"),
+    "latent_stage": ("seed", "model", "latent_stage", "variants", "watch"),
+    "pixel_stage": ("seed", "pixel_stage", "variants", "watch"),
     "evaluation": ("seed", "model", "faces", "restoration", "evaluation.baselines", "evaluation.metrics"),
     "tables": tuple(Config.model_fields),
 }
