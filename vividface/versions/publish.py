@@ -118,10 +118,19 @@ def _is_locked(stage: Any) -> bool:
 
 
 def _stale(repo: Repo, milestones: list[str]) -> set[str]:
-    """Milestones that dvc.lock has from other data than that which it has beside them."""
-    stages = [stage for stage in repo.index.stages if stage.name in milestones]
-    changed = {s.name: [d for d in s.deps if not d.def_path.startswith("scripts/")] for s in stages}
-    return {name for name, deps in changed.items() if any(dep.changed_checksum() for dep in deps)}
+    """Milestones that dvc.lock has from other data than that which it has beside them.
+
+    What changed parameters and scripts mean, Snakemake knows for each rule.
+    """
+    from dvc.dependency import ParamsDependency
+
+    stale = set()
+    for stage in repo.index.stages:
+        files = [dep for dep in stage.deps if not isinstance(dep, ParamsDependency)]
+        data = [dep for dep in files if not dep.def_path.startswith("scripts/")]
+        if stage.name in milestones and any(dep.changed_checksum() for dep in data):
+            stale.add(stage.name)
+    return stale
 
 
 @contextmanager
