@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo test lint format lock clean
+.PHONY: help install demo publish restore test lint format lock clean
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -27,6 +27,12 @@ demo: install ## run the whole chain on real face video at nano scale
 	@echo "Report:          results/report.html"
 	@echo "Tables:          results/tables/"
 	@echo "Enhanced video:  results/enhanced/enhanced.mp4 and side_by_side.mp4"
+
+publish: install ## commit to DVC and push what the last run made (docs/versions.md)
+	vividface publish
+
+restore: install ## pull what was published, and make Snakemake agree
+	vividface restore
 
 test: install ## run all tests
 	pytest -n $(CORES) --dist loadgroup
@@ -48,4 +54,4 @@ lock: ## resolve requirements.lock anew from pyproject.toml
 		--no-header --no-annotate --no-emit-index-url --upgrade --output-file requirements.lock
 
 clean: ## remove what the workflow made (not the cache of downloads)
-	rm -rf data checkpoints results logs benchmarks/rules .snakemake
+	rm -rf data checkpoints results provenance logs benchmarks/rules .snakemake

@@ -4,11 +4,14 @@ Targets: `all` (default), `tables`, `report`. The experiment is config.yaml; `--
 file over it.
 """
 
+from pathlib import Path
+
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
 from vividface.config import validate_config
 from vividface.errors import InputError
+from vividface.versions.bookkeeping import collect
 
 min_version("9.0")
 
@@ -33,6 +36,11 @@ include: "rules/pixel_stage.smk"
 include: "rules/evaluate.smk"
 include: "rules/tables.smk"
 include: "rules/enhance.smk"
+
+
+onsuccess:
+    # For DVC, which versions the outputs: what Snakemake knows of them has to travel with them.
+    collect(Path(workflow.basedir))
 
 
 localrules:

@@ -17,6 +17,8 @@ rule write_tables:
         tables=expand(
             "results/tables/table{n}.{form}", n=range(1, 8), form=["md", "csv", "tex"]
         ),
+        # The same means as JSON, a file per method: what `dvc metrics` shows.
+        summary=directory("results/summary"),
     log:
         "logs/write_tables.log",
     benchmark:

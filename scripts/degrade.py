@@ -4,9 +4,9 @@ from vividface.config import DegradationConfig
 from vividface.data.clips import kept_clips
 from vividface.data.degradation import degrade_shard
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     parameters = degrade_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
         Path(snakemake.input.hq),

@@ -4,10 +4,10 @@ from vividface.config import ModelConfig
 from vividface.data.clips import kept_clips
 from vividface.data.latents import encode_shard
 from vividface.devices import choose_device
-from vividface.logs import rule_log
 from vividface.models.presets import build_autoencoder
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     device = choose_device(snakemake.params.device, snakemake.resources.gpu)
     encode_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),

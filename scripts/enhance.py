@@ -2,9 +2,9 @@ from vividface.cli import main
 from vividface.config import RestorationConfig
 from vividface.devices import choose_device
 from vividface.errors import InputError
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     restoration = RestorationConfig(**snakemake.params.restoration)
     status = main(
         [

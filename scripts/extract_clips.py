@@ -6,9 +6,9 @@ from vividface.config import ClipsConfig, FacesConfig
 from vividface.data.clips import extract_clips
 from vividface.devices import choose_device
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     plan = pd.read_parquet(snakemake.input.plan)
     clips = extract_clips(
         plan[plan["shard"] == snakemake.wildcards.shard],

@@ -4,9 +4,9 @@ from vividface.config import FacesConfig
 from vividface.data.clips import kept_clips
 from vividface.devices import choose_device
 from vividface.faces.masks import write_masks
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     write_masks(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
         Path(snakemake.input.faces),

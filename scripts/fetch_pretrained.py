@@ -4,9 +4,9 @@ from vividface.config import ModelConfig
 from vividface.config.datasets import HubSource
 from vividface.data.sources import fetch_repository
 from vividface.downloads import Lock
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake) as job:
     model = ModelConfig(**snakemake.params.model)
     folder = model.pretrained.folder
     files = [f"{path.relative_to(folder)}/*" for path in model.pretrained_parts().values()]
@@ -18,3 +18,5 @@ with rule_log(snakemake.log[0]):
         files=files,
     )
     fetch_repository(source, folder, Lock(Path("configs/locks") / "pretrained.json"))
+    for path in model.pretrained_parts().values():
+        job.makes(path)

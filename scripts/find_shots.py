@@ -3,9 +3,9 @@ import pandas as pd
 from vividface.data.clips import shard_of
 from vividface.data.shots import find_shots
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     videos = pd.read_parquet(snakemake.input.videos)
     shards = videos["video_id"].map(lambda video: shard_of(video, snakemake.params.shards))
     shots = find_shots(videos[shards == snakemake.wildcards.shard], snakemake.params.threshold)

@@ -5,9 +5,9 @@ from vividface.data.clips import locate_clips
 from vividface.devices import choose_device
 from vividface.evaluation.measure import measure_clips
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     clips = locate_clips(snakemake.input.clips, hq=snakemake.input.hq)
     restored = Path(snakemake.input.restored)
     faces = snakemake.input.get("faces")

@@ -1,9 +1,9 @@
 from vividface.devices import choose_device
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 from vividface.training.jobs import PixelJob
 from vividface.training.launch import launch, shape
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     launch(
         PixelJob(
             variant=snakemake.params.variant,

@@ -4,9 +4,9 @@ from vividface.config import ClipsConfig
 from vividface.config.datasets import DatasetConfig
 from vividface.data.clips import plan_clips
 from vividface.files import atomic_path
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     plan = plan_clips(
         pd.read_parquet(snakemake.input.videos),
         pd.concat([pd.read_parquet(path) for path in snakemake.input.shots], ignore_index=True),

@@ -4,9 +4,9 @@ from vividface.config import FacesConfig
 from vividface.data.clips import locate_clips
 from vividface.devices import choose_device
 from vividface.evaluation.measure import write_reference_faces
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     clips = locate_clips(snakemake.input.clips, hq=snakemake.input.hq)
     write_reference_faces(
         dict(zip(clips["clip_id"], clips["hq"], strict=True)),

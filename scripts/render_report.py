@@ -6,7 +6,7 @@ import pandas as pd
 from vividface.config import validate_config
 from vividface.data.clips import locate_clips
 from vividface.evaluation.report import ReportInputs, write_report
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
 
 def by_run(paths):
@@ -21,7 +21,7 @@ def of_dataset(paths, dataset):
     return [path for path in paths if Path(path).parts[-3] == dataset]
 
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     config = validate_config(snakemake.params.config)
     restored = {(Path(path).parent.name, Path(path).name): Path(path) for path in snakemake.input.restored}
     tables = {Path(path).parent.name: path for path in snakemake.input.clips}

@@ -4,9 +4,9 @@ from vividface.config import ModelConfig, RestorationConfig
 from vividface.data.clips import locate_clips
 from vividface.devices import choose_device
 from vividface.evaluation.restore import load_method, restore_clips
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     name, device = snakemake.wildcards.method, choose_device(snakemake.params.device, snakemake.resources.gpu)
     checkpoint = Path(snakemake.input.checkpoint) if snakemake.input.get("checkpoint") else None
     method = load_method(

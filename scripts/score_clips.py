@@ -3,9 +3,9 @@ from pathlib import Path
 from vividface.data.clips import kept_clips
 from vividface.files import atomic_path
 from vividface.filtering.select import score_shard
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     scores = score_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
         Path(snakemake.input.hq),

@@ -6,9 +6,9 @@ import pandas as pd
 from vividface.config import ClipsConfig, DegradationConfig, FacesConfig
 from vividface.data.clips import extract_video
 from vividface.data.degradation import degrade_clip, draw_parameters, present
-from vividface.logs import rule_log
+from vividface.provenance.record import run_rule
 
-with rule_log(snakemake.log[0]):
+with run_rule(snakemake):
     video = pd.read_parquet(snakemake.input.videos).iloc[0]
     degradation = DegradationConfig(**snakemake.params.degradation)
     truth, degraded = Path(snakemake.output.truth), Path(snakemake.output.degraded)

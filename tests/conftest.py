@@ -64,6 +64,15 @@ def text_encoder(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def finished(make_workspace):
+    """A workspace in which everything was made; tests that use it share a worker."""
+    workspace = make_workspace()
+    result = workspace.snakemake("all")
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    return workspace
+
+
 @pytest.fixture
 def moving_frames() -> np.ndarray:
     """Frames (9, 64, 64, 3) uint8 of a bright square that moves over a gradient."""

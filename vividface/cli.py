@@ -49,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_enhance(commands.add_parser("enhance", help="enhance the faces of a video"))
     _add_import(commands.add_parser("import-checkpoint", help="convert published weights into a checkpoint"))
 
+    _add_versions(commands)
+
     assets = commands.add_parser("assets", help="third-party weights: list them, or fetch some")
     actions = assets.add_subparsers(required=True, metavar="ACTION")
     listing = actions.add_parser("list", help="what is known, and what is in the cache")
@@ -101,6 +103,27 @@ def _add_import(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timestep", type=float, default=400.0, help="t* (default: %(default)s)")
     parser.add_argument("--overwrite", action="store_true")
     parser.set_defaults(run=_import_checkpoint)
+
+
+def _add_versions(commands: Any) -> None:
+    pipeline = commands.add_parser("pipeline", help="render dvc.yaml from the configuration")
+    pipeline.add_argument("--configfile", type=Path, nargs="*", default=[], help="overlays of config.yaml")
+    pipeline.add_argument("--profile", help="of Snakemake, for the stages' commands")
+    pipeline.set_defaults(run=_pipeline)
+    publish = commands.add_parser("publish", help="commit to DVC and push what the last run made")
+    publish.add_argument("--remote", help="of DVC (default: its default)")
+    publish.add_argument("--no-push", action="store_true", help="commit to the cache alone")
+    publish.set_defaults(run=_publish)
+    restore = commands.add_parser("restore", help="pull what was published, and make Snakemake agree")
+    restore.add_argument("targets", nargs="*", metavar="TARGET", help="a path or milestone, to pull it alone")
+    restore.add_argument("--remote", help="of DVC (default: its default)")
+    restore.add_argument("--no-pull", action="store_true", help="after `dvc pull` or `dvc checkout`")
+    restore.set_defaults(run=_restore)
+    provenance = commands.add_parser("provenance", help="what a file was made from, every link verified")
+    provenance.add_argument("path", type=Path, metavar="PATH")
+    provenance.add_argument("--full", action="store_true", help="read every file, whatever its time says")
+    provenance.add_argument("--json", action="store_true", help="print the chain as JSON")
+    provenance.set_defaults(run=_provenance)
 
 
 def _enhance(options: argparse.Namespace) -> int:
@@ -233,6 +256,51 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
         print(f"{options.output}: still lacks {', '.join(imported.missing)}; import that as well")
     else:
         print(f"{options.output}: is complete; use it with `vividface enhance --weights {options.output}`")
+
+
+def _pipeline(options: argparse.Namespace) -> None:
+    from vividface.versions.pipeline import PIPELINE, write_pipeline
+
+    changed = write_pipeline(options.configfile, options.profile)
+    print(f"{PIPELINE}: {'rendered' if changed else 'is up to date'}")
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from vividface.milestones import MILESTONES
+    from vividface.versions.publish import publish
+
+    left = publish(options.remote, not options.no_push)
+    print(f"published: {', '.join(name for name in MILESTONES if name not in left)}")
+    for name, rules in left.items():
+        print(f"left out: {name} (Snakemake has to run {_jobs(rules)})")
+    print("now: git add dvc.yaml dvc.lock && git commit")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from vividface.versions.publish import restore
+
+    planned = restore(options.targets, options.remote, not options.no_pull)
+    if options.targets:
+        print(f"restored: {', '.join(options.targets)}")
+    elif planned:
+        print(f"restored; Snakemake would run {_jobs(planned)}; `snakemake --dry-run` says why")
+    else:
+        print("restored; Snakemake has nothing to do")
+
+
+def _jobs(rules: dict[str, int]) -> str:
+    return ", ".join(f"{rule} ({jobs})" for rule, jobs in rules.items())
+
+
+def _provenance(options: argparse.Namespace) -> int:
+    from vividface.provenance.chain import describe, trace
+
+    links = trace(options.path, trust_times=not options.full)
+    print(json.dumps([vars(link) for link in links], indent=2) if options.json else describe(links))
+    problems = dict.fromkeys(link.problem for link in links if link.problem)
+    for problem in problems:
+        print(f"error: {problem}; run Snakemake, or restore it", file=sys.stderr)
+    return _FAILED if problems else 0
 
 
 def _list_assets(options: argparse.Namespace) -> None:

@@ -31,7 +31,7 @@ from vividface.data.archives import is_archive, unpack
 from vividface.data.vfhq import fetch_clips, sample_clips
 from vividface.downloads import Download, Lock, fetch_files, require_network
 from vividface.errors import InputError
-from vividface.files import sha256
+from vividface.files import atomic_path, sha256
 from vividface.video import VideoWriter
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"}
@@ -164,7 +164,7 @@ def fetch_repository(source: HubSource, directory: Path, lock: Lock) -> Path:
         raise InputError(f"{what}: not all of its files arrived; run again, it resumes")
     lock.check(key, commit)
     _unpack_all(wanted, source)
-    done.write_text(commit)
+    _write(done, commit)
     return directory
 
 
@@ -195,8 +195,13 @@ def _drive(name: str, source: DriveSource, directory: Path, lock: Lock) -> Path:
     for path in files:
         lock.check(f"drive:{path.relative_to(directory)}", sha256(path))
     _unpack_all(files, source)
-    done.write_text("\n".join(keys))
+    _write(done, "\n".join(keys))
     return directory
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
 
 
 def _unpack_all(paths: list[Path], source: FetchedSource) -> None:
@@ -237,7 +242,7 @@ def _videos(key: str, folder: Path, pattern: str, frames_fps: float | None, enco
             f"{', '.join(sorted(VIDEO_SUFFIXES))}; a folder of frames is a video if frames_fps is set"
         )
     rows = zip(_identifiers(names), videos, names, strict=True)
-    return [_row(identifier, path.absolute(), sha256(path), name) for identifier, path, name in rows]
+    return [_row(identifier, path, sha256(path), name) for identifier, path, name in rows]
 
 
 def _encode_frames(folder: Path, output: Path, fps: float) -> Path:

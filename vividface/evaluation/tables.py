@@ -14,7 +14,7 @@ import yaml
 from vividface.config import Config
 from vividface.evaluation.measure import bootstrap_interval
 from vividface.evaluation.metrics import direction, variant
-from vividface.files import atomic_path
+from vividface.files import atomic_path, write_json
 
 _ARROWS = {"higher": "↑", "lower": "↓"}
 _TITLES = {
@@ -179,6 +179,23 @@ def write_tables(tables: dict[int, Table], directory: Path) -> None:
         for suffix, text in forms.items():
             with atomic_path(Path(directory) / f"table{number}.{suffix}") as temporary:
                 temporary.write_text(text)
+
+
+def write_summary(metrics: pd.DataFrame, directory: Path) -> None:
+    """Write a method's means over clips to `directory/{method}.json`: `{dataset: {metric: mean}}`.
+
+    Args:
+        metrics: as in `build_tables`; what was not measured is left out.
+        directory: folder, written atomically.
+    """
+    means = metrics.groupby(["method", "dataset", "metric"], as_index=False)["value"].mean().dropna()
+    with atomic_path(directory) as temporary:
+        temporary.mkdir()
+        for method, part in means.groupby("method"):
+            values: dict[str, dict[str, float]] = {}
+            for row in part.itertuples():
+                values.setdefault(row.dataset, {})[row.metric] = float(row.value)
+            write_json(temporary / f"{method}.json", values)
 
 
 def paired_difference(

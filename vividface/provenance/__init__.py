@@ -1,0 +1,1 @@
+"""From which data, configuration and code each file was made, and whether that still holds."""

@@ -1,0 +1,1 @@
+"""DVC versions what Snakemake makes: the pipeline that it sees, publishing, restoring."""
