@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from vividface.config.base import Section
 from vividface.config.datasets import DatasetConfig
+from vividface.config.filtering import FilterConfig
 from vividface.errors import InputError
 
 
@@ -125,14 +126,6 @@ class DegradationConfig(Section):
         if getattr(self, self.preset) is None:
             raise ValueError(f"preset: {self.preset} is chosen, but its section is missing")
         return self
-
-
-class FilterConfig(Section):
-    """Scoring clips on the five criteria of supplement B, and selecting above a threshold."""
-
-    judge: Literal["signals"]
-    rubric: str
-    threshold: Annotated[float, Field(ge=0, le=103)]
 
 
 class PretrainedConfig(Section):
