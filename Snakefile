@@ -9,6 +9,7 @@ from snakemake.utils import min_version
 
 from vividface.config import validate_config
 from vividface.errors import InputError
+from vividface.filtering.rubric import load_rubric
 
 min_version("9.0")
 
@@ -18,6 +19,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 try:
     cfg = validate_config(config)
+    rubric = load_rubric(cfg.filter.rubric)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -46,6 +48,7 @@ rule all:
     input:
         rules.render_report.output,
         rules.write_tables.output,
+        rules.filtering_page.output,
         rules.enhance.output,
 
 

@@ -1,8 +1,9 @@
 from pathlib import Path
 
+from vividface.config.filtering import FilterConfig
 from vividface.data.clips import kept_clips
 from vividface.files import atomic_path
-from vividface.filtering.select import score_shard
+from vividface.filtering.scoring import score_shard
 from vividface.logs import rule_log
 
 with rule_log(snakemake.log[0]):
@@ -11,7 +12,9 @@ with rule_log(snakemake.log[0]):
         Path(snakemake.input.hq),
         Path(snakemake.input.masks),
         Path(snakemake.input.faces),
-        snakemake.params.rubric,
+        FilterConfig(**snakemake.params.judging),
+        Path(snakemake.params.journal),
+        snakemake.params.device,
     )
     with atomic_path(snakemake.output.scores) as temporary:
         scores.to_parquet(temporary)

@@ -229,12 +229,17 @@ class WatchConfig(Section):
 
 
 class VariantConfig(Section):
-    """A training run: the paper's (`main`) or one of the ablations of Tables 4-6."""
+    """A training run: the paper's (`main`) or one of the ablations of Tables 4-6.
+
+    `selected_by` takes another set of as many clips for the selected one: the best by a metric, or any.
+    """
 
     title: str
     latent_p: Annotated[float, Field(ge=0, le=1)] = 0.5
     pixel_p: Annotated[float, Field(ge=0, le=1)] = 0.5
     selected_set: bool = True
+    # Left out of a rule's parameters where it is the default: what is trained already need not be again.
+    selected_by: Literal["judge", "metric", "random"] = Field("judge", exclude_if=lambda by: by == "judge")
     latent_stage_of: Identifier | None = None
 
 
@@ -305,6 +310,10 @@ class Config(Section):
                 raise ValueError(
                     f"variants.{name}.latent_stage_of: {origin!r} has no latent stage of its own; "
                     f"name one of {[n for n, v in self.variants.items() if v.latent_stage_of is None]}"
+                )
+            if variant.selected_by != "judge" and self.filter.study is None:
+                raise ValueError(
+                    f"variants.{name}.selected_by: {variant.selected_by!r} needs the section filter.study"
                 )
         taken = set(self.variants) & {"bicubic", "classical", "realesrgan", "autoencoder", "untuned"}
         if taken:

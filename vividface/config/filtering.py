@@ -104,17 +104,21 @@ class SelectionConfig(Section):
     """Which scored clips form the selected set; changing it never scores again.
 
     Attributes:
+        rubric: by which they were scored: its name, or the path of a YAML file.
         threshold: clips score above it; `rubric`: the rubric's own; None: none.
         top_share: share of the scored clips, the best of which are kept; with a threshold both must hold.
         per_video: most clips of one video, and `per_person` of one person: the best are kept.
         offsets: points added to a criterion before the sums, as `vividface rubric calibrate` proposes them.
+        max_unscored_share: a run in which more clips than this remain without a score stops.
     """
 
+    rubric: str
     threshold: Annotated[float, Field(allow_inf_nan=False)] | Literal["rubric"] | None = "rubric"
     top_share: Annotated[float, Field(gt=0, le=1)] | None = None
     per_video: Annotated[int, Field(ge=1)] | None = None
     per_person: Annotated[int, Field(ge=1)] | None = None
     offsets: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    max_unscored_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     @model_validator(mode="after")
     def _selects(self) -> SelectionConfig:
@@ -128,15 +132,11 @@ class FilterConfig(SelectionConfig):
 
     Attributes:
         judge: who scores.
-        rubric: its name, or the path of a YAML file.
         attempts: how often a language model is asked for a reply that can be used.
-        max_unscored_share: a run in which more clips than this remain without a score stops.
     """
 
     judge: JudgeKind
-    rubric: str
     attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    max_unscored_share: Annotated[float, Field(ge=0, le=1)] = 0.1
     qwen: QwenConfig | None = None
     openai: OpenAIConfig | None = None
     study: StudyConfig | None = None

@@ -130,8 +130,8 @@ class Rubric(_Entry):
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of everything in the rubric."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        """SHA-256 of everything in the rubric that a score depends on, so not of the threshold."""
+        return hashlib.sha256(self.model_dump_json(exclude={"threshold"}).encode()).hexdigest()
 
     def total(self, points: Mapping[str, float], applied: Iterable[str]) -> tuple[float, float, float]:
         """Base score, adjustment and final score.
