@@ -17,10 +17,11 @@ from vividface.faces.landmarks import eye_centres, face_parts
 _STEPS = {(0, 1): 1.78, (1, 0): 1.78, (1, 1): 1.66, (1, -1): 1.66}
 # Variance that rounding to whole levels adds.
 _ROUNDING = 1 / 12
-# Noise is taken off with a margin: what its estimate misses must not count as detail.
-_NOISE_MARGIN = 1.35
+# Noise is taken off with a margin, and at least so much of it: what its estimate misses must not count as
+# detail, nor must a codec gain by removing it.
+_NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
 # A larger picture of an equally sharp face has relatively less of the finest detail; px between the eyes.
-_SIZE, _SIZE_POWER = 30.0, 0.5
+_SIZE, _SIZE_POWER = 30.0, 0.8
 # Distances in CIE Lab from the skin's colour beyond which a pixel of the face is something else.
 _FOREIGN_CHROMA, _FOREIGN_LIGHTNESS = 16.0, 40.0
 # A codec's grid that is finer than this cannot be told from texture.
@@ -168,12 +169,13 @@ def _rms(values: np.ndarray) -> float:
 def _detail(image: np.ndarray, mask: np.ndarray | None, noise: float) -> float:
     """The finest octave's differences along the direction that has least, without noise's and rounding's."""
     fine = image - cv2.GaussianBlur(image, (0, 0), 1.0)
+    noise = max(noise, _LEAST_NOISE)
     energies = []
     for step, gain in _STEPS.items():
         differences = fine - np.roll(fine, step, (0, 1))
         values = differences[1:-1, 1:-1] if mask is None else differences[mask]
         # The mean, not the square: texture is everywhere, edges of blocks and of what covers the face are not.
-        energy = np.pi / 2 * float(np.abs(values).mean()) ** 2
+        energy = np.pi / 2 * float(np.abs(values).mean()) ** 2 if values.size else 0.0
         energies.append(energy - gain * _NOISE_MARGIN * (noise**2 + _ROUNDING))
     return float(np.sqrt(max(min(energies), 0.0)))
 

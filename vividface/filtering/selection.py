@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from pathlib import Path
 
 import pandas as pd
 
@@ -145,7 +146,7 @@ def _rejection(
     return ""
 
 
-def gather_scores(paths: Iterable[str]) -> pd.DataFrame:
+def gather_scores(paths: Iterable[Path | str]) -> pd.DataFrame:
     """The tables of all shards as one."""
     # An empty table's columns have no type of their own.
     tables = [table for table in map(pd.read_parquet, paths) if len(table)]

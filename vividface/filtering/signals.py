@@ -84,7 +84,7 @@ class SignalsJudge:
 
 
 def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
-    """Points of every criterion, rounded to a tenth, and the adjustments that apply.
+    """Points of every criterion, rounded to halves, and the adjustments that apply.
 
     What is dark or covered has no detail to learn from, and what is blurred shows neither noise nor blocks: such
     faults lower the other criteria too, so that more of a fault is never repaid elsewhere.
@@ -101,7 +101,7 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
         "artifacts": min(share["noise"], share["blockiness"], _cap(clarity)),
         "occlusion": seen,
     }
-    points = {name: round(part * rubric.criteria[name].points, 1) for name, part in shares.items()}
+    points = {name: round(2 * part * rubric.criteria[name].points) / 2 for name, part in shares.items()}
     applies = {
         "texture": share["sharpness"] >= 1 and min(seen, exposed, share["noise"]) > 0.95,
         "colour": min(shares["lighting"], seen) > 0.95 and 25 < signals.skin_hue < 75,
