@@ -104,3 +104,112 @@ rule filtering_page:
         rubric=section(rubric),
     script:
         "../scripts/filtering_page.py"
+
+
+if cfg.filter.study is not None:
+
+    rule repeat_scores:
+        # The same clips again, to see how much a judge differs from itself.
+        input:
+            model=judge_model,
+            tables=expand("data/{dataset}/clips.parquet", dataset=TRAIN),
+            clips="data/{dataset}/clips.parquet",
+            hq="data/{dataset}/hq/{shard}",
+            masks="data/{dataset}/masks/{shard}",
+            faces="data/{dataset}/faces/{shard}.safetensors",
+        output:
+            scores="data/{dataset}/scores_repeated/{shard}.parquet",
+        log:
+            "logs/repeat_scores/{dataset}/{shard}.log",
+        benchmark:
+            "benchmarks/rules/repeat_scores/{dataset}/{shard}.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        threads: MODEL_THREADS if JUDGE_GPUS else 1
+        resources:
+            mem_mb=MODEL_MEMORY_MB if JUDGE_GPUS else 2000,
+            runtime=12 * HOUR,
+            gpu=JUDGE_GPUS,
+        params:
+            judging=cfg.filter.judging(),
+            study=section(cfg.filter.study),
+            rubric=rubric.fingerprint,
+            seed=cfg.seed,
+            journal="data/{dataset}/scores_repeated/{shard}.journal",
+            device=JUDGE_DEVICE,
+        script:
+            "../scripts/repeat_scores.py"
+
+    rule clip_quality:
+        input:
+            assets="data/assets.json",
+            clips="data/{dataset}/clips.parquet",
+            hq="data/{dataset}/hq/{shard}",
+        output:
+            quality="data/{dataset}/quality/{shard}.parquet",
+        log:
+            "logs/clip_quality/{dataset}/{shard}.log",
+        benchmark:
+            "benchmarks/rules/clip_quality/{dataset}/{shard}.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        threads: MODEL_THREADS
+        resources:
+            mem_mb=MODEL_MEMORY_MB,
+            runtime=8 * HOUR,
+            gpu=GPUS,
+        params:
+            metrics=cfg.filter.study.metrics,
+            faces=section(cfg.faces),
+            identity=cfg.identity,
+            device=DEVICE,
+        script:
+            "../scripts/clip_quality.py"
+
+    rule study_sets:
+        # Trained on by variants with `selected_by`.
+        input:
+            decisions=rules.select_clips.output.decisions,
+            quality=shards("data/{dataset}/quality/{shard}.parquet", TRAIN),
+        output:
+            metric="data/study/metric.parquet",
+            random="data/study/random.parquet",
+        log:
+            "logs/study_sets.log",
+        benchmark:
+            "benchmarks/rules/study_sets.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            metrics=cfg.filter.study.metrics,
+            seed=cfg.seed,
+        script:
+            "../scripts/study_sets.py"
+
+    rule filter_study:
+        input:
+            decisions=rules.select_clips.output.decisions,
+            repeated=shards("data/{dataset}/scores_repeated/{shard}.parquet", TRAIN),
+            quality=rules.study_sets.input.quality,
+            sets=rules.study_sets.output,
+            labels=[str(cfg.filter.study.labels)] if cfg.filter.study.labels else [],
+        output:
+            report="results/filter_study.md",
+            figures="results/filter_study.json",
+        log:
+            "logs/filter_study.log",
+        benchmark:
+            "benchmarks/rules/filter_study.tsv"
+        conda:
+            "../envs/vividface.yaml"
+        resources:
+            mem_mb=1000,
+            runtime=10,
+        params:
+            selection=section(cfg.filter.selection()),
+            rubric=section(rubric),
+        script:
+            "../scripts/filter_study.py"

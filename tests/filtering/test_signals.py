@@ -4,12 +4,12 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
+from vividface.filtering.select import select_clips
 
 from vividface.errors import InputError
 from vividface.faces.dlib_backend import outline_mask
 from vividface.faces.landmarks import five_points
 from vividface.filtering.rubric import load_rubric
-from vividface.filtering.select import select_clips
 from vividface.filtering.signals import ANCHORS, score_clip
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 from safetensors.numpy import load_file
 
-from vividface.config.filtering import FilterConfig
+from vividface.config.filtering import SECTIONS, FilterConfig
 from vividface.files import sha256
 from vividface.filtering.judge import Judge, JudgedClip, load_judge
 from vividface.filtering.rubric import Rubric, load_rubric
@@ -127,3 +127,37 @@ def _read(journal: Path) -> dict[str, dict]:
         except (ValueError, LookupError, TypeError):
             continue
     return known
+
+
+def score_repeatedly(
+    clips: pd.DataFrame,
+    files: tuple[Path, Path, Path],
+    config: FilterConfig,
+    journal: Path,
+    device: str = "cpu",
+) -> pd.DataFrame:
+    """Score clips several times as `filter.study` says: with another seed each time, and at its temperature.
+
+    Args:
+        clips: as for `score_shard`.
+        files: its `hq_dir`, `mask_dir` and `faces_file`.
+        config: with its section `study`.
+        journal: as for `score_shard`.
+        device: where a model runs.
+
+    Returns:
+        the tables of `score_shard`, with `repeat`.
+    """
+    assert config.study is not None
+    section = SECTIONS.get(config.judge)
+    tables = []
+    for repeat in range(config.study.repeats):
+        changed = config
+        if section:
+            sampling = {"seed": repeat, "temperature": config.study.temperature}
+            changed = config.model_copy(
+                update={section: getattr(config, section).model_copy(update=sampling)}
+            )
+        table = score_shard(clips, *files, changed, journal, device)
+        tables.append(table.assign(repeat=repeat))
+    return pd.concat(tables, ignore_index=True)
