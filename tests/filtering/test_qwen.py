@@ -11,6 +11,7 @@ from vividface.config.datasets import PackageMember
 from vividface.config.filtering import FilterConfig, QwenConfig
 from vividface.downloads import cache_directory
 from vividface.errors import InputError, MissingAssetError
+from vividface.filtering import qwen
 from vividface.filtering.interview import Interview, Sampled
 from vividface.filtering.judge import load_judge
 from vividface.filtering.qwen import QwenJudge
@@ -73,14 +74,26 @@ def model(tokenizer, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="session")
+def loaded(model):
+    return qwen._load(settings(model), "cpu")
+
+
+@pytest.fixture
+def make(model, loaded, rubric, monkeypatch):
+    """Judges that share one loaded model."""
+    monkeypatch.setattr(qwen, "_load", lambda *_: loaded)
+    return lambda attempts=1, **values: QwenJudge(settings(model, **values), rubric, attempts)
+
+
 def settings(folder, **values):
     defaults = {"repo": "Qwen/tiny", "dtype": "fp32", "batch_size": 2, "frames": 4, "pixels": 64 * 64}
-    return QwenConfig(folder=folder, **defaults | {"max_tokens": 64} | values)
+    return QwenConfig(folder=folder, **defaults | {"max_tokens": 16} | values)
 
 
-def test_from_a_video_file_to_text(model, judged, rubric):
+def test_from_a_video_file_to_text(make, judged, rubric):
     """Random weights write nonsense: it is asked for again, and never becomes a score."""
-    judge = QwenJudge(settings(model), rubric, attempts=2)
+    judge = make(2)
     verdicts = list(judge.score(judged[:3]))
     assert [v.clip_id for v in verdicts] == [clip.clip_id for clip in judged[:3]]
     for verdict in verdicts:
@@ -88,16 +101,16 @@ def test_from_a_video_file_to_text(model, judged, rubric):
         assert row["score"] is None
         assert (row["attempts"], row["tier"]) == (2, "unscored")
         assert row["reply"]
-        assert row["output_tokens"] == 128
-    again = QwenJudge(settings(model, batch_size=1), rubric, attempts=2)
+        assert row["output_tokens"] == 32
+    again = make(2, batch_size=1)
     assert [v.reply for v in again.score(judged[:3])] == [v.reply for v in verdicts], (
         "a batch changes nothing"
     )
 
 
-def test_it_looks_at_the_frames(model, judged, rubric):
-    judge = QwenJudge(settings(model), rubric, attempts=1)
-    bright, dark = (np.full((4, 64, 64, 3), level, np.uint8) for level in (220, 20))
+def test_it_looks_at_the_frames(make, rubric):
+    judge = make()
+    bright, dark = (np.full((4, 56, 56, 3), level, np.uint8) for level in (220, 20))
     asked = [(Interview("c", rubric, 4, 1), Sampled(frames, 10.0)) for frames in (bright, dark)]
     inputs = judge._inputs(asked)
     assert inputs["video_grid_thw"].tolist() == [[2, 4, 4]] * 2, "two frames a step, patches of 14 px"
@@ -119,30 +132,31 @@ class _Says:
         return forced
 
 
-def test_a_reply_becomes_a_score(model, judged, rubric, reply):
-    judge = QwenJudge(settings(model, max_tokens=400), rubric, attempts=1)
+def test_a_reply_becomes_a_score(make, judged, rubric, reply, monkeypatch):
+    judge = make(max_tokens=400)
     tokens = [*judge._processor.tokenizer(reply)["input_ids"], 151645]
-    judge._model.generate = functools.partial(judge._model.generate, logits_processor=[_Says(tokens)])
+    says = functools.partial(judge._model.generate, logits_processor=[_Says(tokens)])
+    monkeypatch.setattr(judge._model, "generate", says)
     verdict = next(judge.score(judged[:1]))
     assert verdict.row(rubric)["score"] == 94
     assert verdict.reply == reply
     assert verdict.output_tokens == len(tokens)
 
 
-def test_sampling_is_seeded(model, judged, rubric):
+def test_sampling_is_seeded(make, judged):
     def text(**values):
-        return next(QwenJudge(settings(model, temperature=1, **values), rubric, 1).score(judged[:1])).reply
+        return next(make(temperature=1, **values).score(judged[:1])).reply
 
     assert text() == text()
     assert text() != text(seed=1)
 
 
-def test_who_scored_is_recorded(model, rubric):
-    identity = QwenJudge(settings(model), rubric, 1).identity
+def test_who_scored_is_recorded(model, make):
+    identity = make().identity
     assert (identity["model"], identity["revision"]) == ("Qwen/tiny", "main")
     (model / ".complete").write_text("abc123")
     try:
-        assert QwenJudge(settings(model), rubric, 1).identity["revision"] == "abc123"
+        assert make().identity["revision"] == "abc123"
     finally:
         (model / ".complete").unlink()
     assert json.loads(identity["settings"])["frames"] == 4

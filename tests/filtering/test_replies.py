@@ -43,20 +43,20 @@ def test_the_prompts_own_form():
     assert reply.disagreements == []
 
 
-PAPERS_FORM = """##### STEP 1 – Individual Scores:
+PAPERS_FORM = """##### STEP 1 \u2013 Individual Scores:
 
 **Clarity:** 33/35 (crisp)
 - **Stability**: 19 / 20 (steady)
 3. Lighting Quality: 18 out of 20, soft
-* Artifacts： 14/15
+* Artifacts\uff1a 14/15
 `Occlusion` = 10/10 points (free)
 
-##### STEP 2 – Base Score Calculation:
+##### STEP 2 \u2013 Base Score Calculation:
 Base Score = 33 + 19 + 18 + 14 + 10 = **94/100**
 
 **STEP 3 - Bonus/Penalty Adjustments:**
 - Bonus: Texture (+2 points): pores
-- Penalty - Motion Blur: −3 (mouth, frames 3-5)
+- Penalty - Motion Blur: \u22123 (mouth, frames 3-5)
 - colour: not applied
 - smoothing: 0
 **Total Adjustment: +2 - 3 = -1 points**
@@ -153,8 +153,7 @@ pieces = st.sampled_from(
 def test_any_text_is_read_or_refused(text):
     try:
         reply = parse_reply(text, RUBRIC)
-    except ReplyError as error:
-        assert str(error)
+    except ReplyError:
         return
     for name, value in reply.points.items():
         assert 0 <= value <= RUBRIC.criteria[name].points

@@ -44,18 +44,19 @@ def test_a_rubric_of_ones_own(short, tmp_path):
     path.write_text(f"name: {short}")
     mine = load_rubric(str(path))
     assert "sharpness: X/60 (reason)" in mine.prompt(8)
-    text = "sharpness: 55/60\nsteadiness: 35/40\nBase Score = 90\ntalking: -5\nTotal Adjustment: -5\nFinal Score = 85"
+    scores = "sharpness: 55/60\nsteadiness: 35/40\nBase Score = 90"
+    text = f"{scores}\ntalking: -5\nTotal Adjustment: -5\nFinal Score = 85"
     reply = parse_reply(text, mine)
     assert mine.total(reply.points, reply.applied) == (90, -5, 85)
     with pytest.raises(ReplyError, match="sharpness: 61 is outside 0 to 60"):
         parse_reply(text.replace("55/60", "61/60"), mine)
     edited = yaml.safe_load(path.read_text())
-    edited["criteria"]["sharpness"]["points"], edited["criteria"]["steadiness"]["points"] = 70, 30
+    edited["criteria"]["sharpness"]["points"], edited["criteria"]["steadiness"]["points"] = 65, 35
     path.write_text(yaml.safe_dump(edited))
-    assert "sharpness: X/70 (reason)" in load_rubric(str(path)).prompt(8)
+    assert "sharpness: X/65 (reason)" in load_rubric(str(path)).prompt(8)
     from vividface.config.filtering import FilterConfig
 
-    with pytest.raises(InputError, match="`signals` measures clarity, .* but the rubric"):
+    with pytest.raises(InputError, match=r"`signals` measures clarity, .* but the rubric"):
         load_judge(FilterConfig(judge="signals", rubric=str(path)), mine)
 
 

@@ -32,7 +32,7 @@ class Sampling(Section):
     temperature: Annotated[float, Field(ge=0, le=2)] = 0
     top_p: Annotated[float, Field(gt=0, le=1)] = 1
     seed: Annotated[int, Field(ge=0)] = 0
-    max_tokens: Annotated[int, Field(ge=64)] = 1024
+    max_tokens: Annotated[int, Field(ge=16)] = 1024
 
 
 class QwenConfig(SampledFrames, Sampling):
@@ -117,7 +117,7 @@ class SelectionConfig(Section):
     top_share: Annotated[float, Field(gt=0, le=1)] | None = None
     per_video: Annotated[int, Field(ge=1)] | None = None
     per_person: Annotated[int, Field(ge=1)] | None = None
-    offsets: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = {}
+    offsets: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field({})
     max_unscored_share: Annotated[float, Field(ge=0, le=1)] = 0.1
 
     @model_validator(mode="after")

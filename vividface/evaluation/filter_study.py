@@ -1,4 +1,4 @@
-"""Is the filter worth its cost? How steady the judge is, whom it agrees with, and sets to train on instead."""
+"""Is the filter worth its cost? How steady a judge is, whom it agrees with, and other sets to train on."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def study_sets(
         seed: of the random set.
 
     Returns:
-        `metric` and `random`: `clip_id`, `shard`, `score` (the judge's), `judge` (who selected), by `clip_id`.
+        `metric` and `random`: `clip_id`, `shard`, `score` (the judge's), `judge` (who selected).
 
     Raises:
         InputError: no metric is measured.
@@ -145,7 +145,7 @@ def _against_labels(
     labelled = labels[labels["clip_id"].isin(scored.index)].set_index("clip_id")
     if labelled.empty:
         raise InputError(
-            "filter.study.labels: none of its clips has a score; use the clip_id of data/*/scores"
+            "filter.study.labels: none of its clips has a score; see data/*/scores for their clip_id"
         )
     judged = scored.loc[labelled.index]
     keep = labelled["keep"].to_numpy(bool)
@@ -176,7 +176,7 @@ def study_report(results: Mapping[str, Any]) -> str:
     lines = [
         "# Is the filter worth it?",
         "",
-        f"Judge: {', '.join(results['judge'])}. It selects {results['selected']} of {results['clips']} clips.",
+        f"{', '.join(results['judge'])} selects {results['selected']} of {results['clips']} clips.",
         "",
         "## The same clip scored again",
         "",
@@ -188,7 +188,7 @@ def study_report(results: Mapping[str, Any]) -> str:
         "",
         "## Agreement with no-reference metrics",
         "",
-        "Spearman's rank correlation of the scores and the metric; positive where both call the same clips good.",
+        "Spearman's rank correlation of score and metric; positive where both call the same clips good.",
         "",
         "| metric | clips | Spearman |",
         "| --- | --- | --- |",
@@ -212,9 +212,7 @@ def study_report(results: Mapping[str, Any]) -> str:
     if results["labels"]:
         labels = dict(results["labels"])
         lines += ["", "## Agreement with a person", ""]
-        lines += [
-            f"{labels.pop('clips')} labelled clips, of which {labels.pop('kept_by_the_person')} are to be kept."
-        ]
+        lines += [f"{labels.pop('clips')} labelled clips; {labels.pop('kept_by_the_person')} are to be kept."]
         selection = labels.pop("selection")
         lines += ["", "| ranked by | Spearman | precision at the kept share |", "| --- | --- | --- |"]
         for name, values in labels.items():

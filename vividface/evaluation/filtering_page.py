@@ -68,7 +68,7 @@ def write_filtering_page(
     return output
 
 
-def _row(row: dict[str, Any], rubric: Rubric, picture: str) -> dict[str, Any]:
+def _row(row: dict[Any, Any], rubric: Rubric, picture: str) -> dict[str, Any]:
     reasons = json.loads(row["reasons"])
     adjustments = [f"{name} {rubric.adjustments[name].points:+d}" for name in reasons.pop("adjustments")]
     measures = reasons.pop("measures", {})
@@ -84,7 +84,7 @@ def _row(row: dict[str, Any], rubric: Rubric, picture: str) -> dict[str, Any]:
 
 
 def _strip(video: Path) -> str:
-    """Some frames of a clip side by side, as the content of a JPEG data address; empty if none can be read."""
+    """Some frames of a clip side by side, a JPEG in base 64; empty if none can be read."""
     try:
         last = probe(video).frames - 1
         wanted = set(np.linspace(0, last, _FRAMES).round().astype(int).tolist())
@@ -96,7 +96,7 @@ def _strip(video: Path) -> str:
     except InputError:
         return ""
     image = cv2.cvtColor(np.hstack(frames), cv2.COLOR_RGB2BGR)
-    return base64.b64encode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1]).decode()
+    return base64.b64encode(bytes(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, 85])[1])).decode()
 
 
 def _judges(scores: pd.DataFrame) -> list[str]:

@@ -53,7 +53,9 @@ def read_labels(path: Path, rubric: Rubric) -> pd.DataFrame:
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read as CSV ({' '.join(str(error).split())})") from None
     if "clip_id" not in table or not {"keep", "score"} & set(table):
-        raise InputError(f"{path}: needs the column clip_id, and keep or score; it has {', '.join(table)}")
+        raise InputError(
+            f"{path}: needs the column clip_id, and keep or score; it has {', '.join(map(str, table))}"
+        )
     twice = table.loc[table["clip_id"].duplicated(), "clip_id"]
     if len(twice):
         raise InputError(f"{path}: {twice.iloc[0]} is there twice; remove one of its rows")
@@ -171,7 +173,7 @@ def _best_threshold(scores: np.ndarray, keep: np.ndarray, rubric: Rubric) -> flo
 
 
 def calibration_report(calibration: Calibration, threshold: float, judge: str) -> str:
-    """The proposal as Markdown: the keys to set, the agreement before and after, and the clips that change."""
+    """The proposal as Markdown: keys to set, the agreement before and after, and the clips that change."""
     lines = [
         "# Calibration",
         "",

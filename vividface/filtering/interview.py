@@ -80,8 +80,8 @@ class Interview:
             self._refusals.append(str(error))
             self.turns += [
                 answer.text,
-                f"Your reply cannot be used: {error}. Reply again, in full, and keep exactly to the form that "
-                "was asked for.",
+                f"Your reply cannot be used: {error}. Reply again, in full, and keep exactly to the form "
+                "that was asked for.",
             ]
         self.done = self._reply is not None or self._left <= 0
 

@@ -174,7 +174,7 @@ def _detail(image: np.ndarray, mask: np.ndarray | None, noise: float) -> float:
     for step, gain in _STEPS.items():
         differences = fine - np.roll(fine, step, (0, 1))
         values = differences[1:-1, 1:-1] if mask is None else differences[mask]
-        # The mean, not the square: texture is everywhere, edges of blocks and of what covers the face are not.
+        # The mean, not the square: texture is everywhere, edges of blocks and of covers are not.
         energy = np.pi / 2 * float(np.abs(values).mean()) ** 2 if values.size else 0.0
         energies.append(energy - gain * _NOISE_MARGIN * (noise**2 + _ROUNDING))
     return float(np.sqrt(max(min(energies), 0.0)))

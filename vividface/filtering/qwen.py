@@ -90,8 +90,8 @@ class QwenJudge:
         except torch.cuda.OutOfMemoryError:
             raise InputError(
                 f"filter.qwen.batch_size: {config.batch_size} clips of {config.frames} frames of "
-                f"{config.pixels} pixels do not fit the GPU's memory; lower one of them, and run again: what is "
-                "scored already is kept"
+                f"{config.pixels} pixels do not fit the GPU's memory; lower one of them, and run again: "
+                "what is scored already is kept"
             ) from None
         read = inputs["attention_mask"].sum(dim=1).tolist()
         written = output[:, inputs["input_ids"].shape[1] :]
@@ -170,7 +170,7 @@ def _load(config: QwenConfig, device: str) -> tuple[Any, Any]:
         # transformers raises these alike for missing files, other models and missing kernels.
         reason = " ".join(str(error).split())[:300]
         raise InputError(
-            f"filter.qwen: {config.folder} cannot be loaded as Qwen2.5-VL ({reason}); fetch it again, or correct "
-            "the section"
+            f"filter.qwen: {config.folder} cannot be loaded as Qwen2.5-VL ({reason}); fetch it again, or "
+            "correct the section"
         ) from None
     return processor, model.eval().to(device)

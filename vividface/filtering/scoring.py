@@ -21,7 +21,7 @@ from vividface.filtering.rubric import Rubric, load_rubric
 logger = logging.getLogger(__name__)
 
 _IDENTITY = ("judge", "model", "revision", "settings", "prompt")
-_TYPES = {"base": float, "adjustment": float, "score": float, "cost": float}
+_TYPES: dict[str, Any] = {"base": float, "adjustment": float, "score": float, "cost": float}
 _TYPES |= {"attempts": "int64", "input_tokens": "Int64", "output_tokens": "Int64"}
 
 

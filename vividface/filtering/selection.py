@@ -26,7 +26,8 @@ def threshold_of(config: SelectionConfig, rubric: Rubric) -> float | None:
     low, high = rubric.bounds
     if threshold is not None and not low <= threshold < high:
         raise InputError(
-            f"filter.threshold: {threshold:g} is outside the scores {low} to {high} of the rubric {rubric.name}"
+            f"filter.threshold: {threshold:g} is outside the scores {low} to {high} of the rubric "
+            f"{rubric.name}"
         )
     return threshold
 
@@ -57,8 +58,8 @@ def decide(
 ) -> pd.DataFrame:
     """Decide about every scored clip.
 
-    Clips are taken from the best to the worst; of equal ones the order of their ids decides. A clip must score
-    above the threshold, be among the best share of all clips, and be within the caps of its video and person.
+    Clips are taken from the best to the worst; of equal ones the order of their ids decides. A clip must
+    score above the threshold, be among the best share of all, and within the caps of its video and person.
 
     Args:
         scores: tables of `score_shard`, of all training datasets.

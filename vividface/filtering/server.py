@@ -49,8 +49,8 @@ class ServerJudge:
             self._key = os.environ.get(config.api_key_variable, "").strip()
             if not self._key:
                 raise InputError(
-                    f"filter.openai.api_key_variable: the environment variable {config.api_key_variable} is not "
-                    "set; set it to the server's key, or the setting to null"
+                    f"filter.openai.api_key_variable: the environment variable {config.api_key_variable} is "
+                    "not set; set it to the server's key, or the setting to null"
                 )
         # What changes how fast or how dear an answer is does not change the answer.
         others = {"model", "revision", "api_key_variable", "parallel", "timeout", "retries", "backoff"}
@@ -178,8 +178,8 @@ class ServerJudge:
 
     def _error(self, clip_id: str, what: str) -> InputError:
         return InputError(
-            f"filter.openai: {self._config.base_url} {self._without_key(what)} (clip {clip_id}); check the server and the section, "
-            "and run again: what is scored already is kept"
+            f"filter.openai: {self._config.base_url} {self._without_key(what)} (clip {clip_id}); check the "
+            "server and the section, and run again: what is scored already is kept"
         )
 
 

@@ -1,8 +1,7 @@
 """The judge `signals`: the five criteria of supplement B measured from pixels and landmarks.
 
-It needs no model, so it stands in for the paper's Qwen2.5-VL where none can run. Every measure becomes a share
-of a criterion's points through a monotone piecewise-linear function, whose anchors are below;
-docs/filtering.md says how they were chosen.
+It needs no model, so it stands in for the paper's Qwen2.5-VL where none can run. Every measure becomes a
+share of a criterion's points through a monotone piecewise-linear function, whose anchors are below.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _CRITERIA = ("clarity", "stability", "lighting", "artifacts", "occlusion")
 
 
 class SignalsJudge:
-    """Measures clips; it knows the criteria of the rubric `face90` and its adjustments, as far as they are there.
+    """Measures clips by the criteria of the rubric `face90`, and by those of its adjustments that are there.
 
     Args:
         rubric: gives the criteria's points.
@@ -54,8 +53,8 @@ class SignalsJudge:
     def __init__(self, rubric: Rubric) -> None:
         if set(rubric.criteria) != set(_CRITERIA):
             raise InputError(
-                f"filter.judge: `signals` measures {', '.join(_CRITERIA)}, but the rubric {rubric.name} asks for "
-                f"{', '.join(rubric.criteria)}; choose another judge for it"
+                f"filter.judge: `signals` measures {', '.join(_CRITERIA)}, but the rubric {rubric.name} asks "
+                f"for {', '.join(rubric.criteria)}; choose another judge for it"
             )
         self._rubric = rubric
         anchors = hashlib.sha256(json.dumps(ANCHORS).encode()).hexdigest()
@@ -85,8 +84,8 @@ class SignalsJudge:
 def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
     """Points of every criterion, rounded to halves, and the adjustments that apply.
 
-    What is dark or covered has no detail to learn from, and what is blurred shows neither noise nor blocks: such
-    faults lower the other criteria too, so that more of a fault is never repaid elsewhere.
+    What is dark or covered has no detail to learn from, and what is blurred shows neither noise nor blocks:
+    such faults lower the other criteria too, so that more of a fault is never repaid elsewhere.
     """
     share = {name: _share(name, getattr(signals, name)) for name in ANCHORS}
     seen = min(share["visible"], share["covered"])
