@@ -113,7 +113,7 @@ def test_it_looks_at_the_frames(make, rubric):
     bright, dark = (np.full((4, 56, 56, 3), level, np.uint8) for level in (220, 20))
     asked = [(Interview("c", rubric, 4, 1), Sampled(frames, 10.0)) for frames in (bright, dark)]
     inputs = judge._inputs(asked)
-    assert inputs["video_grid_thw"].tolist() == [[2, 4, 4]] * 2, "two frames a step, patches of 14 px"
+    assert inputs["video_grid_thw"].tolist() == [[2, 6, 6]] * 2, "two frames a step, patches of 14 px"
     with torch.inference_mode():
         logits = judge._model(**inputs).logits[:, -1]
     assert (logits[0] - logits[1]).abs().max() > 1e-3

@@ -38,9 +38,10 @@ class Signals:
         sharpness: median over frames of the face's finest detail along the direction that has least of it, as
             motion blur leaves it, relative to the contrast of the face's features; without noise, and
             brought to a face of a common size.
+        source_scale: side of the crop in the source, relative to its side now: below 1 it was enlarged.
         dispersion: spread of the frames' sharpness: its interquartile range relative to its median.
-        regional: the sharpness of the eyes and the mouth where they are blurriest, relative to where they are
-            sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
+        regional: the finest detail of the eyes and the mouth where they are blurriest, relative to where they
+            are sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
         shake: median acceleration of the face's centre between frames, relative to the eyes' distance.
         highlight: the face's luma that 95 % of its pixels are below, 0..255.
         crushed: share of the face's pixels below 8.
@@ -55,6 +56,7 @@ class Signals:
     """
 
     sharpness: float
+    source_scale: float
     dispersion: float
     regional: float
     shake: float
@@ -95,6 +97,7 @@ def measure(
     middle = len(frames) // 2
     return Signals(
         sharpness=median["sharpness"],
+        source_scale=8 / block,
         dispersion=float((high - low) / (median["sharpness"] + 1e-6)),
         regional=min(_spread(column[part]) for part in _PATCH),
         shake=_shake(landmarks),
@@ -115,7 +118,8 @@ def _frame(frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.nda
     """What is measured frame by frame."""
     left, right = eye_centres(points)
     distance = max(float(np.linalg.norm(right - left)), 8.0)
-    noise = _noise(luma)
+    # The lower of two estimates: a busy background is no noise, nor is a face's texture.
+    noise = min(_noise(luma, np.ones_like(mask)), _noise(luma, mask))
     skin, foreign = _skin(frame, mask, points)
     # The edge of what covers the face is no detail of the face.
     around = cv2.dilate(foreign.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
@@ -127,7 +131,7 @@ def _frame(frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.nda
         "sharpness": _detail(luma, face, noise)
         / _contrast(luma, face, distance)
         * (distance / _SIZE) ** _SIZE_POWER,
-        **{part: detail[part] / _contrast(patch, None, distance) for part, patch in patches.items()},
+        **{part: _fine(patch) for part, patch in patches.items()},
         "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), None, noise)
         / (min(detail.values()) + 1e-3),
         "burnt": float((luma[mask] >= 0.985 * brightest).mean()),
@@ -180,6 +184,11 @@ def _detail(image: np.ndarray, mask: np.ndarray | None, noise: float) -> float:
     return float(np.sqrt(max(min(energies), 0.0)))
 
 
+def _fine(patch: np.ndarray) -> float:
+    """All of the finest octave: compared with other frames' of the same region, noise may stay."""
+    return _rms(patch - cv2.GaussianBlur(patch, (0, 0), 1.0))
+
+
 def _contrast(image: np.ndarray, mask: np.ndarray | None, distance: float) -> float:
     """Of features from a sixteenth to a quarter of the eyes' distance."""
     band = cv2.GaussianBlur(image, (0, 0), distance / 16) - cv2.GaussianBlur(image, (0, 0), distance / 4)
@@ -215,13 +224,13 @@ def _imbalance(image: np.ndarray, mask: np.ndarray, points: np.ndarray) -> float
     return float(abs(np.log(max(sides[0], 0.5) / max(sides[1], 0.5))))
 
 
-def _noise(image: np.ndarray) -> float:
-    """Immerkaer's estimator (CVIU 1996) over the flattest half of the image."""
+def _noise(image: np.ndarray, mask: np.ndarray) -> float:
+    """Immerkaer's estimator (CVIU 1996) over the flattest half of a region."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     response = np.abs(cv2.filter2D(image, -1, kernel)) / 6
     smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
     gradient = np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1))
-    flat = gradient <= np.median(gradient)
+    flat = mask & (gradient <= np.median(gradient[mask]))
     return float(response[flat].mean() * np.sqrt(np.pi / 2))
 
 

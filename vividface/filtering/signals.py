@@ -20,11 +20,12 @@ from vividface.filtering.rubric import Rubric
 from vividface.video import read_clip, read_masks
 
 # Raised whenever a measure changes, so that nothing that was scored before is taken for the same.
-VERSION = "2"
+VERSION = "3"
 
 # Measure -> share of a criterion's points, each a list of (value, share) with increasing values.
 ANCHORS: dict[str, list[tuple[float, float]]] = {
-    "sharpness": [(0.0, 0.0), (0.04, 0.3), (0.10, 0.65), (0.20, 0.88), (0.30, 1.0)],
+    "sharpness": [(0.0, 0.0), (0.04, 0.3), (0.10, 0.65), (0.15, 0.84), (0.20, 0.95), (0.26, 1.0)],
+    "source_scale": [(0.25, 0.3), (0.5, 0.6), (0.9, 0.88), (1.2, 1.0)],
     "dispersion": [(0.06, 1.0), (0.15, 0.85), (0.35, 0.5), (0.80, 0.2)],
     "regional": [(0.05, 0.3), (0.25, 0.8), (0.45, 1.0)],
     "shake": [(0.10, 1.0), (0.25, 0.85), (0.50, 0.6), (1.0, 0.3)],
@@ -91,7 +92,8 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
     seen = min(share["visible"], share["covered"])
     exposed = min(share["highlight"], share["crushed"])
     open_share = 1 - signals.covered
-    clarity = min(share["sharpness"], _cap(exposed), _cap(share["noise"])) * open_share
+    sharp = min(share["sharpness"], share["source_scale"])
+    clarity = min(sharp, _cap(exposed), _cap(share["noise"])) * open_share
     shares = {
         "clarity": clarity,
         "stability": min(share["dispersion"], share["regional"], share["shake"], _cap(clarity)) * open_share,
@@ -101,7 +103,7 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
     }
     points = {name: round(2 * part * rubric.criteria[name].points) / 2 for name, part in shares.items()}
     applies = {
-        "texture": share["sharpness"] >= 1 and min(seen, exposed, share["noise"]) > 0.95,
+        "texture": sharp >= 1 and min(seen, exposed, share["noise"]) > 0.95,
         "colour": min(shares["lighting"], seen) > 0.95 and 25 < signals.skin_hue < 75,
         "motion_blur": signals.regional < 0.2,
         "noise": signals.noise > 2.5,
