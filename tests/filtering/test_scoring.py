@@ -15,6 +15,8 @@ CONFIG = FilterConfig(judge="signals", rubric="face90")
 class Scripted:
     """A judge that counts whom it scores, and breaks at a clip."""
 
+    needs_faces = False
+
     def __init__(self, breaks_at=None, temperature=0):
         self.identity = {"judge": "openai", "model": "m", "revision": "r", "prompt": "p"}
         self.identity["settings"] = json.dumps({"temperature": temperature})

@@ -97,9 +97,11 @@ class Judge(Protocol):
     Attributes:
         identity: who scored, with which settings: `judge`, `model`, `revision`, `settings` (JSON) and
             `prompt`, the SHA-256 of the prompt.
+        needs_faces: whether it looks at masks and landmarks too, and not at the video alone.
     """
 
     identity: dict[str, str]
+    needs_faces: bool
 
     def score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
         """The verdicts as they come, in any order.

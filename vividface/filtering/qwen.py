@@ -35,6 +35,8 @@ class QwenJudge:
         InputError: it cannot be loaded.
     """
 
+    needs_faces = False
+
     def __init__(self, config: QwenConfig, rubric: Rubric, attempts: int, device: str = "cpu") -> None:
         self._config, self._rubric, self._attempts, self._device = config, rubric, attempts, device
         self._processor, self._model = _load(config, device)

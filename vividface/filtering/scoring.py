@@ -110,8 +110,10 @@ def _score(
 
 def _key(clip: JudgedClip, judge: Judge, rubric: Rubric, attempts: int) -> str:
     """Of everything that a clip's verdict depends on."""
-    content = sha256(clip.video) if clip.video.is_file() else ""
-    values = [clip.clip_id, content, clip.landmarks.tolist(), judge.identity, rubric.fingerprint, attempts]
+    files = [clip.video, clip.masks] if judge.needs_faces else [clip.video]
+    face = [clip.landmarks.tolist(), clip.found.tolist(), clip.window_size] if judge.needs_faces else []
+    content = [sha256(file) if file.is_file() else "" for file in files]
+    values = [clip.clip_id, content, face, judge.identity, rubric.fingerprint, attempts]
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()
 
 

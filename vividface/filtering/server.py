@@ -42,6 +42,8 @@ class ServerJudge:
         InputError: the environment variable of the key is not set.
     """
 
+    needs_faces = False
+
     def __init__(self, config: OpenAIConfig, rubric: Rubric, attempts: int) -> None:
         self._config, self._rubric, self._attempts = config, rubric, attempts
         self._key = ""

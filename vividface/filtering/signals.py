@@ -51,6 +51,8 @@ class SignalsJudge:
         InputError: the rubric asks for other criteria.
     """
 
+    needs_faces = True
+
     def __init__(self, rubric: Rubric) -> None:
         if set(rubric.criteria) != set(_CRITERIA):
             raise InputError(
