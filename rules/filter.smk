@@ -17,9 +17,6 @@ if cfg.filter.judge == "qwen2.5-vl":
         localrule: True
         conda:
             "../envs/vividface.yaml"
-        resources:
-            mem_mb=2000,
-            runtime=24 * HOUR,
         params:
             repo=cfg.filter.qwen.repo,
             revision=cfg.filter.qwen.revision,
@@ -47,8 +44,6 @@ rule score_clips:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS if JUDGE_GPUS else 1
     resources:
-        mem_mb=MODEL_MEMORY_MB if JUDGE_GPUS else 2000,
-        runtime=12 * HOUR,
         gpu=JUDGE_GPUS,
     params:
         judging=cfg.filter.judging(),
@@ -73,9 +68,6 @@ rule select_clips:
     priority: 30
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=1000,
-        runtime=10,
     params:
         selection=section(cfg.filter.selection()),
         rubric=section(rubric),
@@ -96,9 +88,6 @@ rule filtering_page:
         "benchmarks/rules/filtering_page.tsv"
     conda:
         "../envs/vividface.yaml"
-    resources:
-        mem_mb=2000,
-        runtime=HOUR,
     params:
         selection=section(cfg.filter.selection()),
         rubric=section(rubric),
@@ -127,8 +116,6 @@ if cfg.filter.study is not None:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS if JUDGE_GPUS else 1
         resources:
-            mem_mb=MODEL_MEMORY_MB if JUDGE_GPUS else 2000,
-            runtime=12 * HOUR,
             gpu=JUDGE_GPUS,
         params:
             judging=cfg.filter.judging(),
@@ -155,8 +142,6 @@ if cfg.filter.study is not None:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS
         resources:
-            mem_mb=MODEL_MEMORY_MB,
-            runtime=8 * HOUR,
             gpu=GPUS,
         params:
             metrics=cfg.filter.study.metrics,
@@ -180,9 +165,6 @@ if cfg.filter.study is not None:
             "benchmarks/rules/study_sets.tsv"
         conda:
             "../envs/vividface.yaml"
-        resources:
-            mem_mb=1000,
-            runtime=10,
         params:
             metrics=cfg.filter.study.metrics,
             seed=cfg.seed,
@@ -205,9 +187,6 @@ if cfg.filter.study is not None:
             "benchmarks/rules/filter_study.tsv"
         conda:
             "../envs/vividface.yaml"
-        resources:
-            mem_mb=1000,
-            runtime=10,
         params:
             selection=section(cfg.filter.selection()),
             rubric=section(rubric),
