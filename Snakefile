@@ -11,6 +11,7 @@ from snakemake.utils import min_version
 
 from vividface.config import validate_config
 from vividface.errors import InputError
+from vividface.filtering.rubric import load_rubric
 from vividface.versions.bookkeeping import collect
 
 min_version("9.0")
@@ -21,6 +22,7 @@ configfile: f"{workflow.basedir}/config.yaml"
 
 try:
     cfg = validate_config(config)
+    rubric = load_rubric(cfg.filter.rubric)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -54,6 +56,7 @@ rule all:
     input:
         rules.render_report.output,
         rules.write_tables.output,
+        rules.filtering_page.output,
         rules.enhance.output,
 
 

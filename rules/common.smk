@@ -12,6 +12,9 @@ DEVICE = "cuda" if GPUS else "auto"
 # dlib runs on the CPU; facexlib's networks take the GPU where there is one.
 FACE_GPUS = GPUS if cfg.faces.backend == "facexlib" else 0
 FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
+# Qwen2.5-VL takes a GPU too; a server has its own, and `signals` needs none.
+JUDGE_GPUS = GPUS if cfg.filter.judge == "qwen2.5-vl" else 0
+JUDGE_DEVICE = DEVICE if JUDGE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
 # A folder of weights is there when its configuration is.
 DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
@@ -49,6 +52,21 @@ def checkpoint_of(wildcards):
     if wildcards.method in cfg.variants:
         return f"checkpoints/{wildcards.method}/pixel_stage"
     return []
+
+
+def selected_of(wildcards):
+    """The table of the clips that a variant's training ends on."""
+    by = cfg.variants[wildcards.variant].selected_by
+    return "data/face90.parquet" if by == "judge" else f"data/study/{by}.parquet"
+
+
+def judge_model(wildcards):
+    """What the judge waits for: Qwen2.5-VL's folder."""
+    return (
+        described("judge", cfg.filter.qwen.folder)
+        if cfg.filter.judge == "qwen2.5-vl"
+        else []
+    )
 
 
 def described(part, path):

@@ -4,7 +4,7 @@
 rule latent_stage:
     input:
         latents=shards("data/{dataset}/latents/{shard}.safetensors", TRAIN),
-        selected="data/face90.parquet",
+        selected=selected_of,
         pretrained=pretrained("transformer", "autoencoder", "prompt_embedding"),
     output:
         checkpoint=directory("checkpoints/{variant}/latent_stage"),

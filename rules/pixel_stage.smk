@@ -13,7 +13,7 @@ rule pixel_stage:
             *shards("data/{dataset}/lq/{shard}", TRAIN),
             *shards("data/{dataset}/masks/{shard}", TRAIN),
         ],
-        selected="data/face90.parquet",
+        selected=selected_of,
     output:
         checkpoint=directory("checkpoints/{variant}/pixel_stage"),
         curve="checkpoints/{variant}/pixel_stage.csv",

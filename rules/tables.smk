@@ -38,7 +38,7 @@ rule render_report:
         restored=rules.write_tables.input.restored,
         curves=[f"{run}.csv" for run in TRAININGS],
         validations=[f"{run}_validation.csv" for run in TRAININGS],
-        scores=rules.select_clips.input.scores,
+        decisions=rules.select_clips.output.decisions,
         clips=expand("data/{dataset}/clips.parquet", dataset=cfg.datasets),
         lq=[path for dataset in BENCHMARKS for path in degraded_clips(dataset)],
         hq=shards("data/{dataset}/hq/{shard}", BENCHMARKS),

@@ -36,7 +36,7 @@ with run_rule(snakemake):
         runs={key: json.loads((folder / "run.json").read_text()) for key, folder in restored.items()},
         curves=by_run(snakemake.input.curves),
         validations=by_run(snakemake.input.validations),
-        scores=pd.concat([pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True),
+        decisions=pd.read_parquet(snakemake.input.decisions),
         clips={name: pd.read_parquet(path) for name, path in tables.items()},
         located=located,
         restored=restored,

@@ -1,8 +1,10 @@
 from pathlib import Path
 
+from vividface.config.filtering import FilterConfig
 from vividface.data.clips import kept_clips
+from vividface.devices import choose_device
 from vividface.files import atomic_path
-from vividface.filtering.select import score_shard
+from vividface.filtering.scoring import score_shard
 from vividface.provenance.record import run_rule
 
 with run_rule(snakemake):
@@ -11,7 +13,9 @@ with run_rule(snakemake):
         Path(snakemake.input.hq),
         Path(snakemake.input.masks),
         Path(snakemake.input.faces),
-        snakemake.params.rubric,
+        FilterConfig(**snakemake.params.judging),
+        Path(snakemake.params.journal),
+        choose_device(snakemake.params.device, snakemake.resources.gpu),
     )
     with atomic_path(snakemake.output.scores) as temporary:
         scores.to_parquet(temporary)

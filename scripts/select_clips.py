@@ -1,10 +1,18 @@
-import pandas as pd
-
+from vividface.config.filtering import SelectionConfig
+from vividface.data.clips import kept_clips
 from vividface.files import atomic_path
-from vividface.filtering.select import select_clips
+from vividface.filtering.rubric import load_rubric
+from vividface.filtering.selection import decide, gather_scores, selected_clips
 from vividface.provenance.record import run_rule
 
 with run_rule(snakemake):
-    scores = pd.concat([pd.read_parquet(path) for path in snakemake.input.scores], ignore_index=True)
+    config = SelectionConfig(**snakemake.params.selection)
+    rubric = load_rubric(config.rubric)
+    decisions = decide(
+        gather_scores(snakemake.input.scores), kept_clips(snakemake.input.clips), config, rubric
+    )
+    with atomic_path(snakemake.output.decisions) as temporary:
+        decisions.to_parquet(temporary)
+    selected = selected_clips(decisions, config, rubric)
     with atomic_path(snakemake.output.selected) as temporary:
-        select_clips(scores, snakemake.params.threshold).to_parquet(temporary)
+        selected.to_parquet(temporary)

@@ -120,7 +120,7 @@ TINY = {
     "assets": ["lpips_alex", "dists", "facemesh"],
     "clips": {"frames": 9, "size": 64},
     "degradation": {"vividface": {"sigma": [0.1, 0.8], "scale": [1, 2], "noise": [0, 4]}},
-    "filter": {"threshold": 20},
+    "filter": {"threshold": 20, "study": {"metrics": ["lpips_alex", "landmark_motion"]}},
     "latent_stage": {"frames": 9, "iterations": 4, "warmup": 1, "batch_size": 1, "log_every": 1},
     "pixel_stage": {"frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
     "variants": dict.fromkeys(("p0", "p1", "unfiltered")),

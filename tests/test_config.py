@@ -3,6 +3,7 @@ import yaml
 
 from vividface.config import load_config, merge, validate_config
 from vividface.errors import InputError
+from vividface.filtering.rubric import load_rubric
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def test_paper_values(repository):
     assert config.model.timestep == 400
     assert config.pixel_stage.dists_weight == 0.1
     assert config.variants["main"].latent_p == config.variants["main"].pixel_p == 0.5
-    assert config.filter.threshold == 90
+    assert (config.filter.judge, load_rubric(config.filter.rubric).threshold) == ("qwen2.5-vl", 90)
     assert config.latent_stage.learning_rate == 1e-4
     assert config.datasets["vfhq"].source.sample == 3000
     degradation = config.degradation.vividface

@@ -58,7 +58,27 @@ def _parser() -> argparse.ArgumentParser:
     fetch = actions.add_parser("fetch", help="download into the cache and verify")
     fetch.add_argument("names", nargs="+", metavar="NAME")
     fetch.set_defaults(run=_fetch_assets)
+    _add_rubric(
+        commands.add_parser("rubric", help="the judge's rubric: its prompt, and fitting it to labels")
+    )
     return parser
+
+
+def _add_rubric(rubric: argparse.ArgumentParser) -> None:
+    actions = rubric.add_subparsers(required=True, metavar="ACTION")
+    prompt = actions.add_parser("prompt", help="check a rubric and print what a language model is asked")
+    prompt.add_argument("rubric", nargs="?", default="face90", help="name, or a YAML file (default: face90)")
+    prompt.set_defaults(run=_print_prompt)
+    calibrate = actions.add_parser(
+        "calibrate", help="propose a threshold and offsets from a CSV of judgements"
+    )
+    add = calibrate.add_argument
+    add("labels", type=Path, help="CSV: clip_id, keep and/or score, and criteria if they were judged")
+    add("--scores", type=Path, nargs="+", help="tables of score_clips (default: data/*/scores/*.parquet)")
+    add("--rubric", default="face90", help="name, or a YAML file (default: %(default)s)")
+    add("--threshold", type=float, help="in use now (default: the rubric's)")
+    add("-o", "--output", type=Path, default=Path("results/calibration.md"), help="(default: %(default)s)")
+    calibrate.set_defaults(run=_calibrate)
 
 
 def _add_enhance(enhance: argparse.ArgumentParser) -> None:
@@ -301,6 +321,35 @@ def _provenance(options: argparse.Namespace) -> int:
     for problem in problems:
         print(f"error: {problem}; run Snakemake, or restore it", file=sys.stderr)
     return _FAILED if problems else 0
+
+
+def _print_prompt(options: argparse.Namespace) -> None:
+    from vividface.filtering.rubric import load_rubric
+
+    # The number of frames only decides whether the prompt speaks of one or of several.
+    print(load_rubric(options.rubric).prompt(frames=2), end="")
+
+
+def _calibrate(options: argparse.Namespace) -> None:
+    from vividface.files import atomic_path
+    from vividface.filtering.calibration import calibrate, calibration_report, read_labels
+    from vividface.filtering.rubric import load_rubric
+    from vividface.filtering.selection import gather_scores
+
+    rubric = load_rubric(options.rubric)
+    paths = options.scores or sorted(Path("data").glob("*/scores/*.parquet"))
+    missing = [path for path in paths if not path.is_file()]
+    if missing or not paths:
+        where = missing[0] if missing else "data/*/scores/*.parquet"
+        raise InputError(f"{where}: no scores are there; run the rule score_clips, or give --scores")
+    scores = gather_scores(paths)
+    threshold = rubric.threshold if options.threshold is None else options.threshold
+    proposal = calibrate(scores, read_labels(options.labels, rubric), rubric, threshold)
+    report = calibration_report(proposal, threshold, ", ".join(sorted(scores["judge"].unique())))
+    with atomic_path(options.output) as temporary:
+        temporary.write_text(report)
+    print(report)
+    print(f"{options.output}: written")
 
 
 def _list_assets(options: argparse.Namespace) -> None:

@@ -17,12 +17,20 @@ MILESTONES: dict[str, tuple[str, ...]] = {
         "face_masks",
     ),
     "degraded": ("degrade",),
-    "scores": ("score_clips", "select_clips"),
+    "scores": (
+        "fetch_judge",
+        "score_clips",
+        "select_clips",
+        "repeat_scores",
+        "clip_quality",
+        "study_sets",
+        "filter_study",
+    ),
     "latents": ("encode_latents",),
     "latent_stage": ("latent_stage",),
     "pixel_stage": ("pixel_stage",),
     "evaluation": ("restore", "reference_faces", "measure"),
-    "tables": ("write_tables", "render_report", "showcase", "enhance"),
+    "tables": ("write_tables", "filtering_page", "render_report", "showcase", "enhance"),
 }
 
 

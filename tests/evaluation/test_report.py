@@ -46,6 +46,7 @@ def inputs(config, tmp_path_factory):
         "threads": 1,
     }
     scores = {"clip_id": ["a", "b", "c"], "score": [92.0, 88.0, 95.0], "judge": "signals"}
+    decisions = pd.DataFrame({**scores, "selected": [True, False, True]})
     curve = pd.DataFrame({"step": [5, 10], "loss": [0.2, 0.1]})
     kept = {
         "clip_id": [*CLIPS, "b_00034"],
@@ -66,7 +67,7 @@ def inputs(config, tmp_path_factory):
         runs={("held_out", method): run for method in config.methods()},
         curves={"main/latent_stage": curve, "p0/pixel_stage": curve},
         validations={"main/latent_stage": VALIDATION, "p0/pixel_stage": VALIDATION.iloc[:0]},
-        scores=pd.DataFrame(scores),
+        decisions=decisions,
         clips={name: pd.DataFrame(kept) for name in config.datasets},
         located={"held_out": pd.DataFrame(located)},
         restored={("held_out", method): versions[method] for method in config.methods()},
@@ -80,6 +81,7 @@ def page(config, inputs, tmp_path_factory):
 
 def test_the_page_opens_offline(page):
     sources = re.findall(r'(?:src|href)\s*=\s*"([^"]+)"', page)
+    sources.remove("filtering.html")
     assert len(sources) == 6
     assert all(source.startswith("data:image/png;base64,") for source in sources)
     assert not re.search(r"@import|url\(|<script", page)

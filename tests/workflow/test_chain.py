@@ -74,6 +74,29 @@ def test_a_changed_key_reruns_what_depends_on_it_and_says_why(finished):
         finished.overlay = before
 
 
+def test_another_threshold_selects_again_and_scores_nothing(finished):
+    before = copy.deepcopy(finished.overlay)
+    try:
+        finished.overlay["filter"] = {"threshold": 10, "per_video": 2}
+        planned = finished.planned("all")
+        assert {"select_clips", "filtering_page", "latent_stage"} <= set(planned)
+        assert not {"score_clips", "face_masks", "encode_latents"} & set(planned)
+    finally:
+        finished.overlay = before
+
+
+def test_the_filters_study(finished):
+    result = finished.snakemake("results/filter_study.md")
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    study = json.loads((finished.folder / "results/filter_study.json").read_text())
+    assert study["repeats"]["variance"] == 0, "signals measures the same twice"
+    sets = [pd.read_parquet(finished.folder / f"data/study/{name}.parquet") for name in ("metric", "random")]
+    selected = pd.read_parquet(finished.folder / "data/face90.parquet")
+    assert [len(table) for table in sets] == [len(selected)] * 2
+    page = (finished.folder / "results/filtering.html").read_text()
+    assert page.count("data:image/jpeg") == 3
+
+
 def test_the_same_input_gives_the_same_bits(finished, make_workspace):
     other = make_workspace()
     targets = ["data/mine/lq/0000", "data/mine/latents/0000.safetensors", "checkpoints/main/latent_stage"]

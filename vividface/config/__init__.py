@@ -15,6 +15,7 @@ from pydantic import AfterValidator, Field, ValidationError, field_validator, mo
 
 from vividface.config.base import Section
 from vividface.config.datasets import DatasetConfig
+from vividface.config.filtering import FilterConfig
 from vividface.errors import InputError
 
 
@@ -127,14 +128,6 @@ class DegradationConfig(Section):
         return self
 
 
-class FilterConfig(Section):
-    """Scoring clips on the five criteria of supplement B, and selecting above a threshold."""
-
-    judge: Literal["signals"]
-    rubric: str
-    threshold: Annotated[float, Field(ge=0, le=103)]
-
-
 class PretrainedConfig(Section):
     """A repository of the Hugging Face Hub, and the folder that it is brought to."""
 
@@ -238,12 +231,17 @@ class WatchConfig(Section):
 
 
 class VariantConfig(Section):
-    """A training run: the paper's (`main`) or one of the ablations of Tables 4-6."""
+    """A training run: the paper's (`main`) or one of the ablations of Tables 4-6.
+
+    `selected_by` takes another set of as many clips for the selected one: the best by a metric, or any.
+    """
 
     title: str
     latent_p: Annotated[float, Field(ge=0, le=1)] = 0.5
     pixel_p: Annotated[float, Field(ge=0, le=1)] = 0.5
     selected_set: bool = True
+    # Left out of a rule's parameters where it is the default: what is trained already need not be again.
+    selected_by: Literal["judge", "metric", "random"] = Field("judge", exclude_if=lambda by: by == "judge")
     latent_stage_of: Identifier | None = None
 
 
@@ -313,6 +311,10 @@ class Config(Section):
                 raise ValueError(
                     f"variants.{name}.latent_stage_of: {origin!r} has no latent stage of its own; "
                     f"name one of {[n for n, v in self.variants.items() if v.latent_stage_of is None]}"
+                )
+            if variant.selected_by != "judge" and self.filter.study is None:
+                raise ValueError(
+                    f"variants.{name}.selected_by: {variant.selected_by!r} needs the section filter.study"
                 )
         taken = set(self.variants) & {"bicubic", "classical", "realesrgan", "autoencoder", "untuned"}
         if taken:

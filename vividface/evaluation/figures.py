@@ -153,13 +153,14 @@ def dataset_statistics(datasets: dict[str, pd.DataFrame]) -> bytes:
     return _png(figure)
 
 
-def score_histogram(scores: pd.Series, threshold: float) -> bytes:
-    """The judge's scores with the selection's threshold."""
+def score_histogram(scores: pd.Series, threshold: float | None) -> bytes:
+    """The judge's scores with the selection's threshold, if it has one."""
     figure, axis = plt.subplots(figsize=(4.5, 2.6))
     axis.hist(scores, bins=20, color="tab:gray")
-    axis.axvline(threshold, color="tab:red", linewidth=1.2, label=f"kept above {threshold:g}")
     axis.set(xlabel="score", ylabel="clips")
-    axis.legend(frameon=False)
+    if threshold is not None:
+        axis.axvline(threshold, color="tab:red", linewidth=1.2, label=f"kept above {threshold:g}")
+        axis.legend(frameon=False)
     return _png(figure)
 
 

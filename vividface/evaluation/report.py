@@ -18,6 +18,8 @@ from vividface.evaluation.measure import bootstrap_interval
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.tables import Table, build_tables, cell_texts, paired_difference
 from vividface.files import atomic_path
+from vividface.filtering.rubric import load_rubric
+from vividface.filtering.selection import threshold_of
 
 _PACKAGES = ("torch", "diffusers", "accelerate", "transformers", "pyiqa", "snakemake")
 _SHOWN_CLIPS = 3
@@ -33,7 +35,7 @@ class ReportInputs:
         runs: `run.json` by (dataset, method).
         curves: training curves by `{variant}/{stage}`.
         validations: measures on clips held out from training, likewise.
-        scores: the judge's scores.
+        decisions: the clips' final scores, and which are selected.
         clips: the clips' table of every dataset.
         located: per benchmark, its kept clips with `clip_id`, `lq` and `hq`.
         restored: folder of each (dataset, method).
@@ -43,7 +45,7 @@ class ReportInputs:
     runs: dict[tuple[str, str], dict]
     curves: dict[str, pd.DataFrame]
     validations: dict[str, pd.DataFrame]
-    scores: pd.DataFrame
+    decisions: pd.DataFrame
     clips: dict[str, pd.DataFrame]
     located: dict[str, pd.DataFrame]
     restored: dict[tuple[str, str], Path]
@@ -64,7 +66,7 @@ def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
         gains=gains,
         images={name: base64.b64encode(png).decode() for name, png in _images(config, inputs).items()},
         tables=[_render(t) for t in build_tables(inputs.metrics, inputs.runs, config).values()],
-        selection=_selection(config, inputs.scores),
+        selection=_selection(config, inputs.decisions),
         data=_data(config, inputs.clips),
     )
     with atomic_path(output) as temporary:
@@ -114,7 +116,7 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
         "datasets": figures.dataset_statistics(
             {config.datasets[name].title: table for name, table in inputs.clips.items()}
         ),
-        "scores": figures.score_histogram(inputs.scores["score"], config.filter.threshold),
+        "scores": figures.score_histogram(inputs.decisions["score"].dropna(), _threshold(config)),
     }
 
 
@@ -166,12 +168,21 @@ def _render(table: Table) -> dict:
     }
 
 
-def _selection(config: Config, scores: pd.DataFrame) -> str:
-    kept = int((scores["score"] > config.filter.threshold).sum())
-    judges = ", ".join(sorted(scores["judge"].unique()))
+def _threshold(config: Config) -> float | None:
+    return threshold_of(config.filter, load_rubric(config.filter.rubric))
+
+
+def _selection(config: Config, decisions: pd.DataFrame) -> str:
+    kept, unscored = int(decisions["selected"].sum()), int(decisions["score"].isna().sum())
+    judges = ", ".join(sorted(decisions["judge"].unique()))
+    limits = []
+    if (threshold := _threshold(config)) is not None:
+        limits.append(f"score above {threshold:g}")
+    if config.filter.top_share is not None:
+        limits.append(f"are among the best {config.filter.top_share:.0%}")
     return (
-        f"The judge “{judges}” scored {len(scores)} clips on the rubric {config.filter.rubric}; {kept} score "
-        f"above {config.filter.threshold:g} and form the selected set."
+        f"The judge “{judges}” scored {len(decisions)} clips on the rubric {config.filter.rubric}; {kept} "
+        f"{' and '.join(limits)} and form the selected set. {unscored} remain without a score."
     )
 
 

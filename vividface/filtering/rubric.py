@@ -1,17 +1,40 @@
-"""The scoring rubric of supplement B as validated data."""
+"""The scoring rubric of supplement B as validated data, and the prompt that is rendered from it."""
 
 from __future__ import annotations
 
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated
 
+import jinja2
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from vividface.config import describe_problems
 from vividface.errors import InputError
 
+BELOW = "below"
+FULL_SCORE = 100
+
 _FOLDER = Path(__file__).parent / "rubrics"
+# Names that other parts of a reply, or columns of the scores' table, have.
+_RESERVED = {"base", "base_score", "adjustment", "total_adjustment", "final_score", "score", "tier", "reply"}
+_RESERVED |= {
+    "quality_tier",
+    "clip_id",
+    "shard",
+    "judge",
+    "model",
+    "revision",
+    "settings",
+    "attempts",
+    "none",
+}
+_RESERVED |= {"rubric", "reasons", "flags", "problem", "prompt", "input_tokens", "output_tokens", "cost"}
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
 class _Entry(BaseModel):
@@ -19,10 +42,29 @@ class _Entry(BaseModel):
 
 
 class Criterion(_Entry):
-    """One of the five criteria: how many points it gives at most, and what it asks."""
+    """How many points a criterion gives at most, what it asks, and what each band of scores means.
 
+    Attributes:
+        bands: descriptions by their lowest score; a band ends where the next begins.
+    """
+
+    title: str
     points: Annotated[int, Field(gt=0)]
     asks: str
+    bands: dict[int, str]
+
+    @model_validator(mode="after")
+    def _covers(self) -> Criterion:
+        lows = list(self.bands)
+        if not lows or lows[0] != 0 or lows != sorted(lows) or lows[-1] > self.points:
+            raise ValueError(f"bands: {lows} do not begin at 0 and rise to at most {self.points}")
+        return self
+
+    def ranges(self) -> list[tuple[int, int, str]]:
+        """The bands as lowest score, highest score and description."""
+        lows = list(self.bands)
+        highs = [low - 1 for low in lows[1:]] + [self.points]
+        return list(zip(lows, highs, self.bands.values(), strict=True))
 
 
 class Adjustment(_Entry):
@@ -31,23 +73,67 @@ class Adjustment(_Entry):
     points: int
     when: str
 
-
-class Rubric(_Entry):
-    """Criteria that sum to 100, bonuses and penalties, and the tiers' lowest scores."""
-
-    name: str
-    criteria: dict[str, Criterion]
-    adjustments: dict[str, Adjustment]
-    tiers: dict[str, float]
-
     @model_validator(mode="after")
-    def _sums(self) -> Rubric:
-        total = sum(criterion.points for criterion in self.criteria.values())
-        if total != 100:
-            raise ValueError(f"the criteria's points sum to {total}, not to 100")
+    def _does_something(self) -> Adjustment:
+        if not self.points:
+            raise ValueError("points: 0 changes nothing")
         return self
 
-    def total(self, points: dict[str, float], applied: list[str]) -> tuple[float, float, float]:
+
+class Rubric(_Entry):
+    """Criteria that sum to 100, bonuses and penalties, tiers, and the score above which clips are kept.
+
+    Attributes:
+        role: who the judge is told to be.
+        critical_regions: regions of the face and what is demanded of them.
+        tiers: their lowest scores.
+        remarks: titles of what a reply ends with, and what they are to hold.
+        notes: on how to grade.
+    """
+
+    name: str
+    role: str
+    threshold: float
+    criteria: Annotated[dict[Name, Criterion], Field(min_length=1)]
+    critical_regions: dict[str, str] = {}
+    adjustments: dict[Name, Adjustment] = {}
+    tiers: dict[Name, float]
+    remarks: dict[str, str] = {}
+    notes: list[str] = []
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Rubric:
+        total = sum(criterion.points for criterion in self.criteria.values())
+        if total != FULL_SCORE:
+            raise ValueError(f"the criteria's points sum to {total}, not to {FULL_SCORE}")
+        names = [*self.criteria, *self.adjustments]
+        for name in names:
+            if name in _RESERVED or names.count(name) > 1:
+                raise ValueError(f"{name}: this name is taken; choose another")
+        if BELOW in self.tiers:
+            raise ValueError(f"tiers: {BELOW} is what scores below the lowest tier are called")
+        low, high = self.bounds
+        if not low <= self.threshold < high:
+            raise ValueError(f"threshold: {self.threshold:g} is outside the scores {low} to {high}")
+        return self
+
+    @property
+    def full_score(self) -> int:
+        """What the criteria sum to."""
+        return FULL_SCORE
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """The lowest and the highest final score that are possible."""
+        points = [adjustment.points for adjustment in self.adjustments.values()]
+        return sum(p for p in points if p < 0), FULL_SCORE + sum(p for p in points if p > 0)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of everything in the rubric that a score depends on, so not of the threshold."""
+        return hashlib.sha256(self.model_dump_json(exclude={"threshold"}).encode()).hexdigest()
+
+    def total(self, points: Mapping[str, float], applied: Iterable[str]) -> tuple[float, float, float]:
         """Base score, adjustment and final score.
 
         Args:
@@ -62,14 +148,27 @@ class Rubric(_Entry):
         for name, value in points.items():
             if not 0 <= value <= self.criteria[name].points:
                 raise ValueError(f"{name}: {value} is outside 0..{self.criteria[name].points}")
-        base = sum(points.values())
+        base = sum(points[name] for name in self.criteria)
         adjustment = sum(self.adjustments[name].points for name in applied)
         return base, adjustment, base + adjustment
 
     def tier(self, score: float) -> str:
         """The name of the highest tier that a score reaches, or `below`."""
         reached = {lowest: name for name, lowest in self.tiers.items() if score >= lowest}
-        return reached[max(reached)] if reached else "below"
+        return reached[max(reached)] if reached else BELOW
+
+    def prompt(self, frames: int) -> str:
+        """What a language model is asked about a video, of which it is shown so many frames."""
+        environment = jinja2.Environment(
+            loader=jinja2.FileSystemLoader(Path(__file__).parent),
+            trim_blocks=True,
+            lstrip_blocks=True,
+            undefined=jinja2.StrictUndefined,
+            # The prompt is plain text for a language model, not a page.
+            autoescape=False,
+        )
+        text = environment.get_template("prompt.txt.j2").render(rubric=self, frames=frames, BELOW=BELOW)
+        return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def load_rubric(name: str) -> Rubric:
@@ -82,9 +181,12 @@ def load_rubric(name: str) -> Rubric:
     try:
         return Rubric.model_validate(yaml.safe_load(path.read_text()))
     except OSError:
-        known = sorted(file.stem for file in _FOLDER.glob("*.yaml"))
-        raise InputError(f"filter.rubric: there is no rubric {name!r}; known are {known}") from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: cannot be read as YAML: {error}") from None
+        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.yaml")))
+        raise InputError(
+            f"filter.rubric: there is no rubric {name!r}; known are {known}, or give the path of a YAML file"
+        ) from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{path}: cannot be read as YAML: {reason}") from None
     except ValidationError as error:
         raise InputError(f"{path}: is not a valid rubric: {describe_problems(error)}") from None

@@ -129,12 +129,18 @@ def _outs(config: Config) -> dict[str, list[str]]:
     return {
         "data": data,
         "degraded": [f"data/{d}/{kind}" for d in _degraded(config) for kind in ("lq", "degradation")],
-        "scores": [*(f"data/{d}/scores" for d in train), "data/face90.parquet"],
+        "scores": [*(f"data/{d}/scores" for d in train), "data/face90.parquet", "data/decisions.parquet"],
         "latents": [f"data/{d}/latents" for d in train],
         "latent_stage": _trained(config, "latent_stage", "", ".csv", "_validation.csv"),
         "pixel_stage": _trained(config, "pixel_stage", "", ".csv", "_validation.csv"),
         "evaluation": ["results/restored", "results/reference_faces", "results/metrics"],
-        "tables": ["results/tables", "results/summary", "results/report.html", "results/enhanced"],
+        "tables": [
+            "results/tables",
+            "results/summary",
+            "results/report.html",
+            "results/filtering.html",
+            "results/enhanced",
+        ],
     }
 
 
@@ -169,7 +175,8 @@ def _deps(config: Config) -> dict[str, list[str]]:
         ],
         "tables": [
             *of(config.datasets, "videos.parquet", "clips.parquet"),
-            *of(train, "scores"),
+            *of(train, "hq", "scores"),
+            "data/decisions.parquet",
             *of(benchmarks, "hq", "lq"),
             "results/metrics",
             "results/restored",

@@ -1,0 +1,200 @@
+"""The judge `openai` against a real HTTP server that behaves well and badly."""
+
+import base64
+import json
+import logging
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import cv2
+import numpy as np
+import pytest
+
+from vividface.config.filtering import OpenAIConfig
+from vividface.errors import InputError
+from vividface.filtering.server import ServerJudge
+
+KEY = "sk-very-secret-0123456789"
+
+
+class ChatServer:
+    """Answers with `answers` in turn, the last one ever after: (status, headers, body, seconds of delay)."""
+
+    def __init__(self, *answers):
+        self.answers, self.requests, self.running, self.most = list(answers), [], 0, 0
+        lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *arguments):
+                pass
+
+            def do_POST(self):
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with lock:
+                    server.requests.append((self.path, self.headers.get("Authorization"), body))
+                    answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
+                    server.running += 1
+                    server.most = max(server.most, server.running)
+                status, headers, content, delay = answer
+                time.sleep(delay)
+                with lock:
+                    server.running -= 1
+                self.send_response(status)
+                for name, value in {"Content-Length": len(content), **headers}.items():
+                    self.send_header(name, str(value))
+                self.end_headers()
+                self.wfile.write(content)
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def serve():
+    servers = []
+
+    def start(*answers):
+        servers.append(ChatServer(*answers))
+        return servers[-1]
+
+    yield start
+    for one in servers:
+        one.server.shutdown()
+        one.server.server_close()
+
+
+@pytest.fixture
+def judge(rubric, monkeypatch):
+    monkeypatch.setenv("MY_KEY", KEY)
+
+    def make(server, **values):
+        url = server if isinstance(server, str) else server.url
+        defaults = {"model": "m", "api_key_variable": "MY_KEY", "parallel": 1, "timeout": 5, "retries": 3}
+        defaults |= {"backoff": 0.01, "frames": 3, "pixels": 4096, "input_price": 2, "output_price": 10}
+        return ServerJudge(OpenAIConfig(base_url=url, **defaults | values), rubric, attempts=2)
+
+    return make
+
+
+def test_a_good_answer(serve, judge, judged, rubric, reply, chat_completion):
+    server = serve((200, {}, chat_completion(reply), 0))
+    verdict = next(judge(server).score(judged[:1]))
+    row = verdict.row(rubric)
+    assert (row["score"], row["tier"], row["attempts"]) == (94, "premium", 1)
+    assert (row["input_tokens"], row["output_tokens"]) == (1000, 200)
+    assert row["cost"] == pytest.approx((1000 * 2 + 200 * 10) / 1e6)
+    assert row["reply"] == reply
+    path, authorization, body = server.requests[0]
+    assert path == "/v1/chat/completions"
+    assert authorization == f"Bearer {KEY}"
+    *images, text = body["messages"][0]["content"]
+    assert text["text"] == rubric.prompt(3)
+    assert len(images) == 3
+    png = base64.b64decode(images[0]["image_url"]["url"].partition(",")[2])
+    assert cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR).shape == (64, 64, 3)
+
+
+def test_frames_as_one_video(serve, judge, judged, reply, chat_completion, tmp_path):
+    server = serve((200, {}, chat_completion(reply), 0))
+    assert next(judge(server, send="video").score(judged[:1])).points is not None
+    address = server.requests[0][2]["messages"][0]["content"][0]["video_url"]["url"]
+    assert address.startswith("data:video/mp4;base64,")
+    path = tmp_path / "clip.mp4"
+    path.write_bytes(base64.b64decode(address.partition(",")[2]))
+    from vividface.video import probe
+
+    assert probe(path).frames == 3
+
+
+def test_busy_and_broken_servers_are_asked_again(serve, judge, judged, reply, chat_completion):
+    server = serve(
+        (429, {"Retry-After": "0"}, b"", 0), (500, {}, b"", 0), (200, {}, chat_completion(reply), 0)
+    )
+    assert next(judge(server).score(judged[:1])).points is not None
+    assert len(server.requests) == 3
+
+
+def test_a_wrong_reply_is_asked_for_again_with_the_reason(serve, judge, judged, reply, chat_completion):
+    wrong = reply.replace("clarity: 33/35", "clarity: 50/35")
+    server = serve((200, {}, chat_completion(wrong), 0), (200, {}, chat_completion(reply), 0))
+    verdict = next(judge(server).score(judged[:1]))
+    assert (verdict.attempts, verdict.input_tokens) == (2, 2000)
+    assert verdict.flags == ["refused: clarity: 50 is outside 0 to 35"]
+    messages = server.requests[1][2]["messages"]
+    assert [m["role"] for m in messages] == ["user", "assistant", "user"]
+    assert "clarity: 50 is outside 0 to 35" in messages[2]["content"]
+
+
+def test_what_stays_wrong_is_unscored(serve, judge, judged, rubric, reply, chat_completion):
+    server = serve((200, {}, chat_completion(reply, finish_reason="length"), 0))
+    row = next(judge(server).score(judged[:1])).row(rubric)
+    assert row["score"] is None
+    assert row["tier"] == "unscored"
+    assert "no reply of 2 can be used; the last: the reply is longer than allowed" in row["problem"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        ((401, {}, f"wrong key {KEY}".encode(), 0), r"answers 401 Unauthorized: wrong key \*\*\*"),
+        ((500, {}, b"out of memory", 0), "answers 500 Internal Server Error: out of memory"),
+        ((200, {}, b"<html>", 0), "answers with no chat completion: <html>"),
+        ((200, {}, b'{"choices": []}', 0), "answers with no chat completion"),
+        ((200, {}, b"{}", 1), r"does not answer within 0\.2 s"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b"", 0), "answers 302 Found"),
+    ],
+)
+def test_a_server_that_fails_ends_with_one_sentence(serve, judge, judged, answer, message, caplog):
+    caplog.set_level(logging.DEBUG)
+    timeout = 0.2 if answer[3] else 5
+    with pytest.raises(InputError, match=message) as error:
+        list(judge(serve(answer), timeout=timeout, retries=1).score(judged[:1]))
+    assert "what is scored already is kept" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert KEY not in str(error.value) + caplog.text
+
+
+def test_a_server_that_is_not_there(judge, judged):
+    with pytest.raises(InputError, match="cannot be reached, or closes the connection"):
+        list(judge("http://127.0.0.1:9/v1", retries=1).score(judged[:1]))
+
+
+def test_clips_are_asked_about_at_a_time_and_a_failure_keeps_the_others(
+    serve, judge, judged, reply, chat_completion
+):
+    good = (200, {}, chat_completion(reply), 0.2)
+    server = serve(good, good, good, (400, {}, b"no", 0.2))
+    found = []
+    with pytest.raises(InputError, match="answers 400"):
+        for verdict in judge(server, parallel=4).score(judged):
+            found.append(verdict)
+    assert len(found) == 3
+    assert server.most == 4
+
+
+def test_no_key_in_the_environment(judge, serve, monkeypatch):
+    monkeypatch.delenv("MY_KEY")
+    with pytest.raises(InputError, match="variable MY_KEY is not set"):
+        make = OpenAIConfig(
+            base_url="http://h/v1",
+            model="m",
+            api_key_variable="MY_KEY",
+            parallel=1,
+            timeout=1,
+            retries=0,
+            frames=1,
+            pixels=4096,
+        )
+        from vividface.filtering.rubric import load_rubric
+
+        ServerJudge(make, load_rubric("face90"), 1)
+
+
+def test_the_key_is_in_no_record(judge, serve, judged, rubric, reply, chat_completion):
+    server = serve((200, {}, chat_completion(reply + f"\nCritical Issues: {KEY}"), 0))
+    one = judge(server)
+    row = next(one.score(judged[:1])).row(rubric)
+    assert KEY not in json.dumps([row, one.identity])

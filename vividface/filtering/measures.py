@@ -1,0 +1,271 @@
+"""What the judge `signals` measures on a clip: pixels of the face, and its landmarks.
+
+Every measure is relative to the clip itself where it can be, so that darkening, say, changes the exposure and
+nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vividface.faces.landmarks import eye_centres, face_parts
+
+# What differences of the finest band along a row, a column and the diagonals make of white noise's variance.
+_STEPS = {(0, 1): 1.78, (1, 0): 1.78, (1, 1): 1.66, (1, -1): 1.66}
+# Variance that rounding to whole levels adds.
+_ROUNDING = 1 / 12
+# Noise is taken off with a margin, and at least so much of it: what its estimate misses must not count as
+# detail, nor must a codec gain by removing it.
+_NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
+# A larger picture of an equally sharp face has relatively less of the finest detail; px between the eyes.
+_SIZE, _SIZE_POWER = 30.0, 0.8
+# Distances in CIE Lab from the skin's colour beyond which a pixel of the face is something else.
+_FOREIGN_CHROMA, _FOREIGN_LIGHTNESS = 16.0, 40.0
+# A codec's grid that is finer than this cannot be told from texture.
+_FINEST_GRID = 4
+# Side of the patches that eyes and mouth are brought to, in eyes' distances.
+_PATCH = {"eyes": (1.9, 0.7), "mouth": (1.2, 0.8)}
+
+
+@dataclass(frozen=True)
+class Signals:
+    """What is measured on a clip.
+
+    Attributes:
+        sharpness: median over frames of the face's finest detail along the direction that has least of it, as
+            motion blur leaves it, relative to the contrast of the face's features; without noise, and
+            brought to a face of a common size.
+        source_scale: side of the crop in the source, relative to its side now: below 1 it was enlarged.
+        dispersion: spread of the frames' sharpness: its interquartile range relative to its median.
+        regional: the finest detail of the eyes and the mouth where they are blurriest, relative to where they
+            are sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
+        shake: median acceleration of the face's centre between frames, relative to the eyes' distance.
+        highlight: the face's luma that 95 % of its pixels are below, 0..255.
+        crushed: share of the face's pixels below 8.
+        burnt: share of the face's pixels on a plateau at its brightest, as clipping leaves it.
+        imbalance: absolute log-ratio of the mean luma of the face's left and right halves.
+        noise: standard deviation of the noise in flat regions, of 255, at the face's own brightness.
+        blockiness: excess of the gradient on the codec's grid over the mean gradient.
+        skin_texture: the cheeks' finest detail relative to that of the eyes and mouth.
+        visible: share of frames with a face, times the share of landmarks inside the frame.
+        covered: share of the face whose colour is not the skin's, or that is parsed as something else.
+        skin_hue: hue angle of the face's mean colour in CIE Lab, degrees.
+    """
+
+    sharpness: float
+    source_scale: float
+    dispersion: float
+    regional: float
+    shake: float
+    highlight: float
+    crushed: float
+    burnt: float
+    imbalance: float
+    noise: float
+    blockiness: float
+    skin_texture: float
+    visible: float
+    covered: float
+    skin_hue: float
+
+
+def measure(
+    frames: np.ndarray, masks: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block: float = 8.0
+) -> Signals:
+    """Measure a clip.
+
+    Args:
+        frames: (F, H, W, 3) uint8, RGB.
+        masks: (F, H, W) bool, the face.
+        landmarks: (F, K, 2) in pixels, K = 68 or 5.
+        found: (F,) whether each frame's landmarks were detected.
+        block: side of the source's codec blocks in pixels of the crop.
+    """
+    lumas = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
+    masks = np.stack([mask if mask.any() else np.ones_like(mask) for mask in masks])
+    rows = [_frame(*row) for row in zip(frames, lumas, masks, landmarks, strict=True)]
+    column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    median = {name: float(np.median(values)) for name, values in column.items()}
+    sharpness = column["sharpness"]
+    low, high = np.percentile(sharpness, [25, 75])
+    face = np.concatenate([luma[mask] for luma, mask in zip(lumas, masks, strict=True)])
+    height, width = frames.shape[1:3]
+    inside = ((landmarks >= 0) & (landmarks < (width, height))).all(axis=2).mean()
+    middle = len(frames) // 2
+    return Signals(
+        sharpness=median["sharpness"],
+        source_scale=8 / block,
+        dispersion=float((high - low) / (median["sharpness"] + 1e-6)),
+        regional=min(_spread(column[part]) for part in _PATCH),
+        shake=_shake(landmarks),
+        highlight=float(np.percentile(face, 95)),
+        crushed=float((face < 8).mean()),
+        burnt=median["burnt"],
+        imbalance=median["imbalance"],
+        noise=median["noise"],
+        blockiness=float(np.median([_blockiness(luma, block) for luma in lumas])),
+        skin_texture=median["skin_texture"],
+        visible=float(found.mean() * inside),
+        covered=float(column["covered"].mean()),
+        skin_hue=_skin_hue(frames[middle], masks[middle]),
+    )
+
+
+def _frame(frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.ndarray) -> dict[str, float]:
+    """What is measured frame by frame."""
+    left, right = eye_centres(points)
+    distance = max(float(np.linalg.norm(right - left)), 8.0)
+    # The lower of two estimates: a busy background is no noise, nor is a face's texture.
+    noise = min(_noise(luma, np.ones_like(mask)), _noise(luma, mask))
+    skin, foreign = _skin(frame, mask, points)
+    # The edge of what covers the face is no detail of the face.
+    around = cv2.dilate(foreign.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
+    face = mask & ~around if (mask & ~around).any() else mask
+    patches = {part: stabilised(luma, points, part) for part in _PATCH}
+    detail = {part: _detail(patch, None, noise) for part, patch in patches.items()}
+    brightest = float(np.percentile(luma[mask], 99.9))
+    return {
+        "sharpness": _detail(luma, face, noise)
+        / _contrast(luma, face, distance)
+        * (distance / _SIZE) ** _SIZE_POWER,
+        **{part: _fine(patch) for part, patch in patches.items()},
+        "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), None, noise)
+        / (min(detail.values()) + 1e-3),
+        "burnt": float((luma[mask] >= 0.985 * brightest).mean()),
+        "imbalance": _imbalance(luma, mask, points),
+        # A dark picture's noise is as visible once it is brightened.
+        "noise": noise * 128 / max(float(luma[mask].mean()), 32.0),
+        "covered": float(foreign.sum() / max(skin.sum(), 1)),
+    }
+
+
+def stabilised(image: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
+    """The eyes or the mouth, turned upright and centred by the landmarks; pixels keep their size.
+
+    Args:
+        image: (H, W).
+        points: (K, 2).
+        part: `eyes` or `mouth`.
+    """
+    left, right = eye_centres(points)
+    across = right - left
+    distance = max(float(np.linalg.norm(across)), 8.0)
+    width, height = (max(int(side * distance), 8) for side in _PATCH[part])
+    corners = face_parts(points)[part]
+    centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
+    cos, sin = across / distance
+    turn = np.array([[cos, sin], [-sin, cos]])
+    shift = np.array([width / 2, height / 2]) - turn @ centre
+    matrix = np.hstack([turn, shift[:, None]])
+    warped = cv2.warpAffine(
+        image, matrix, (width, height), flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT
+    )
+    return np.asarray(warped)
+
+
+def _rms(values: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+
+
+def _detail(image: np.ndarray, mask: np.ndarray | None, noise: float) -> float:
+    """The finest octave's differences along the direction that has least, without noise's and rounding's."""
+    fine = image - cv2.GaussianBlur(image, (0, 0), 1.0)
+    noise = max(noise, _LEAST_NOISE)
+    energies = []
+    for step, gain in _STEPS.items():
+        differences = fine - np.roll(fine, step, (0, 1))
+        values = differences[1:-1, 1:-1] if mask is None else differences[mask]
+        # The mean, not the square: texture is everywhere, edges of blocks and of covers are not.
+        energy = np.pi / 2 * float(np.abs(values).mean()) ** 2 if values.size else 0.0
+        energies.append(energy - gain * _NOISE_MARGIN * (noise**2 + _ROUNDING))
+    return float(np.sqrt(max(min(energies), 0.0)))
+
+
+def _fine(patch: np.ndarray) -> float:
+    """All of the finest octave: compared with other frames' of the same region, noise may stay."""
+    return _rms(patch - cv2.GaussianBlur(patch, (0, 0), 1.0))
+
+
+def _contrast(image: np.ndarray, mask: np.ndarray | None, distance: float) -> float:
+    """Of features from a sixteenth to a quarter of the eyes' distance."""
+    band = cv2.GaussianBlur(image, (0, 0), distance / 16) - cv2.GaussianBlur(image, (0, 0), distance / 4)
+    return max(_rms(band if mask is None else band[mask]), 0.5)
+
+
+def _spread(values: np.ndarray) -> float:
+    low, high = np.percentile(values, [10, 90])
+    return float(low / (high + 1e-6))
+
+
+def _shake(landmarks: np.ndarray) -> float:
+    left, right = eye_centres(landmarks)
+    eyes = float(np.linalg.norm(left - right, axis=1).mean())
+    if len(landmarks) < 3:
+        return 0.0
+    acceleration = np.diff(landmarks.mean(axis=1), n=2, axis=0)
+    return float(np.median(np.linalg.norm(acceleration, axis=1)) / max(eyes, 1.0))
+
+
+def _patch(image: np.ndarray, points: np.ndarray) -> np.ndarray:
+    """The bounding box of some landmarks."""
+    height, width = image.shape[:2]
+    x0, y0 = np.clip(np.floor(points.min(axis=0)).astype(int), 0, (width - 1, height - 1))
+    x1, y1 = np.clip(np.ceil(points.max(axis=0)).astype(int) + 1, 1, (width, height))
+    return image[y0:y1, x0:x1]
+
+
+def _imbalance(image: np.ndarray, mask: np.ndarray, points: np.ndarray) -> float:
+    """The face is halved at the bridge of the nose."""
+    left = np.arange(image.shape[1]) < face_parts(points)["bridge"][0, 0]
+    sides = [image[mask & side].mean() if (mask & side).any() else 1.0 for side in (left, ~left)]
+    return float(abs(np.log(max(sides[0], 0.5) / max(sides[1], 0.5))))
+
+
+def _noise(image: np.ndarray, mask: np.ndarray) -> float:
+    """Immerkaer's estimator (CVIU 1996) over the flattest half of a region."""
+    kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+    response = np.abs(cv2.filter2D(image, -1, kernel)) / 6
+    smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
+    gradient = np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1))
+    flat = mask & (gradient <= np.median(gradient[mask]))
+    return float(response[flat].mean() * np.sqrt(np.pi / 2))
+
+
+def _blockiness(image: np.ndarray, block: float) -> float:
+    """Over all phases of the grid; a grid that is too fine counts as none."""
+    if block < _FINEST_GRID:
+        return 0.0
+    excess = []
+    for axis in (0, 1):
+        profile = np.abs(np.diff(image, axis=axis)).mean(axis=1 - axis)
+        lines = np.arange(0, len(profile) - block, block)
+        grids = [profile[np.rint(lines + phase).astype(int)].mean() for phase in range(int(block))]
+        excess.append(max(grids) / (profile.mean() + 1e-3) - 1)
+    # Any natural picture has some excess at its best phase: the lower of the two axes is the grid's.
+    return float(max(min(excess) - 0.25, 0.0))
+
+
+def _skin(frame: np.ndarray, mask: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where skin is expected, between the landmarks beside eyes and mouth, and where it is something else."""
+    hull = np.zeros(mask.shape, np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
+    skin, parts = hull.astype(bool), face_parts(points)
+    for part in ("eyes", "mouth"):
+        _patch(skin, parts[part])[:] = False
+    if not skin.any():
+        return skin, skin
+    lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    # Brought to a common level, so that a dark clip's colours are as far apart as a bright one's.
+    lab = lab * min(60 / max(float(np.median(lab[..., 0][skin])), 8.0), 4.0)
+    away = np.abs(lab - np.median(lab[skin], axis=0))
+    other = (np.hypot(away[..., 1], away[..., 2]) > _FOREIGN_CHROMA) | (away[..., 0] > _FOREIGN_LIGHTNESS)
+    return skin, skin & (other | ~mask)
+
+
+def _skin_hue(frame: np.ndarray, mask: np.ndarray) -> float:
+    mean = frame[mask].mean(axis=0)
+    _, a, b = cv2.cvtColor((mean / 255).astype(np.float32).reshape(1, 1, 3), cv2.COLOR_RGB2LAB)[0, 0]
+    return float(np.degrees(np.arctan2(b, a)))
