@@ -45,7 +45,8 @@ def run_rule(snakemake: Any) -> Iterator[Job]:
     """Run a rule's script: its log as in `rule_log`, and its record when it ends well.
 
     The record is `provenance/{milestone}/{rule}/{wildcards}.json`; a folder that the job made carries a copy,
-    `provenance.json`. It holds nothing of when and where the job ran: the same job leaves the same bits.
+    `provenance.json`, that names no other output. They hold nothing of when and where the job ran, so that
+    the same job leaves the same bits; but for the checksum of an output that holds times itself.
 
     Args:
         snakemake: the object that Snakemake gives to a script.
@@ -64,9 +65,9 @@ def run_rule(snakemake: Any) -> Iterator[Job]:
             "outputs": {file: vars(fingerprint(Path(file))) for file in outputs},
             **origin(snakemake.config),
         }
-        for file in outputs:
-            if Path(file).is_dir():
-                write_json(Path(file) / FOLDER_RECORD, record)
+        for file, held in record["outputs"].items():
+            if held["files"] is not None:
+                write_json(Path(file) / FOLDER_RECORD, record | {"outputs": {file: held}})
         write_json(path, record)
 
 
