@@ -9,7 +9,7 @@ import pytest
 from vividface.config import load_config
 from vividface.faces.dlib_backend import outline_mask
 from vividface.faces.landmarks import five_points
-from vividface.faces.windows import Window, crop, face_box, to_crop, unified_window
+from vividface.faces.windows import crop, face_box, to_crop, unified_window
 from vividface.filtering.measures import measure
 from vividface.filtering.signals import ANCHORS, judge_signals
 from vividface.video import VideoWriter, read_clip
@@ -23,12 +23,26 @@ def face(face_video, repository):
     from vividface.faces.backend import load_backend
 
     config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
-    frames = read_clip(face_video, 0, 17)[::4]
-    faces = [found[0] for found in load_backend(config.faces).detect(list(frames))]
+    return cropped(read_clip(face_video, 0, 17)[::4], load_backend(config.faces), 128)
+
+
+def cropped(frames, backend, size):
+    """Crops around a video's one face, and their landmarks."""
+    faces = [found[0] for found in backend.detect(list(frames))]
     landmarks = np.stack([one.landmarks for one in faces])
     boxes = face_box(np.stack([one.box for one in faces]), landmarks)
-    window: Window = unified_window(boxes, *frames.shape[1:3], 0.3)
-    return np.stack([crop(f, window, 128) for f in frames]), to_crop(landmarks, window, 128)
+    window = unified_window(boxes, *frames.shape[1:3], 0.3)
+    return np.stack([crop(f, window, size) for f in frames]), to_crop(landmarks, window, size)
+
+
+def compress(frames, crf, folder):
+    path = folder / f"{crf}.mp4"
+    height, width = frames.shape[1:3]
+    options = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": crf, "threads": 1}
+    with VideoWriter(path, width, height, 25, options=options) as writer:
+        for frame in frames:
+            writer.write(frame)
+    return read_clip(path)
 
 
 def degrade(frames, landmarks, kind, step, folder):
@@ -43,12 +57,7 @@ def degrade(frames, landmarks, kind, step, folder):
         small = [cv2.resize(f, (side, side), interpolation=cv2.INTER_AREA) for f in frames]
         return np.stack([cv2.resize(f, (128, 128), interpolation=cv2.INTER_CUBIC) for f in small])
     if kind == "crf":
-        crf = (28, 34, 40, 46)[step]
-        options = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": crf, "threads": 1}
-        with VideoWriter(folder / f"{crf}.mp4", 128, 128, 25, options=options) as writer:
-            for frame in frames:
-                writer.write(frame)
-        return read_clip(folder / f"{crf}.mp4")
+        return compress(frames, (28, 34, 40, 46)[step], folder)
     if kind == "darken":
         return (frames * (0.6, 0.4, 0.25, 0.12)[step]).astype(np.uint8)
     if kind == "cover":
@@ -69,7 +78,7 @@ def degrade(frames, landmarks, kind, step, folder):
 
 
 def score(frames, landmarks, rubric):
-    masks = np.stack([outline_mask(points, 128, 128) for points in landmarks])
+    masks = np.stack([outline_mask(points, *frames.shape[1:3]) for points in landmarks])
     signals = measure(frames, masks, landmarks, np.ones(len(frames), np.uint8), 8.0)
     points, applied = judge_signals(signals, rubric)
     return rubric.total(points, applied)[2], points
@@ -124,7 +133,7 @@ def test_a_picture_of_one_colour_is_measured():
     five = np.tile(np.float32([[24, 26], [40, 26], [32, 34], [26, 42], [38, 42]]), (3, 1, 1))
     signals = measure(frames, np.zeros((3, 64, 64), bool), five, np.ones(3, np.uint8))
     assert all(np.isfinite(value) for value in vars(signals).values())
-    assert signals.sharpness == 0
+    assert signals.blur == 1
 
 
 @pytest.mark.parametrize("name", ANCHORS)
@@ -132,3 +141,22 @@ def test_anchors_are_monotone(name):
     values, shares = zip(*ANCHORS[name], strict=True)
     assert list(values) == sorted(set(values))
     assert list(shares) in (sorted(shares), sorted(shares, reverse=True))
+
+
+@pytest.mark.parametrize(
+    "name", ["eval/liveportrait_d0", "eval/spectre_M030", "eval/x-nemo", "real/keep_real_3"]
+)
+def test_degrading_real_clips_in_all_ways_at_once_costs_points(name, shared, repository, rubric, tmp_path):
+    """At 512 x 512, and twice as much each time: what a codec leaves of noise must not pass for detail."""
+    from vividface.faces.backend import load_backend
+
+    (video,) = (shared / "faces").glob(f"{name}*.mp4")
+    config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
+    frames, landmarks = cropped(read_clip(video, 0, 13)[::4], load_backend(config.faces), 512)
+    scores = []
+    for blur, crf in ((0, 16), (1, 20), (2, 26), (4, 32)):
+        soft = np.stack([cv2.GaussianBlur(f, (0, 0), blur) if blur else f for f in frames])
+        noisy = np.clip(soft + np.random.default_rng(1).normal(0, blur, soft.shape), 0, 255).astype(np.uint8)
+        scores.append(score(compress(noisy, crf, tmp_path), landmarks, rubric)[0])
+    assert all(after <= before + 0.5 for before, after in pairwise(scores)), scores
+    assert scores[-1] < scores[0] - 8, scores

@@ -6,7 +6,9 @@ nothing else.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,10 +22,20 @@ _ROUNDING = 1 / 12
 # Noise is taken off with a margin, and at least so much of it: what its estimate misses must not count as
 # detail, nor must a codec gain by removing it.
 _NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
-# A larger picture of an equally sharp face has relatively less of the finest detail; px between the eyes.
-_SIZE, _SIZE_POWER = 30.0, 0.8
+# Deviations at which edges are compared and found: shares of the eyes' distance, and the least in pixels.
+_FINE_EDGE, _COARSE_EDGE = (1 / 45, 1.2), (1 / 30, 1.8)
+# What sampling alone blurs an edge by, and the frames' edges differ by, in pixels.
+_APERTURE, _JITTER = 0.8, 0.35
+# Share of the face's pixels that are no edge; fewest pixels of edges.
+_NO_EDGE, _FEWEST = 0.70, 12
+# Blur of a face without an edge, in eyes' distances.
+_MOST_BLUR = 1.0
 # Distances in CIE Lab from the skin's colour beyond which a pixel of the face is something else.
 _FOREIGN_CHROMA, _FOREIGN_LIGHTNESS = 16.0, 40.0
+# Widest speck of another colour that covers nothing, in eyes' distances.
+_SPECK = 0.1
+# Level that the skin is brought to first, of 1.
+_SKIN_LEVEL = 0.55
 # A codec's grid that is finer than this cannot be told from texture.
 _FINEST_GRID = 4
 # Side of the patches that eyes and mouth are brought to, in eyes' distances.
@@ -35,11 +47,11 @@ class Signals:
     """What is measured on a clip.
 
     Attributes:
-        sharpness: median over frames of the face's finest detail along the direction that has least of it, as
-            motion blur leaves it, relative to the contrast of the face's features; without noise, and
-            brought to a face of a common size.
+        blur: width of the face's edges over all frames, as the standard deviation of the Gaussian that would
+            make them of steps, in eyes' distances.
         source_scale: side of the crop in the source, relative to its side now: below 1 it was enlarged.
-        dispersion: spread of the frames' sharpness: its interquartile range relative to its median.
+        dispersion: the blur that would make the sharper frames as blurry as the others, in eyes' distances:
+            root of the interquartile range of the squared blur.
         regional: the finest detail of the eyes and the mouth where they are blurriest, relative to where they
             are sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
         shake: median acceleration of the face's centre between frames, relative to the eyes' distance.
@@ -51,11 +63,12 @@ class Signals:
         blockiness: excess of the gradient on the codec's grid over the mean gradient.
         skin_texture: the cheeks' finest detail relative to that of the eyes and mouth.
         visible: share of frames with a face, times the share of landmarks inside the frame.
-        covered: share of the face whose colour is not the skin's, or that is parsed as something else.
+        covered: share of the face where larger regions have another colour than the skin, or are parsed as
+            something else.
         skin_hue: hue angle of the face's mean colour in CIE Lab, degrees.
     """
 
-    sharpness: float
+    blur: float
     source_scale: float
     dispersion: float
     regional: float
@@ -86,19 +99,21 @@ def measure(
     """
     lumas = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     masks = np.stack([mask if mask.any() else np.ones_like(mask) for mask in masks])
-    rows = [_frame(*row) for row in zip(frames, lumas, masks, landmarks, strict=True)]
+    eyes = float(np.median([_eyes_distance(points) for points in landmarks]))
+    rows = [_frame(*row, eyes) for row in zip(frames, lumas, masks, landmarks, strict=True)]
+    slopes = np.array([row.pop("slopes") for row in rows])
+    blurs = np.array([_blur(pair, eyes) for pair in slopes])
     column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     median = {name: float(np.median(values)) for name, values in column.items()}
-    sharpness = column["sharpness"]
-    low, high = np.percentile(sharpness, [25, 75])
+    low, high = np.percentile(blurs**2, [25, 75])
     face = np.concatenate([luma[mask] for luma, mask in zip(lumas, masks, strict=True)])
     height, width = frames.shape[1:3]
     inside = ((landmarks >= 0) & (landmarks < (width, height))).all(axis=2).mean()
     middle = len(frames) // 2
     return Signals(
-        sharpness=median["sharpness"],
+        blur=_blur(slopes.sum(axis=0), eyes),
         source_scale=8 / block,
-        dispersion=float((high - low) / (median["sharpness"] + 1e-6)),
+        dispersion=float(np.sqrt(max(high - low - (_JITTER / eyes) ** 2, 0.0))),
         regional=min(_spread(column[part]) for part in _PATCH),
         shake=_shake(landmarks),
         highlight=float(np.percentile(face, 95)),
@@ -114,23 +129,22 @@ def measure(
     )
 
 
-def _frame(frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.ndarray) -> dict[str, float]:
+def _frame(
+    frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.ndarray, eyes: float
+) -> dict[str, Any]:
     """What is measured frame by frame."""
-    left, right = eye_centres(points)
-    distance = max(float(np.linalg.norm(right - left)), 8.0)
     # The lower of two estimates: a busy background is no noise, nor is a face's texture.
     noise = min(_noise(luma, np.ones_like(mask)), _noise(luma, mask))
     skin, foreign = _skin(frame, mask, points)
-    # The edge of what covers the face is no detail of the face.
-    around = cv2.dilate(foreign.astype(np.uint8), np.ones((9, 9), np.uint8)).astype(bool)
-    face = mask & ~around if (mask & ~around).any() else mask
+    # Specks, such as a beard's, cover nothing. The edge of what does cover the face is no detail of it.
+    cover = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, _square(eyes * _SPECK / 2))
+    face = mask & (cv2.dilate(cover, _square(2 * _scales(eyes)[1])) == 0)
+    face = face if face.any() else mask
     patches = {part: stabilised(luma, points, part) for part in _PATCH}
     detail = {part: _detail(patch, None, noise) for part, patch in patches.items()}
     brightest = float(np.percentile(luma[mask], 99.9))
     return {
-        "sharpness": _detail(luma, face, noise)
-        / _contrast(luma, face, distance)
-        * (distance / _SIZE) ** _SIZE_POWER,
+        "slopes": _slopes(luma, face, eyes),
         **{part: _fine(patch) for part, patch in patches.items()},
         "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), None, noise)
         / (min(detail.values()) + 1e-3),
@@ -138,7 +152,7 @@ def _frame(frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.nda
         "imbalance": _imbalance(luma, mask, points),
         # A dark picture's noise is as visible once it is brightened.
         "noise": noise * 128 / max(float(luma[mask].mean()), 32.0),
-        "covered": float(foreign.sum() / max(skin.sum(), 1)),
+        "covered": float(cover.sum() / max(skin.sum(), 1)),
     }
 
 
@@ -151,8 +165,7 @@ def stabilised(image: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
         part: `eyes` or `mouth`.
     """
     left, right = eye_centres(points)
-    across = right - left
-    distance = max(float(np.linalg.norm(across)), 8.0)
+    across, distance = right - left, _eyes_distance(points)
     width, height = (max(int(side * distance), 8) for side in _PATCH[part])
     corners = face_parts(points)[part]
     centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
@@ -189,10 +202,62 @@ def _fine(patch: np.ndarray) -> float:
     return _rms(patch - cv2.GaussianBlur(patch, (0, 0), 1.0))
 
 
-def _contrast(image: np.ndarray, mask: np.ndarray | None, distance: float) -> float:
-    """Of features from a sixteenth to a quarter of the eyes' distance."""
-    band = cv2.GaussianBlur(image, (0, 0), distance / 16) - cv2.GaussianBlur(image, (0, 0), distance / 4)
-    return max(_rms(band if mask is None else band[mask]), 0.5)
+def _square(half: float) -> np.ndarray:
+    side = 2 * math.ceil(half) + 1
+    return np.ones((side, side), np.uint8)
+
+
+def _eyes_distance(points: np.ndarray) -> float:
+    left, right = eye_centres(points)
+    return max(float(np.linalg.norm(right - left)), 8.0)
+
+
+def _scales(eyes: float) -> tuple[float, float]:
+    """Standard deviations in pixels at which edges are compared."""
+    fine, coarse = (max(share * eyes, least) for share, least in (_FINE_EDGE, _COARSE_EDGE))
+    return fine, coarse
+
+
+def _slopes(image: np.ndarray, mask: np.ndarray, eyes: float) -> tuple[float, float]:
+    """Sums of the slopes of the region's edges, at the fine and at the coarse scale.
+
+    Edges are the ridges of the coarse gradient, and both slopes are taken across them: noise, which has no
+    direction, cancels out in the sum, and a codec's residue is too fine to make ridges.
+    """
+    fine, coarse = _scales(eyes)
+    (fine_x, fine_y), (x, y) = _gradient(image, fine), _gradient(image, coarse)
+    steepness = np.hypot(x, y) + 1e-6
+    rows, columns = np.nonzero(mask & (steepness >= np.quantile(steepness[mask], _NO_EDGE)))
+    across_x, across_y = ((part / steepness)[rows, columns] for part in (x, y))
+    here = steepness[rows, columns]
+    ridge = np.full(here.shape, True)
+    for side in (-1, 1):
+        x_there = (columns + side * across_x).astype(np.float32)[None]
+        y_there = (rows + side * across_y).astype(np.float32)[None]
+        ridge &= here >= cv2.remap(steepness, x_there, y_there, cv2.INTER_LINEAR)[0]
+    if ridge.sum() < _FEWEST:
+        return 0.0, 0.0
+    across = fine_x[rows, columns] * across_x + fine_y[rows, columns] * across_y
+    return float(across[ridge].sum()), float(here[ridge].sum())
+
+
+def _gradient(image: np.ndarray, deviation: float) -> tuple[np.ndarray, np.ndarray]:
+    smooth = cv2.GaussianBlur(image, (0, 0), deviation)
+    return cv2.Sobel(smooth, -1, 1, 0) / 8, cv2.Sobel(smooth, -1, 0, 1) / 8
+
+
+def _blur(slopes: np.ndarray, eyes: float) -> float:
+    """The width of edges with such slopes at the fine and the coarse scale, in eyes' distances.
+
+    A Gaussian edge of deviation b has a slope of 1 / sqrt(b^2 + s^2) once it is smoothed by s, so the ratio
+    of two slopes gives b (re-blurring: Zhuo and Sim, Pattern Recognition 2011).
+    """
+    fine, coarse = _scales(eyes)
+    if slopes[0] <= slopes[1]:
+        return _MOST_BLUR
+    squared = float(slopes[0] / slopes[1]) ** 2
+    variance = (coarse**2 - squared * fine**2) / (squared - 1)
+    return min(math.sqrt(max(variance - _APERTURE**2, 0.0)) / eyes, _MOST_BLUR)
 
 
 def _spread(values: np.ndarray) -> float:
@@ -201,12 +266,11 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _shake(landmarks: np.ndarray) -> float:
-    left, right = eye_centres(landmarks)
-    eyes = float(np.linalg.norm(left - right, axis=1).mean())
+    eyes = float(np.mean([_eyes_distance(points) for points in landmarks]))
     if len(landmarks) < 3:
         return 0.0
     acceleration = np.diff(landmarks.mean(axis=1), n=2, axis=0)
-    return float(np.median(np.linalg.norm(acceleration, axis=1)) / max(eyes, 1.0))
+    return float(np.median(np.linalg.norm(acceleration, axis=1)) / eyes)
 
 
 def _patch(image: np.ndarray, points: np.ndarray) -> np.ndarray:
@@ -257,9 +321,10 @@ def _skin(frame: np.ndarray, mask: np.ndarray, points: np.ndarray) -> tuple[np.n
         _patch(skin, parts[part])[:] = False
     if not skin.any():
         return skin, skin
-    lab = cv2.cvtColor(cv2.GaussianBlur(frame, (0, 0), 1.0).astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
+    smooth = cv2.GaussianBlur(frame.astype(np.float32) / 255, (0, 0), 1.0)
     # Brought to a common level, so that a dark clip's colours are as far apart as a bright one's.
-    lab = lab * min(60 / max(float(np.median(lab[..., 0][skin])), 8.0), 4.0)
+    level = float(np.median(smooth[skin].mean(axis=1)))
+    lab = cv2.cvtColor(np.minimum(smooth * _SKIN_LEVEL / max(level, 0.02), 1.0), cv2.COLOR_RGB2LAB)
     away = np.abs(lab - np.median(lab[skin], axis=0))
     other = (np.hypot(away[..., 1], away[..., 2]) > _FOREIGN_CHROMA) | (away[..., 0] > _FOREIGN_LIGHTNESS)
     return skin, skin & (other | ~mask)

@@ -20,13 +20,21 @@ from vividface.filtering.rubric import Rubric
 from vividface.video import read_clip, read_masks
 
 # Raised whenever a measure changes, so that nothing that was scored before is taken for the same.
-VERSION = "3"
+VERSION = "4"
 
 # Measure -> share of a criterion's points, each a list of (value, share) with increasing values.
 ANCHORS: dict[str, list[tuple[float, float]]] = {
-    "sharpness": [(0.0, 0.0), (0.04, 0.3), (0.10, 0.65), (0.15, 0.84), (0.20, 0.95), (0.26, 1.0)],
+    "blur": [
+        (0.018, 1.0),
+        (0.022, 0.90),
+        (0.026, 0.70),
+        (0.030, 0.50),
+        (0.036, 0.30),
+        (0.050, 0.10),
+        (0.1, 0.0),
+    ],
     "source_scale": [(0.25, 0.3), (0.5, 0.6), (0.9, 0.88), (1.2, 1.0)],
-    "dispersion": [(0.06, 1.0), (0.15, 0.85), (0.35, 0.5), (0.80, 0.2)],
+    "dispersion": [(0.008, 1.0), (0.012, 0.85), (0.025, 0.5), (0.05, 0.2)],
     "regional": [(0.05, 0.3), (0.25, 0.8), (0.45, 1.0)],
     "shake": [(0.10, 1.0), (0.25, 0.85), (0.50, 0.6), (1.0, 0.3)],
     "highlight": [(15.0, 0.0), (40.0, 0.35), (80.0, 0.75), (120.0, 1.0)],
@@ -94,7 +102,7 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
     seen = min(share["visible"], share["covered"])
     exposed = min(share["highlight"], share["crushed"])
     open_share = 1 - signals.covered
-    sharp = min(share["sharpness"], share["source_scale"])
+    sharp = min(share["blur"], share["source_scale"])
     clarity = min(sharp, _cap(exposed), _cap(share["noise"])) * open_share
     shares = {
         "clarity": clarity,
@@ -110,7 +118,7 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
         "motion_blur": signals.regional < 0.2,
         "noise": signals.noise > 2.5,
         "smoothing": signals.skin_texture < 0.25,
-        "inconsistent": signals.dispersion > 0.35,
+        "inconsistent": signals.dispersion > 0.025,
     }
     return points, [name for name in rubric.adjustments if applies.get(name, False)]
 
