@@ -1,9 +1,13 @@
 """Jobs that end badly, on a real SLURM with the project's profile: retried, and the run ends well."""
 
+import contextlib
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -91,14 +95,22 @@ def test_ctrl_c_cancels_what_was_submitted(slow, tmp_path):
     assert not (tmp_path / "slow.txt").exists(), "nothing half made is left"
 
 
-def test_a_run_goes_on_after_snakemake_itself_was_killed(slow, tmp_path):
+@pytest.mark.parametrize("lost", [False, True], ids=["its jobs go on", "a node is lost with it"])
+def test_a_run_goes_on_after_snakemake_itself_was_killed(slow, tmp_path, lost):
     """As docs/cluster.md says: cancel the run's jobs, unlock, run again."""
     name = re.search(r"SLURM run ID: (\S+)", slow.said())[1]
     slow.process.kill()
     slow.process.wait()
     assert jobs(), "SLURM goes on without it"
-    slurm("scancel", "--name", name)
+    if lost:
+        # Nothing that runs in the job is left to tidy up, as when its node loses its power.
+        kill_all_in(tmp_path)
+    else:
+        slurm("scancel", "--name", name)
     wait_until(lambda: not jobs(), 120)
+    if lost:
+        assert (tmp_path / "slow.txt").read_text() == "half\n", "what the job had made"
+        assert list((tmp_path / ".snakemake/incomplete").iterdir()), "Snakemake knows that it is incomplete"
     (tmp_path / "go").touch()
     again = Run(tmp_path, "all")
     assert again.wait() != 0
@@ -107,3 +119,23 @@ def test_a_run_goes_on_after_snakemake_itself_was_killed(slow, tmp_path):
     last = Run(tmp_path, "all")
     assert last.wait() == 0, last.said()[-6000:]
     assert (tmp_path / "slow.txt").read_text() == "whole\n"
+
+
+def kill_all_in(folder):
+    """SIGKILL to all processes that work in a folder, until there are none."""
+    while True:
+        found = []
+        for process in Path("/proc").glob("[0-9]*"):
+            try:
+                if (process / "cwd").readlink() == folder and "zombie" not in (
+                    process / "status"
+                ).read_text():
+                    found.append(int(process.name))
+            except OSError:  # it has ended meanwhile
+                continue
+        if not found:
+            return
+        for process in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        time.sleep(0.2)
