@@ -3,6 +3,8 @@
 import base64
 import json
 import logging
+import subprocess
+import sys
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -198,3 +200,39 @@ def test_the_key_is_in_no_record(judge, serve, judged, rubric, reply, chat_compl
     one = judge(server)
     row = next(one.score(judged[:1])).row(rubric)
     assert KEY not in json.dumps([row, one.identity])
+
+
+_SCORING = """
+import sys
+from pathlib import Path
+import pandas as pd
+from vividface.config.filtering import FilterConfig, OpenAIConfig
+from vividface.filtering.scoring import score_shard
+
+folder, url, journal = sys.argv[1:]
+values = {"frames": 3, "pixels": 4096, "timeout": 60, "retries": 0, "backoff": 1}
+openai = OpenAIConfig(base_url=url, model="m", api_key_variable=None, parallel=1, **values)
+config = FilterConfig(judge="openai", rubric="face90", openai=openai)
+files = [Path(folder, name) for name in ("hq", "masks", "faces.safetensors")]
+table = score_shard(pd.read_parquet(Path(folder, "clips.parquet")), *files, config, Path(journal))
+print(*table["score"])
+"""
+
+
+def test_scoring_that_was_killed_asks_for_no_clip_twice(serve, shard, reply, chat_completion, tmp_path):
+    """kill -9 while the server thinks about the third of four clips."""
+    folder, table = shard
+    table.to_parquet(folder / "clips.parquet")
+    answer = (200, {}, chat_completion(reply), 0)
+    server = serve(answer, answer, (200, {}, chat_completion(reply), 60))
+    command = [sys.executable, "-c", _SCORING, str(folder), server.url, str(tmp_path / "journal")]
+    with subprocess.Popen(command) as process:
+        deadline = time.monotonic() + 60
+        while len(server.requests) < 3 and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.kill()
+    assert len(server.requests) == 3
+    server.answers = [answer]
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert again.stdout.split() == ["94.0"] * 4
+    assert len(server.requests) == 5, "the third again, and the fourth"
