@@ -17,12 +17,17 @@ pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
 
 _SNAKEFILE = """
 rule all:
-    input: [f"{kind}.txt" for kind in ("cancelled", "killed", "late", "large")]
+    input: [f"{kind}.txt" for kind in ("cancelled", "requeued", "killed", "late", "large")]
 
 rule cancelled:
     output: "cancelled.txt"
     shell: "echo {resources.mem_mb} >> {rule}.tries; [ -e go ] || {{ touch wait; sleep 300; }};"
            "touch {output}"
+
+rule requeued:
+    output: "requeued.txt"
+    shell: "echo {resources.mem_mb} >> {rule}.tries; "
+           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 300; }}; touch {output}"
 
 rule killed:
     output: "killed.txt"
@@ -45,21 +50,30 @@ def tries(folder, rule):
     return [int(line) for line in (folder / f"{rule}.tries").read_text().split()]
 
 
+def job_of(rule, run):
+    """The id of SLURM of a rule's job."""
+    return re.search(rf"rule_{rule}/(\d+)\.log", run.said())[1]
+
+
 def test_jobs_that_end_badly_are_retried_with_more(cluster, profile, tmp_path):
-    """Cancelled, killed, out of time, out of memory: all at once, since a time limit is a minute at least."""
+    """Cancelled, requeued, killed, out of time, out of memory: all at once, since each takes SLURM minutes.
+
+    SLURM requeues the jobs of a node that fails, and those that it pre-empts: it starts the same job again.
+    """
     (tmp_path / "Snakefile").write_text(_SNAKEFILE.replace("PYTHON", sys.executable))
     row = {"slurm_partition": "cpu", "mem_mb": "400 * attempt", "runtime": "10 * attempt"}
-    rows = dict.fromkeys(("cancelled", "killed", "late", "large"), row)
+    rows = dict.fromkeys(("cancelled", "requeued", "killed", "late", "large"), row)
     rows["late"] = row | {"runtime": "1 * attempt"}
     write_profile(tmp_path, profile | {"set-resources": rows})
     run = Run(tmp_path, "all")
     wait_until((tmp_path / "wait").exists, what="the job to cancel runs")
     (tmp_path / "go").touch()
-    said = run.said()
-    job = re.search(r"rule_cancelled/(\d+)\.log", said)[1]
-    slurm("scancel", job)
+    slurm("scancel", job_of("cancelled", run))
+    wait_until((tmp_path / "requeued.once").exists, what="the job to requeue runs")
+    slurm("scontrol", "requeue", job_of("requeued", run))
     assert run.wait() == 0, run.said()[-6000:]
     assert tries(tmp_path, "cancelled") == [400, 800]
+    assert tries(tmp_path, "requeued") == [400, 400], "of the same job"
     assert tries(tmp_path, "killed") == [400, 800]
     assert tries(tmp_path, "late") == [1, 2]
     assert tries(tmp_path, "large") == [400, 800]

@@ -97,6 +97,21 @@ def test_the_filters_study(finished):
     assert page.count("data:image/jpeg") == 3
 
 
+def test_a_variant_trains_on_a_set_of_the_study(finished):
+    before = finished.overlay
+    variant = {"title": "selected at random", "selected_by": "random"}
+    finished.overlay = before | {"variants": before["variants"] | {"by_random": variant}}
+    try:
+        result = finished.snakemake("checkpoints/by_random/latent_stage")
+    finally:
+        finished.overlay = before
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    record = (finished.folder / "checkpoints/by_random/latent_stage/provenance.json").read_text()
+    assert "data/study/random.parquet" in record
+    assert "data/face90.parquet" not in record
+    assert "step 4 of 4" in (finished.folder / "logs/latent_stage/by_random.log").read_text()
+
+
 def test_the_same_input_gives_the_same_bits(finished, make_workspace):
     other = make_workspace()
     targets = ["data/mine/lq/0000", "data/mine/latents/0000.safetensors", "checkpoints/main/latent_stage"]
