@@ -25,7 +25,7 @@ _NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
 # Deviations at which edges are compared and found: shares of the eyes' distance, and the least in pixels.
 _FINE_EDGE, _COARSE_EDGE = (1 / 45, 1.2), (1 / 30, 1.8)
 # What sampling alone blurs an edge by, and the frames' edges differ by, in pixels.
-_APERTURE, _JITTER = 0.8, 0.35
+_APERTURE, _JITTER = 0.95, 0.35
 # Share of the face's pixels that are no edge; fewest pixels of edges.
 _NO_EDGE, _FEWEST = 0.70, 12
 # Blur of a face without an edge, in eyes' distances.

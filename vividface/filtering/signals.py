@@ -114,7 +114,7 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
     points = {name: round(2 * part * rubric.criteria[name].points) / 2 for name, part in shares.items()}
     applies = {
         "texture": sharp >= 1 and min(seen, exposed, share["noise"]) > 0.95,
-        "colour": min(shares["lighting"], seen) > 0.95 and 25 < signals.skin_hue < 75,
+        "colour": min(shares["lighting"], seen, sharp) > 0.95 and 25 < signals.skin_hue < 75,
         "motion_blur": signals.regional < 0.2,
         "noise": signals.noise > 2.5,
         "smoothing": signals.skin_texture < 0.25,
