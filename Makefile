@@ -35,7 +35,7 @@ restore: install ## pull what was published, and make Snakemake agree
 	vividface restore
 
 test: install ## run all tests
-	pytest -n $$(($(CORES) + 1)) --dist loadgroup
+	pytest -n $(CORES) --dist loadgroup
 
 lint: install ## style, types and workflow checks
 	ruff check .

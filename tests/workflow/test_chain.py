@@ -110,6 +110,7 @@ def test_a_variant_trains_on_a_set_of_the_study(finished):
     assert "data/study/random.parquet" in record
     assert "data/face90.parquet" not in record
     assert "step 4 of 4" in (finished.folder / "logs/latent_stage/by_random.log").read_text()
+    assert finished.planned("all") == {}, "with the overlay of before"
 
 
 def test_the_same_input_gives_the_same_bits(finished, make_workspace):
