@@ -1,7 +1,7 @@
 """The real Snakefile on a real SLURM, with the project's profile."""
 
 import re
-import subprocess
+import shutil
 
 import pandas as pd
 import pytest
@@ -11,13 +11,16 @@ from vividface.models.presets import load_checkpoint
 
 from .running import Run, jobs, slurm, wait_until, write_profile
 
+CHECKPOINT = "checkpoints/main/latent_stage"
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
 
 
 @pytest.fixture(scope="session")
 def workspace(make_workspace):
-    """A folder with videos, and the overlay of a tiny experiment."""
-    return make_workspace()
+    """A folder with videos, and the overlay of a tiny experiment with one variant."""
+    made = make_workspace()
+    made.overlay = made.overlay | {"variants": made.overlay["variants"] | {"latent_only": None}}
+    return made
 
 
 def snakemake(workspace, *arguments):
@@ -69,7 +72,7 @@ def test_a_training_that_is_told_to_stop_goes_on_where_it_was(cluster, workspace
     stage = {**workspace.overlay["latent_stage"], "iterations": 600, "log_every": 10}
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
     write_profile(workspace.folder, profile)
-    run = snakemake(workspace, "checkpoints/main/latent_stage")
+    run = snakemake(workspace, CHECKPOINT)
     log = workspace.folder / "logs/latent_stage/main.log"
     wait_until(lambda: log.exists() and "step 20 of 600" in log.read_text(), 300, "the training runs")
     (job,) = jobs()
@@ -82,16 +85,21 @@ def test_a_training_that_is_told_to_stop_goes_on_where_it_was(cluster, workspace
 
 
 def test_a_training_on_two_nodes_is_that_of_two_processes_on_one(cluster, workspace, profile):
+    """The one is this machine, without SLURM."""
     stage = {**workspace.overlay["latent_stage"], "batch_size": 2, "iterations": 6}
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
-    curves, row = [], profile["set-resources"]["latent_stage"]
-    several = profile["__variables__"]["several"]
-    for resources in ({"nodes": 2, "tasks": 2, "gpu": 2, **several}, {"nodes": 1, "gpu": 2, "mem_mb": 4000}):
-        profile["set-resources"]["latent_stage"] = row | resources
-        write_profile(workspace.folder, profile)
-        run = snakemake(workspace, "checkpoints/main/latent_stage")
-        assert run.wait(400) == 0, run.said()[-6000:]
-        curves.append(pd.read_csv(workspace.folder / "checkpoints/main/latent_stage.csv")["loss"])
-        load_checkpoint(workspace.folder / "checkpoints/main/latent_stage")
-        subprocess.run(["rm", "-r", workspace.folder / "checkpoints/main/latent_stage"], check=True)
-    assert list(curves[0]) == pytest.approx(list(curves[1]), rel=1e-5)
+    row, several = profile["set-resources"]["latent_stage"], profile["__variables__"]["several"]
+    profile["set-resources"]["latent_stage"] = row | {"nodes": 2, "tasks": 2, "gpu": 2, **several}
+    write_profile(workspace.folder, profile)
+    run = snakemake(workspace, CHECKPOINT)
+    assert run.wait(400) == 0, run.said()[-6000:]
+    log = workspace.folder / "logs/latent_stage/main.log"
+    assert "nodes: 2, processes on each: 1" in log.read_text()
+    curve = pd.read_csv(workspace.folder / f"{CHECKPOINT}.csv")["loss"]
+    load_checkpoint(workspace.folder / CHECKPOINT)
+    shutil.rmtree(workspace.folder / CHECKPOINT)
+    local = workspace.snakemake("--set-resources", "latent_stage:gpu=2", "--", CHECKPOINT)
+    assert local.returncode == 0, local.stdout[-4000:] + local.stderr[-4000:]
+    assert "nodes: 1, processes on each: 2" in log.read_text()
+    other = pd.read_csv(workspace.folder / f"{CHECKPOINT}.csv")["loss"]
+    assert list(curve) == pytest.approx(list(other), rel=1e-5)

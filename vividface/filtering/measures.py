@@ -22,7 +22,7 @@ _ROUNDING = 1 / 12
 # Noise is taken off with a margin, and at least so much of it: what its estimate misses must not count as
 # detail, nor must a codec gain by removing it.
 _NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
-# Deviations at which edges are compared and found: shares of the eyes' distance, and the least in pixels.
+# Gaussians at which edges are compared and found: shares of the eyes' distance, and the least in pixels.
 _FINE_EDGE, _COARSE_EDGE = (1 / 45, 1.2), (1 / 30, 1.8)
 # What sampling alone blurs an edge by, and the frames' edges differ by, in pixels.
 _APERTURE, _JITTER = 0.95, 0.35
@@ -141,12 +141,12 @@ def _frame(
     face = mask & (cv2.dilate(cover, _square(2 * _scales(eyes)[1])) == 0)
     face = face if face.any() else mask
     patches = {part: stabilised(luma, points, part) for part in _PATCH}
-    detail = {part: _detail(patch, None, noise) for part, patch in patches.items()}
+    detail = {part: _detail(patch, noise) for part, patch in patches.items()}
     brightest = float(np.percentile(luma[mask], 99.9))
     return {
         "slopes": _slopes(luma, face, eyes),
         **{part: _fine(patch) for part, patch in patches.items()},
-        "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), None, noise)
+        "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), noise)
         / (min(detail.values()) + 1e-3),
         "burnt": float((luma[mask] >= 0.985 * brightest).mean()),
         "imbalance": _imbalance(luma, mask, points),
@@ -183,14 +183,14 @@ def _rms(values: np.ndarray) -> float:
     return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
 
 
-def _detail(image: np.ndarray, mask: np.ndarray | None, noise: float) -> float:
+def _detail(image: np.ndarray, noise: float) -> float:
     """The finest octave's differences along the direction that has least, without noise's and rounding's."""
     fine = image - cv2.GaussianBlur(image, (0, 0), 1.0)
     noise = max(noise, _LEAST_NOISE)
     energies = []
     for step, gain in _STEPS.items():
         differences = fine - np.roll(fine, step, (0, 1))
-        values = differences[1:-1, 1:-1] if mask is None else differences[mask]
+        values = differences[1:-1, 1:-1]
         # The mean, not the square: texture is everywhere, edges of blocks and of covers are not.
         energy = np.pi / 2 * float(np.abs(values).mean()) ** 2 if values.size else 0.0
         energies.append(energy - gain * _NOISE_MARGIN * (noise**2 + _ROUNDING))

@@ -64,6 +64,7 @@ def launch(job: Job, log: Path, threads: int = 1, device: str = "cpu") -> None:
         path.unlink(missing_ok=True)
     path = folder / "job.json"
     write_job(path, job)
+    logger.info("nodes: %d, processes on each: %d", job.nodes, job.processes)
     each = str(max(threads // job.processes, 1))
     command = [sys.executable, "-m", __spec__.name, str(path), device, each]
     environment = dict(os.environ)
