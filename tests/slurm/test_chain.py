@@ -69,19 +69,19 @@ def test_the_whole_demo_with_the_controller_restarted_in_the_middle(cluster, wor
 def test_a_training_that_is_told_to_stop_goes_on_where_it_was(cluster, workspace, profile):
     """As SLURM tells it before its time is over (`slurm_extra` in the profile): TERM to all its processes."""
     assert profile["set-resources"]["latent_stage"]["slurm_extra"] == "'--signal=TERM@120'"
-    stage = {**workspace.overlay["latent_stage"], "iterations": 600, "log_every": 10}
+    stage = {**workspace.overlay["latent_stage"], "iterations": 300, "log_every": 10}
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
     write_profile(workspace.folder, profile)
     run = snakemake(workspace, CHECKPOINT)
     log = workspace.folder / "logs/latent_stage/main.log"
-    wait_until(lambda: log.exists() and "step 20 of 600" in log.read_text(), 300, "the training runs")
+    wait_until(lambda: log.exists() and "step 20 of 300" in log.read_text(), 300, "the training runs")
     (job,) = jobs()
     slurm("scancel", "--signal=TERM", job)
     wait_until(lambda: "stopped by a signal" in log.read_text(), 100, "the state is saved")
     step = int(re.search(r"stopped by a signal after step (\d+)", log.read_text())[1])
     assert run.wait(600) == 0, run.said()[-6000:]
     assert int(re.search(r"resumed from .* at step (\d+)", log.read_text())[1]) == step
-    assert "step 600 of 600" in log.read_text()
+    assert "step 300 of 300" in log.read_text()
 
 
 def test_a_training_on_two_nodes_is_that_of_two_processes_on_one(cluster, workspace, profile):
