@@ -25,9 +25,9 @@ from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset
 from vividface.faces.masks import write_masks
 from vividface.filtering.measures import measure
-from vividface.filtering.rubric import load_rubric
+from vividface.filtering.rubric import Rubric, load_rubric
 from vividface.filtering.signals import judge_signals
-from vividface.video import VideoWriter, read_clip, read_masks
+from vividface.video import read_clip, read_masks, write_clip
 
 # Blur (px), down-scaling, noise (of 255) and H.264's rate factor of each strength.
 STRENGTHS = [(0.8, 1.5, 2, 24), (1.5, 2, 4, 30), (3, 4, 8, 36)]
@@ -50,9 +50,7 @@ def degrade(frames: np.ndarray, strength: int, folder: Path) -> np.ndarray:
     noisy = np.clip(large + np.random.default_rng(1).normal(0, noise, large.shape), 0, 255).astype(np.uint8)
     path = folder / f"{strength}.mp4"
     options = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": crf, "threads": 1}
-    with VideoWriter(path, width, height, 25, options=options) as writer:
-        for frame in noisy:
-            writer.write(frame)
+    write_clip(path, noisy, 25, options=options)
     return read_clip(path)
 
 
@@ -69,9 +67,9 @@ def first_clips(name: str, videos: Path, config: Config, folder: Path) -> pd.Dat
     return kept
 
 
-def judge(clip: dict, name: str, folder: Path) -> list[dict]:
+def judge(clip: dict, name: str, folder: Path, rubric: Rubric) -> list[dict]:
     """The scores of a clip at every strength."""
-    rubric, faces = load_rubric("face90"), load_file(folder / "faces.safetensors")
+    faces = load_file(folder / "faces.safetensors")
     frames, masks = (
         read(folder / kind / f"{clip['clip_id']}.mkv")[::STEP]
         for kind, read in (("hq", read_clip), ("masks", read_masks))
@@ -95,10 +93,10 @@ def judge(clip: dict, name: str, folder: Path) -> list[dict]:
     return rows
 
 
-def tile(frame: np.ndarray, row: pd.Series) -> np.ndarray:
+def tile(frame: np.ndarray, row: pd.Series, rubric: Rubric) -> np.ndarray:
     picture = cv2.resize(frame, (TILE, TILE), interpolation=cv2.INTER_AREA)
     picture = cv2.copyMakeBorder(picture, 36, 0, 2, 2, cv2.BORDER_CONSTANT)
-    points = " ".join(f"{row[name]:g}" for name in load_rubric("face90").criteria)
+    points = " ".join(f"{row[name]:g}" for name in rubric.criteria)
     for line, text in enumerate((f"{row['folder']} {row['video'][:24]}", f"{row['score']:g}: {points}")):
         cv2.putText(picture, text, (3, 13 + 17 * line), 0, 0.4, (255, 255, 255), 1)
     return picture
@@ -113,6 +111,7 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, metavar="FILE.png")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
+    rubric = load_rubric("face90")
     config = load_config(Path(__file__).parents[1] / "config.yaml")
     config = config.model_copy(
         update={
@@ -128,20 +127,20 @@ def main() -> None:
             name, _, videos = pair.partition("=")
             folder = Path(temporary) / name
             for clip in first_clips(name, Path(videos), config, folder).to_dict("records"):
-                jobs.append(pool.submit(judge, clip, name, folder))
-                pictures[name, clip["video_id"]] = read_clip(folder / "hq" / f"{clip['clip_id']}.mkv", 8, 9)[
-                    0
-                ]
+                jobs.append(pool.submit(judge, clip, name, folder, rubric))
+                if arguments.sheet:
+                    frames = read_clip(folder / "hq" / f"{clip['clip_id']}.mkv", 8, 9)
+                    pictures[name, clip["video_id"]] = frames[0]
         table = pd.DataFrame([row for job in jobs for row in job.result()])
     table = table.sort_values(["strength", "score"], ascending=[True, False], kind="stable")
     table.to_csv(arguments.output, index=False)
     whole = table[table["strength"] == 0]
-    print(whole[["folder", "video", "score", *load_rubric("face90").criteria]].to_string(index=False))
+    print(whole[["folder", "video", "score", *rubric.criteria]].to_string(index=False))
     print(table.pivot_table(index="folder", columns="strength", values="score").round(1).to_string())
     rises = table.sort_values("strength").groupby(["folder", "video"])["score"].diff()
     print(f"{(rises > 0).sum()} of {rises.notna().sum()} steps raise a score, by {rises.max():g} at most")
     if arguments.sheet:
-        tiles = [tile(pictures[row["folder"], row["video"]], row) for _, row in whole.iterrows()]
+        tiles = [tile(pictures[row["folder"], row["video"]], row, rubric) for _, row in whole.iterrows()]
         tiles += [np.zeros_like(tiles[0])] * (-len(tiles) % COLUMNS)
         rows = [np.hstack(tiles[start : start + COLUMNS]) for start in range(0, len(tiles), COLUMNS)]
         cv2.imwrite(str(arguments.sheet), cv2.cvtColor(np.vstack(rows), cv2.COLOR_RGB2BGR))

@@ -386,11 +386,17 @@ class VideoWriter:
         raise InputError(f"{self.path}: cannot be written: {message[-1] if message else 'ffmpeg failed'}")
 
 
-def write_clip(path: Path | str, frames: np.ndarray, fps: Fraction | float, codec: str = "ffv1") -> None:
-    """Write a clip (F, H, W, 3) or masks (F, H, W; bool or uint8 0/255) to `path`."""
+def write_clip(
+    path: Path | str,
+    frames: np.ndarray,
+    fps: Fraction | float,
+    codec: str = "ffv1",
+    options: dict[str, str | int] | None = None,
+) -> None:
+    """Write a clip (F, H, W, 3) or masks (F, H, W; bool or uint8 0/255), as `VideoWriter` does."""
     if frames.dtype == np.bool_:
         frames = frames.astype(np.uint8) * 255
     height, width = frames.shape[1:3]
-    with VideoWriter(path, width, height, fps, codec) as writer:
+    with VideoWriter(path, width, height, fps, codec, options=options) as writer:
         for frame in frames:
             writer.write(frame)

@@ -99,11 +99,11 @@ def measure(
     """
     lumas = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     masks = np.stack([mask if mask.any() else np.ones_like(mask) for mask in masks])
-    eyes = float(np.median([_eyes_distance(points) for points in landmarks]))
+    eyes = float(np.median(_eyes_distance(landmarks)))
     rows = [_frame(*row, eyes) for row in zip(frames, lumas, masks, landmarks, strict=True)]
-    slopes = np.array([row.pop("slopes") for row in rows])
-    blurs = np.array([_blur(pair, eyes) for pair in slopes])
     column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    slopes = column.pop("slopes")
+    blurs = np.array([_blur(pair, eyes) for pair in slopes])
     median = {name: float(np.median(values)) for name, values in column.items()}
     low, high = np.percentile(blurs**2, [25, 75])
     face = np.concatenate([luma[mask] for luma, mask in zip(lumas, masks, strict=True)])
@@ -165,7 +165,7 @@ def stabilised(image: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
         part: `eyes` or `mouth`.
     """
     left, right = eye_centres(points)
-    across, distance = right - left, _eyes_distance(points)
+    across, distance = right - left, float(_eyes_distance(points))
     width, height = (max(int(side * distance), 8) for side in _PATCH[part])
     corners = face_parts(points)[part]
     centre = (corners.min(axis=0) + corners.max(axis=0)) / 2
@@ -189,8 +189,7 @@ def _detail(image: np.ndarray, noise: float) -> float:
     noise = max(noise, _LEAST_NOISE)
     energies = []
     for step, gain in _STEPS.items():
-        differences = fine - np.roll(fine, step, (0, 1))
-        values = differences[1:-1, 1:-1]
+        values = (fine - np.roll(fine, step, (0, 1)))[1:-1, 1:-1]
         # The mean, not the square: texture is everywhere, edges of blocks and of covers are not.
         energy = np.pi / 2 * float(np.abs(values).mean()) ** 2 if values.size else 0.0
         energies.append(energy - gain * _NOISE_MARGIN * (noise**2 + _ROUNDING))
@@ -207,9 +206,10 @@ def _square(half: float) -> np.ndarray:
     return np.ones((side, side), np.uint8)
 
 
-def _eyes_distance(points: np.ndarray) -> float:
+def _eyes_distance(points: np.ndarray) -> np.ndarray:
+    """In pixels, of the landmarks (..., K, 2) of one frame or of several."""
     left, right = eye_centres(points)
-    return max(float(np.linalg.norm(right - left)), 8.0)
+    return np.maximum(np.linalg.norm(right - left, axis=-1), 8.0)
 
 
 def _scales(eyes: float) -> tuple[float, float]:
@@ -266,7 +266,7 @@ def _spread(values: np.ndarray) -> float:
 
 
 def _shake(landmarks: np.ndarray) -> float:
-    eyes = float(np.mean([_eyes_distance(points) for points in landmarks]))
+    eyes = float(_eyes_distance(landmarks).mean())
     if len(landmarks) < 3:
         return 0.0
     acceleration = np.diff(landmarks.mean(axis=1), n=2, axis=0)
@@ -292,8 +292,7 @@ def _noise(image: np.ndarray, mask: np.ndarray) -> float:
     """Immerkaer's estimator (CVIU 1996) over the flattest half of a region."""
     kernel = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
     response = np.abs(cv2.filter2D(image, -1, kernel)) / 6
-    smooth = cv2.GaussianBlur(image, (0, 0), 1.5)
-    gradient = np.hypot(cv2.Sobel(smooth, -1, 1, 0), cv2.Sobel(smooth, -1, 0, 1))
+    gradient = np.hypot(*_gradient(image, 1.5))
     flat = mask & (gradient <= np.median(gradient[mask]))
     return float(response[flat].mean() * np.sqrt(np.pi / 2))
 
