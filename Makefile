@@ -1,16 +1,17 @@
-# Every command a developer or a newcomer uses. `make demo` and `make test` need only Python 3.11, git, make
-# and the package registry.
+# Every command a developer or a newcomer uses. `make demo` and `make test` need only Python 3.11, 3.12 or
+# 3.13, git, make and the package registry.
 
-PYTHON ?= python3.11
+# The first that there is; any other by `make PYTHON=...`.
+PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell command -v python$(version)),python$(version))) python3)
 CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo publish restore test lint format lock clean
+.PHONY: help install demo publish pull test test-slurm test-package coverage lint format schema docs wheel lock clean
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
 install: $(VENV)/installed ## create .venv and install the locked packages
 
@@ -20,7 +21,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## run the whole chain on real face video at nano scale
+demo: install ## run the whole workflow on real face video at nano scale
 	@if snakemake --configfile configs/demo.yaml --cores $(CORES) --dry-run --quiet all 2>&1 | grep -q 'Nothing to be done'; \
 	then echo "Nothing to be done: the results are up to date."; \
 	else snakemake --configfile configs/demo.yaml --cores $(CORES) all; fi
@@ -28,19 +29,33 @@ demo: install ## run the whole chain on real face video at nano scale
 	@echo "Tables:          results/tables/"
 	@echo "Enhanced video:  results/enhanced/enhanced.mp4 and side_by_side.mp4"
 
-publish: install ## commit to DVC and push what the last run made (docs/versions.md)
+publish: install ## commit the last run's results to DVC, and push them (docs/versions.md)
 	vividface publish
 
-restore: install ## pull what was published, and make Snakemake agree
-	vividface restore
+pull: install ## pull what was published, and make Snakemake agree with it
+	vividface pull
 
-test: install ## run all tests
+test: install ## run all tests but SLURM's and the package's
 	pytest -n $(CORES) --dist loadgroup
+
+test-slurm: install ## run the tests on a real SLURM, started for them (needs root and slurm-wlm)
+	pytest -m slurm tests/slurm
+
+test-package: install ## build the wheel and try it in an empty environment
+	pytest -m package tests/package
+
+coverage: install ## run the tests of `make test` and state how much of the library they reach
+	coverage erase
+	COVERAGE_FILE=$(CURDIR)/.coverage COVERAGE_PROCESS_START=$(CURDIR)/pyproject.toml \
+		coverage run --module pytest -n $(CORES) --dist loadgroup
+	coverage combine --quiet
+	coverage report
 
 lint: install ## style, types and workflow checks
 	ruff check .
 	ruff format --check .
 	mypy
+	codespell
 	snakefmt --check Snakefile rules
 	snakemake --configfile configs/demo.yaml --lint
 
@@ -49,9 +64,19 @@ format: install ## rewrite files in the project's style
 	ruff format .
 	snakefmt Snakefile rules
 
-lock: ## resolve requirements.lock anew from pyproject.toml
-	uv pip compile pyproject.toml --group dev --generate-hashes --override envs/overrides.txt --python-version 3.11 \
-		--no-header --no-annotate --no-emit-index-url --upgrade --output-file requirements.lock
+schema: install ## write config.schema.json, docs/configuration.md, docs/workflow.md and config.yaml's comments
+	python -m vividface.workflow.documentation
+	vividface render-dvc --configfile configs/demo.yaml
+
+docs: install ## build the documentation's site into site/
+	mkdocs build --strict
+
+wheel: install ## build the wheel into dist/
+	python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+lock: ## resolve requirements.lock anew from pyproject.toml, for all supported versions of Python
+	uv pip compile pyproject.toml --extra all --group dev --universal --generate-hashes --override overrides.txt \
+		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --upgrade --output-file requirements.lock
 
 clean: ## remove what the workflow made (not the cache of downloads)
-	rm -rf data checkpoints results provenance logs benchmarks/rules .snakemake
+	rm -rf data checkpoints results provenance logs .snakemake site dist build .coverage*
