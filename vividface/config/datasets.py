@@ -3,44 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from vividface.config.base import Section
+from vividface.config.fields import Section, key
+
+_SHA256 = r"^[0-9a-f]{64}$"
 
 
 class PackageMember(Section):
     """A file inside a package of the Python package registry; the package itself is never imported."""
 
-    package: str
-    version: str
-    member: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    person: str | None = None
+    package: str = key("name of the package", "")
+    version: str = key("version of the package", "")
+    member: str = key("path of the file in the package", "")
+    sha256: str = key("checksum of the file", "", pattern=_SHA256)
+    person: str | None = key("name of who is seen; the file's own where null", "", default=None)
 
 
 class PackageSource(Section):
     """Videos that are members of packages."""
 
-    kind: Literal["package"]
-    members: Annotated[list[PackageMember], Field(min_length=1)]
+    kind: Literal["package"] = key("kind of the source", "")
+    members: list[PackageMember] = key("the files", "", min_length=1)
 
 
 class FolderSource(Section):
     """A local folder of videos, searched recursively."""
 
-    kind: Literal["folder"]
-    path: Path
-    pattern: str = "*"
-    frames_fps: Annotated[float, Field(gt=0)] | None = None
+    kind: Literal["folder"] = key("kind of the source", "")
+    path: Path = key("the folder", "")
+    pattern: str = key("pattern of the files' names", "", default="*")
+    frames_fps: float | None = key(
+        "frame rate of folders of frames, which are videos too where it is set", "", default=None, gt=0
+    )
 
 
 class WebFileConfig(Section):
     """A video or an archive of videos on the web; without `sha256` its checksum is recorded on first use."""
 
-    url: str
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")] | None = None
+    url: str = key("address", "")
+    sha256: str | None = key("checksum of the file", "", default=None, pattern=_SHA256)
 
     @field_validator("url")
     @classmethod
@@ -53,38 +57,42 @@ class WebFileConfig(Section):
 class FetchedSource(Section):
     """What all sources on the web have in common."""
 
-    pattern: str = "*"
-    parallel: Annotated[int, Field(ge=1, le=64)] = 4
-    max_unpacked_gb: Annotated[float, Field(gt=0)] = 1000
-    frames_fps: Annotated[float, Field(gt=0)] | None = None
+    pattern: str = key("pattern of the videos' names", "", default="*")
+    max_parallel: int = key("connections at a time", default=4, ge=1, le=64, execution=True)
+    max_unpacked_gb: float = key(
+        "size above which an archive is not unpacked, GB", default=1000, gt=0, execution=True
+    )
+    frames_fps: float | None = key(
+        "frame rate of folders of frames, which are videos too where it is set", "", default=None, gt=0
+    )
 
 
 class WebSource(FetchedSource):
     """Files on the web; archives are unpacked."""
 
-    kind: Literal["url"]
-    files: Annotated[list[WebFileConfig], Field(min_length=1)]
+    kind: Literal["url"] = key("kind of the source", "")
+    files: list[WebFileConfig] = key("the files", "", min_length=1)
 
 
 class HubSource(FetchedSource):
     """A repository of the Hugging Face Hub; archives are unpacked."""
 
-    kind: Literal["hub"]
-    repo: Annotated[str, Field(pattern=r"^[\w.-]+/[\w.-]+$")]
-    repo_type: Literal["dataset", "model"] = "dataset"
-    revision: str = "main"
-    files: list[str] = Field(["*"], min_length=1)
+    kind: Literal["hub"] = key("kind of the source", "")
+    repo: str = key("repository, owner/name", "", pattern=r"^[\w.-]+/[\w.-]+$")
+    repo_type: Literal["dataset", "model"] = key("kind of the repository", "", default="dataset")
+    revision: str = key("branch, tag or commit; the commit is recorded on first use", "", default="main")
+    files: list[str] = key("patterns of the files", "", default=["*"], min_length=1)
 
 
 class DriveSource(FetchedSource):
     """Files, or a folder, of Google Drive, by their ids; archives are unpacked."""
 
-    kind: Literal["drive"]
-    files: list[str] = Field([])
-    folder: str | None = None
+    kind: Literal["drive"] = key("kind of the source", "")
+    files: list[str] = key("ids of files", "", default=[])
+    folder: str | None = key("id of a folder", "", default=None)
 
     @model_validator(mode="after")
-    def _names_something(self) -> DriveSource:
+    def _names_something(self) -> Self:
         if bool(self.files) == bool(self.folder):
             raise ValueError("name either `files` or a `folder`")
         return self
@@ -93,11 +101,11 @@ class DriveSource(FetchedSource):
 class YoutubeSource(Section):
     """Clips of YouTube videos as VFHQ's metadata lists them, one text file per clip."""
 
-    kind: Literal["youtube"]
-    metadata: Path
-    sample: Annotated[int, Field(ge=1)] | None = None
-    parallel: Annotated[int, Field(ge=1, le=64)] = 4
-    format: str = "bestvideo[height>=720]/bestvideo*"
+    kind: Literal["youtube"] = key("kind of the source", "")
+    metadata: Path = key("folder of VFHQ's metadata", "")
+    sample: int | None = key("clips sampled at random; null takes all", "section 4.1", default=None, ge=1)
+    max_parallel: int = key("videos at a time", default=4, ge=1, le=64, execution=True)
+    format: str = key("yt-dlp's format", "", default="bestvideo[height>=720]/bestvideo*")
 
 
 Source = Annotated[
@@ -107,15 +115,15 @@ Source = Annotated[
 
 
 class DatasetConfig(Section):
-    """One set of videos and what it is for."""
+    """One set of videos and its role."""
 
-    role: Literal["train", "benchmark"]
-    source: Source
-    title: str
-    licence: str
-    credit: str
-    degrade: bool = True
-    frames: Annotated[int, Field(ge=1)] | None = None
-    split_shots: bool = True
-    max_clips: Annotated[int, Field(ge=1)] | None = None
-    shards: Annotated[int, Field(ge=1)] | None = None
+    role: Literal["train", "benchmark"] = key("use of the dataset", "section 4.1")
+    source: Source = key("origin of the videos", "section 4.1")
+    title: str = key("name in the tables", "")
+    licence: str = key("licence of the videos", "")
+    credit: str = key("credit in the report", "")
+    degrade: bool = key("whether clips are degraded here, and so have a ground truth", default=True)
+    num_frames: int | None = key("frames of a clip; null takes clips.num_frames", default=None, ge=1)
+    split_shots: bool = key("whether videos are split at their cuts", default=True)
+    max_clips: int | None = key("clips sampled at random; null takes all", default=None, ge=1)
+    num_shards: int | None = key("shards of this dataset; null takes num_shards", "", default=None, ge=1)

@@ -3,157 +3,108 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vividface.config.base import Section
+from vividface.config.fields import Section, key
 
-JudgeKind = Literal["qwen2.5-vl", "openai", "signals"]
+JudgeKind = Literal["qwen2.5-vl", "openai", "measured"]
 # The sections of the judges that have settings.
 SECTIONS = {"qwen2.5-vl": "qwen", "openai": "openai"}
+_Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class SampledFrames(Section):
-    """What a language model is shown of a clip.
+class _LanguageModel(Section):
+    """What a language model is shown of a clip, and how its words are drawn."""
 
-    Attributes:
-        frames: at most so many, evenly spread, the first and the last among them.
-        pixels: of a frame, at most; larger ones are made smaller.
-    """
-
-    frames: Annotated[int, Field(ge=1, le=768)]
-    pixels: Annotated[int, Field(ge=28 * 28)]
-
-
-class Sampling(Section):
-    """How a language model's words are drawn; temperature 0 takes the likeliest."""
-
-    temperature: Annotated[float, Field(ge=0, le=2)] = 0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1
-    seed: Annotated[int, Field(ge=0)] = 0
-    max_tokens: Annotated[int, Field(ge=16)] = 1024
+    num_frames: int = key("frames shown of a clip, evenly spaced, first and last included", ge=1, le=768)
+    max_pixels_per_frame: int = key("pixels above which a frame is shrunk; 512 x 512", ge=28 * 28)
+    temperature: float = key("sampling temperature; 0 takes the likeliest word", default=0, ge=0, le=2)
+    top_p: float = key("share of the likeliest words that are drawn from", default=1, gt=0, le=1)
+    seed: int = key("seed of the words", default=0, ge=0)
+    max_tokens: int = key("longest reply, tokens", default=1024, ge=16)
 
 
-class QwenConfig(SampledFrames, Sampling):
-    """Qwen2.5-VL through transformers.
+class QwenConfig(_LanguageModel):
+    """Qwen2.5-VL through transformers."""
 
-    Attributes:
-        repo: of the Hugging Face Hub, and `revision` a branch, tag or commit of it.
-        folder: where the model is fetched to, and read from.
-        dtype: of the weights.
-        attention: kernel; `flash_attention_2` needs the package flash-attn.
-        batch_size: clips at a time.
-    """
-
-    repo: str
-    revision: str = "main"
-    folder: Path
-    dtype: Literal["fp32", "fp16", "bf16"]
-    attention: Literal["sdpa", "eager", "flash_attention_2"] = "sdpa"
-    batch_size: Annotated[int, Field(ge=1)]
+    repo: str = key("repository on the Hugging Face Hub; the size is ours", "section 3.3")
+    revision: str = key("branch, tag or commit; the commit is recorded on first use", "", default="main")
+    folder: Path = key("folder of the model", "")
+    dtype: Literal["fp32", "fp16", "bf16"] = key("type of the weights")
+    attention: Literal["sdpa", "eager", "flash_attention_2"] = key(
+        "attention kernel; `flash_attention_2` needs the package flash-attn", default="sdpa", execution=True
+    )
+    batch_size: int = key("clips at a time", ge=1, execution=True)
 
 
-class OpenAIConfig(SampledFrames, Sampling):
-    """A server that speaks OpenAI's protocol of chat completions.
+class OpenAIConfig(_LanguageModel):
+    """A server that speaks OpenAI's protocol of chat completions."""
 
-    Attributes:
-        base_url: with the version, as `http://127.0.0.1:8000/v1`.
-        model: as the server names it.
-        revision: of the model, for the records.
-        api_key_variable: the environment variable that holds the key; None sends none.
-        send: `images` as OpenAI knows them, or one `video`, as vLLM and SGLang take it.
-        parallel: requests at a time.
-        timeout: seconds for an answer, and `retries` how often a failed request is sent again; the waiting
-            times between them double from `backoff` seconds on, or are what the server asks for.
-        input_price: of a million tokens, and `output_price` likewise, in any currency; 0 counts no cost.
-    """
-
-    base_url: Annotated[str, Field(pattern=r"^https?://[^@\s]+$")]
-    model: str
-    revision: str = ""
-    api_key_variable: str | None = None
-    send: Literal["images", "video"] = "images"
-    parallel: Annotated[int, Field(ge=1, le=256)]
-    timeout: Annotated[float, Field(gt=0)]
-    retries: Annotated[int, Field(ge=0, le=20)]
-    backoff: Annotated[float, Field(ge=0)] = 1
-    input_price: Annotated[float, Field(ge=0)] = 0
-    output_price: Annotated[float, Field(ge=0)] = 0
+    base_url: str = key("address, with the protocol's version", pattern=r"^https?://[^@\s]+$")
+    model: str = key("model, as the server names it")
+    revision: str = key("revision of the model, for the records", default="")
+    api_key_variable: str | None = key(
+        "environment variable of the API key, which is never written down", default=None, execution=True
+    )
+    send: Literal["images", "video"] = key("form of the frames; vLLM takes `video`", default="images")
+    max_parallel: int = key("requests at a time", ge=1, le=256, execution=True)
+    timeout: float = key("longest wait for a reply, s", gt=0, execution=True)
+    max_retries: int = key("retries of a failed request; waiting times double", ge=0, le=20, execution=True)
+    backoff: float = key("first waiting time, s", default=1, ge=0, execution=True)
+    input_price: float = key(
+        "price of a million tokens read; 0 sums no cost", default=0, ge=0, execution=True
+    )
+    output_price: float = key("price of a million tokens written", default=0, ge=0, execution=True)
 
 
 class StudyConfig(Section):
-    """What the study of the filter measures.
+    """What the study of the filter measures."""
 
-    Attributes:
-        clips: of all training datasets, that are scored again.
-        repeats: scores of each.
-        temperature: at which a language model is asked again; at 0 it would repeat itself.
-        metrics: no-reference metrics whose ranking is compared with the judge's.
-        labels: a CSV of a person's judgements, as docs/filtering.md describes it.
-    """
-
-    clips: Annotated[int, Field(ge=1)]
-    repeats: Annotated[int, Field(ge=2)]
-    temperature: Annotated[float, Field(ge=0, le=2)]
-    metrics: Annotated[list[str], Field(min_length=1)]
-    labels: Path | None = None
+    num_clips: int = key("clips to score repeatedly, of all training datasets", ge=1)
+    num_repeats: int = key("scores of each", ge=2)
+    temperature: float = key("sampling temperature of the repeated scores", ge=0, le=2)
+    metrics: list[str] = key("no-reference metrics to compare with the judge", min_length=1)
+    labels: Path | None = key("CSV of a person's judgements: clip_id, keep and/or score", "", default=None)
 
 
 class SelectionConfig(Section):
-    """Which scored clips form the selected set; changing it never scores again.
+    """Which scored clips form the selected set; changing it never scores again."""
 
-    Attributes:
-        rubric: by which they were scored: its name, or the path of a YAML file.
-        threshold: clips score above it; `rubric`: the rubric's own; None: none.
-        top_share: share of the scored clips, the best of which are kept; with a threshold both must hold.
-        per_video: most clips of one video, and `per_person` of one person: the best are kept.
-        offsets: points added to a criterion before the sums, as `vividface rubric calibrate` proposes them.
-        max_unscored_share: a run in which more clips than this remain without a score stops.
-    """
-
-    rubric: str
-    threshold: Annotated[float, Field(allow_inf_nan=False)] | Literal["rubric"] | None = "rubric"
-    top_share: Annotated[float, Field(gt=0, le=1)] | None = None
-    per_video: Annotated[int, Field(ge=1)] | None = None
-    per_person: Annotated[int, Field(ge=1)] | None = None
-    offsets: dict[str, Annotated[float, Field(allow_inf_nan=False)]] = Field({})
-    max_unscored_share: Annotated[float, Field(ge=0, le=1)] = 0.1
+    rubric: str = key("rubric, by its name or the path of a YAML file", "supplement B")
+    threshold: _Finite | Literal["rubric"] | None = key(
+        "score that a selected clip exceeds; `rubric` takes the rubric's, 90", "section 3.3", default="rubric"
+    )
+    top_share: float | None = key("best share of the clips; null sets no limit", default=None, gt=0, le=1)
+    per_video: int | None = key("most clips of one video; null sets no limit", default=None, ge=1)
+    per_person: int | None = key("most clips of one person; null sets no limit", default=None, ge=1)
+    offsets: dict[str, _Finite] = key(
+        "points added to criteria, as `vividface rubric calibrate` proposes", default={}
+    )
+    max_unscored_share: float = key(
+        "share of unscored clips above which a run stops", default=0.1, ge=0, le=1, execution=True
+    )
 
     @model_validator(mode="after")
-    def _selects(self) -> SelectionConfig:
+    def _selects(self) -> Self:
         if self.threshold is None and self.top_share is None:
             raise ValueError("threshold and top_share are both null, so nothing is selected by; set one")
         return self
 
 
 class FilterConfig(SelectionConfig):
-    """Scoring clips on a rubric, and selecting among them.
+    """Scoring clips on a rubric, and selecting among them."""
 
-    Attributes:
-        judge: who scores.
-        attempts: how often a language model is asked for a reply that can be used.
-    """
-
-    judge: JudgeKind
-    attempts: Annotated[int, Field(ge=1, le=10)] = 3
-    qwen: QwenConfig | None = None
-    openai: OpenAIConfig | None = None
-    study: StudyConfig | None = None
+    judge: JudgeKind = key("judge; `openai` is a server, `measured` needs no model", "section 3.3")
+    max_attempts: int = key("requests for a reply that can be parsed", default=3, ge=1, le=10)
+    qwen: QwenConfig | None = key("settings of the judge qwen2.5-vl", "section 3.3", default=None)
+    openai: OpenAIConfig | None = key("settings of the judge openai: vLLM, SGLang, hosted", "", default=None)
+    study: StudyConfig | None = key("settings of the rule filter_study", "", default=None)
 
     @model_validator(mode="after")
-    def _described(self) -> FilterConfig:
+    def _described(self) -> Self:
         section = SECTIONS.get(self.judge)
         if section and getattr(self, section) is None:
             raise ValueError(f"judge: {self.judge} is chosen, but its section `{section}` is missing")
         return self
-
-    def judging(self) -> dict[str, Any]:
-        """What decides a clip's score, as values of JSON: the judge, its section, the rubric and attempts."""
-        section = SECTIONS.get(self.judge)
-        keys = {"judge", "rubric", "attempts"} | ({section} if section else set())
-        return self.model_dump(mode="json", include=keys)
-
-    def selection(self) -> SelectionConfig:
-        """What decides which scored clips are selected."""
-        return SelectionConfig(**self.model_dump(include=set(SelectionConfig.model_fields)))

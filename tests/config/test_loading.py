@@ -1,3 +1,5 @@
+"""Reading, overlaying and validating the configuration."""
+
 import pytest
 import yaml
 
@@ -15,7 +17,7 @@ def values(repository):
 def test_paper_values(repository):
     config = load_config(repository / "config.yaml")
     assert config.latent_stage.iterations + config.pixel_stage.iterations == 32_000
-    assert (config.latent_stage.frames, config.clips.size, config.pixel_stage.frames) == (81, 512, 13)
+    assert (config.latent_stage.num_frames, config.clips.size, config.pixel_stage.num_frames) == (81, 512, 13)
     assert config.model.timestep == 400
     assert config.pixel_stage.dists_weight == 0.1
     assert config.variants["main"].latent_p == config.variants["main"].pixel_p == 0.5
@@ -46,7 +48,7 @@ def test_demo_holds_out_a_person(values):
     ("path", "value", "message"),
     [
         (("clips", "frmes"), 81, "clips.frmes: unknown key"),
-        (("clips", "frames"), 80, "clips.frames: 80 frames do not fit"),
+        (("clips", "num_frames"), 80, "clips.num_frames: 80 frames do not fit"),
         (("clips", "size"), 100, "clips.size: 100 px is not a multiple of 16"),
         (("pixel_stage", "dists_weight"), -1, "pixel_stage.dists_weight: Input should be greater"),
         (
@@ -57,7 +59,7 @@ def test_demo_holds_out_a_person(values):
         (("variants", "p0", "latent_p"), 1.5, "variants.p0.latent_p: Input should be less"),
         (("variants", "main"), None, "the variant `main` is missing"),
         (("variants", "latent_only", "latent_stage_of"), "nobody", "variants.latent_only.latent_stage_of"),
-        (("pixel_stage", "frames"), 33, "pixel_stage.frames: 33 is more than clips.frames"),
+        (("pixel_stage", "num_frames"), 33, "pixel_stage.num_frames: 33 is more than clips.num_frames"),
         (
             ("model", "preset"),
             "wan-1.3b",
@@ -67,6 +69,9 @@ def test_demo_holds_out_a_person(values):
         (("restoration", "overlap"), 9, "restoration: overlap: 9 frames are more than half the window of 17"),
         (("datasets", "held_out"), None, "none has the role 'benchmark'"),
         (("seed",), "many", "seed: Input should be a valid integer"),
+        (("training", "batch_size"), None, "training.batch_size: Input should be a valid integer"),
+        (("latent_stage", "lerning_rate"), 1, "latent_stage.lerning_rate: unknown key"),
+        (("datasets", "demo_train", "source", "kind"), "floder", "datasets.demo_train.source"),
     ],
 )
 def test_wrong_values_name_their_key(values, path, value, message):
@@ -84,6 +89,42 @@ def test_overlay_merges_and_null_removes(values):
     config = validate_config(values)
     assert set(config.datasets) == {"demo_train", "held_out"}
     assert config.degradation.vividface.crf == (18, 25), "an overlay of one key keeps its neighbours"
+
+
+def test_a_section_of_another_kind_is_replaced(repository, tmp_path):
+    """As the README says to use one's own videos: the package's members mean nothing to a folder."""
+    overlay = tmp_path / "mine.yaml"
+    overlay.write_text("datasets: {demo_train: {source: {kind: folder, path: /my/videos}}}")
+    config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml", overlay)
+    source = config.datasets["demo_train"].source
+    assert (source.kind, str(source.path)) == ("folder", "/my/videos")
+    assert config.datasets["demo_train"].role == "train", "its neighbours stay"
+
+
+def test_stages_inherit_and_override_what_they_share(values):
+    values["training"]["weight_decay"] = 0.5
+    values["pixel_stage"]["weight_decay"] = 0.25
+    config = validate_config(values)
+    assert config.latent_stage.weight_decay == 0.5
+    assert config.pixel_stage.weight_decay == 0.25
+
+
+def test_a_restricted_section_refuses_other_keys_than_those_of_execution(values):
+    config = validate_config(values)
+    picked = config.pick("faces.backend", "datasets.*.title", "latent_stage")
+    restricted = config.restricted(picked)
+    assert restricted.faces.backend == "dlib"
+    assert restricted.faces.batch_size == config.faces.batch_size, "how it is computed may be read"
+    assert restricted.latent_stage == config.latent_stage
+    with pytest.raises(AttributeError):
+        _ = restricted.faces.mask
+    with pytest.raises(AttributeError):
+        _ = restricted.datasets["demo_train"].source.members
+    with pytest.raises(AttributeError):
+        _ = restricted.seed
+    assert "log_every" not in picked["latent_stage"]
+    with pytest.raises(AttributeError):
+        config.pick("faces.bakend")
 
 
 def test_unreadable_file(tmp_path):
