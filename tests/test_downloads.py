@@ -167,7 +167,7 @@ def test_several_at_a_time_with_a_limit(server, tmp_path, monkeypatch):
     for index in range(8):
         server.files[f"/{index}"] = CONTENT + bytes([index])
         wanted.append(Download(f"{server.url}/{index}", tmp_path / str(index)))
-    fetch_files(wanted, parallel=3)
+    fetch_files(wanted, max_parallel=3)
     assert [(tmp_path / str(index)).read_bytes()[-1] for index in range(8)] == list(range(8))
     assert 1 < most[0] <= 3
 
@@ -176,5 +176,5 @@ def test_one_failure_among_many_is_the_one_that_is_reported(server, tmp_path):
     server.files["/good"] = CONTENT
     wanted = [Download(f"{server.url}/{name}", tmp_path / name) for name in ("good", "bad")]
     with pytest.raises(InputError, match="/bad: the server answers 404"):
-        fetch_files(wanted, parallel=2)
+        fetch_files(wanted, max_parallel=2)
     assert names(tmp_path) == ["good"]

@@ -23,7 +23,7 @@ def test_ffv1_is_lossless(tmp_path, moving_frames):
     path = tmp_path / "a.mkv"
     write_clip(path, moving_frames, Fraction(30000, 1001))
     info = probe(path)
-    assert (info.width, info.height, info.frames, info.has_audio) == (64, 64, 9, False)
+    assert (info.width, info.height, info.num_frames, info.has_audio) == (64, 64, 9, False)
     assert abs(float(info.fps) - 29.97) < 0.01
     assert np.array_equal(read_clip(path), moving_frames)
     assert np.array_equal(read_clip(path, 2, 5), moving_frames[2:5])
@@ -37,13 +37,13 @@ def test_same_frames_same_bytes(tmp_path, moving_frames):
 
 def test_masks_are_exact(tmp_path):
     masks = np.random.default_rng(0).random((5, 32, 48)) > 0.5
-    write_clip(tmp_path / "m.mkv", masks, 25, "ffv1_gray")
+    write_clip(tmp_path / "m.mkv", masks, 25, codec="ffv1_gray")
     assert np.array_equal(read_masks(tmp_path / "m.mkv"), masks)
 
 
 def test_h264_keeps_colours(tmp_path):
     frames = np.full((5, 64, 64, 3), (200, 80, 40), np.uint8)
-    write_clip(tmp_path / "a.mp4", frames, 25, "h264")
+    write_clip(tmp_path / "a.mp4", frames, 25, codec="h264")
     assert np.abs(read_clip(tmp_path / "a.mp4").astype(int) - frames).max() <= 4
 
 
@@ -72,7 +72,7 @@ def test_a_clip_from_the_middle_is_found_by_seeking(suffix, tmp_path, monkeypatc
     frames = np.random.default_rng(0).integers(0, 40, (90, 48, 64, 3), np.uint8)
     frames += np.arange(90, dtype=np.uint8)[:, None, None, None] * 2
     path = tmp_path / f"long{suffix}"
-    write_clip(path, frames, 25, "ffv1" if suffix == ".mkv" else "h264")
+    write_clip(path, frames, 25, codec="ffv1" if suffix == ".mkv" else "h264")
     every = read_clip(path)
     decoded = []
     original = video._indexed
@@ -98,7 +98,7 @@ def test_a_clip_from_the_middle_is_found_by_seeking(suffix, tmp_path, monkeypatc
 def test_frames_outside_of_the_edit_list_do_not_count(shared):
     """The last frame of this clip is stored, but not shown."""
     path = shared / "faces" / "train" / "animateanyone_3.mp4"
-    assert probe(path).frames == sum(1 for _ in iterate_frames(path)) == 141
+    assert probe(path).num_frames == sum(1 for _ in iterate_frames(path)) == 141
     assert not is_truncated(path)
 
 
@@ -109,13 +109,16 @@ def test_too_few_frames(tmp_path, moving_frames):
 
 
 def test_a_failed_writer_leaves_nothing(tmp_path, moving_frames):
-    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "a.mp4", 64, 64, 25, "h264") as writer:
+    with (
+        pytest.raises(RuntimeError),
+        VideoWriter(tmp_path / "a.mp4", width=64, height=64, fps=25, codec="h264") as writer,
+    ):
         writer.write(moving_frames[0])
         raise RuntimeError
     assert not list(tmp_path.iterdir())
     with (
         pytest.raises(ValueError, match="expected uint8"),
-        VideoWriter(tmp_path / "b.mkv", 64, 64, 25) as writer,
+        VideoWriter(tmp_path / "b.mkv", width=64, height=64, fps=25) as writer,
     ):
         writer.write(moving_frames[0, :32])
     assert not list(tmp_path.iterdir())
@@ -125,7 +128,7 @@ def test_threads_may_probe_and_decode_at_once(tmp_path):
     """PyAV's log callback and a decoder that is closed wait for each other; nothing here may turn it on."""
     frames = np.random.default_rng(0).integers(0, 255, (90, 64, 64, 3), np.uint8)
     path = tmp_path / "a.mp4"
-    write_clip(path, frames, 25, "h264")
+    write_clip(path, frames, 25, codec="h264")
 
     def work(index):
         assert not is_truncated(path)

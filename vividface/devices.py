@@ -7,17 +7,17 @@ import torch
 from vividface.errors import InputError
 
 
-def choose_device(asked: str, gpus: int | None = None) -> str:
+def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
     """`cpu` or `cuda`.
 
     Args:
         asked: `cpu`, `cuda`, or `auto`: a GPU if there is one.
-        gpus: how many were granted; None: whatever is visible.
+        num_gpus: number of GPUs that were granted; None takes what is visible.
 
     Raises:
         InputError: a GPU is asked for and none is visible.
     """
-    if asked == "cpu" or gpus == 0:
+    if asked == "cpu" or num_gpus == 0:
         return "cpu"
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:

@@ -22,6 +22,9 @@ from vividface.files import sha256, write_json
 
 logger = logging.getLogger(__name__)
 
+# Folder of the lock files, in the working directory of the run.
+LOCKS = Path("configs/locks")
+
 # Attempts without any progress, after which a download is given up; seconds between them grow.
 _ATTEMPTS = 5
 _FIRST_WAIT = 1.0
@@ -37,9 +40,9 @@ class Download:
     """One file to fetch.
 
     Attributes:
-        url: its address.
-        path: where it goes.
-        sha256: of the file; None: the one that the lock holds, or that is recorded now.
+        url: address of the file.
+        path: path of the fetched file.
+        sha256: checksum of the file; None takes what the lock holds, or what is recorded now.
     """
 
     url: str
@@ -99,18 +102,18 @@ def require_network(what: str) -> None:
         )
 
 
-def fetch_files(downloads: Sequence[Download], lock: Lock | None = None, parallel: int = 1) -> None:
+def fetch_files(downloads: Sequence[Download], lock: Lock | None = None, *, max_parallel: int = 1) -> None:
     """Fetch files, several at a time; what is there already and right is not fetched again.
 
     Args:
-        downloads: the files.
-        lock: for those without a checksum.
-        parallel: connections at a time.
+        downloads: files to fetch.
+        lock: checksums of the files that come without one.
+        max_parallel: number of connections at a time.
 
     Raises:
-        InputError: of the first file that failed; the others that had begun are finished first.
+        InputError: a file cannot be fetched; the first failure is told, after those that had begun.
     """
-    with ThreadPoolExecutor(parallel) as pool:
+    with ThreadPoolExecutor(max_parallel) as pool:
         pending = [pool.submit(fetch_file, download, lock) for download in downloads]
         try:
             for future in pending:

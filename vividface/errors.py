@@ -9,9 +9,9 @@ class InputError(Exception):
     """
 
 
-class MissingAssetError(InputError):
+class MissingWeightsError(InputError):
     """A third-party file is not in the local cache; the message says which command fetches it."""
 
 
 class StoppedError(Exception):
-    """A signal asked a long run to stop; its state is saved, and running it again goes on."""
+    """A signal asked a long run to stop; its state is saved, and running it again resumes from it."""

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there, and their checksums."""
+"""Atomic file writes, and checksums."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _CHUNK = 1 << 20
 
@@ -38,8 +41,29 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 
 def write_json(path: Path | str, values: Any) -> None:
     """Write JSON with sorted keys, atomically."""
+    write_text(path, json.dumps(values, indent=2, sort_keys=True) + "\n")
+
+
+def write_table(path: Path | str, table: pd.DataFrame) -> None:
+    """Write a table as Parquet, atomically."""
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(values, indent=2, sort_keys=True) + "\n")
+        table.to_parquet(temporary)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Write a text file, atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text)
+
+
+def digest(value: Any) -> str:
+    """The hexadecimal SHA-256 of a value of JSON, whatever the order of its keys."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+def seeded_hash(seed: int, name: str) -> bytes:
+    """The SHA-256 of a seed and a name, to draw or order names whichever others there are."""
+    return hashlib.sha256(f"{seed}/{name}".encode()).digest()
 
 
 def sha256(path: Path | str) -> str:

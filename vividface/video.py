@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import cv2
@@ -26,6 +26,11 @@ from vividface.errors import InputError
 from vividface.files import atomic_path
 
 Item = TypeVar("Item")
+
+VIDEO_SUFFIXES = frozenset(
+    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".3gp"}
+)
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 # FFV1 is lossless, intra-only and bit-exact; H.264 is for people to watch.
 _ENCODERS: dict[str, dict[str, str | int]] = {
@@ -49,16 +54,24 @@ _ENDS_EARLY = ("File ended prematurely", "partial file")
 _WHOLE_SHARE = 0.95
 
 
+def is_video(path: Path) -> bool:
+    """Whether a path is a file with a video's suffix, and not a dot file.
+
+    Dot files are other systems' shadows of a video, or a download that is under way.
+    """
+    return path.suffix.lower() in VIDEO_SUFFIXES and not path.name.startswith(".") and path.is_file()
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """What a video's header and a count of its packets say.
 
     Attributes:
-        width: in pixels.
-        height: in pixels.
+        width: width, px.
+        height: height, px.
         fps: average frame rate.
-        frames: number of video packets that are shown, the number of frames of an undamaged file.
-        duration: in seconds.
+        num_frames: number of video packets that are shown, the number of frames of an undamaged file.
+        duration: duration, s.
         has_audio: whether there is at least one audio stream.
         codec: name of the video codec.
     """
@@ -66,7 +79,7 @@ class VideoInfo:
     width: int
     height: int
     fps: Fraction
-    frames: int
+    num_frames: int
     duration: float
     has_audio: bool
     codec: str
@@ -74,7 +87,7 @@ class VideoInfo:
 
 def ffmpeg_executable() -> str:
     """The ffmpeg program that everything here runs."""
-    return imageio_ffmpeg.get_ffmpeg_exe()
+    return str(imageio_ffmpeg.get_ffmpeg_exe())
 
 
 @cache
@@ -105,7 +118,7 @@ def probe(path: Path | str) -> VideoInfo:
                 width=stream.width,
                 height=stream.height,
                 fps=Fraction(fps),
-                frames=frames,
+                num_frames=frames,
                 duration=float(frames / fps),
                 has_audio=bool(container.streams.audio),
                 codec=stream.codec_context.name,
@@ -121,6 +134,9 @@ def is_truncated(path: Path | str) -> bool:
 
     FFmpeg takes a truncated file for a shorter one: what tells is its log, a last packet that is incomplete,
     or, where a Matroska file was cut between two clusters, the duration that the stream is tagged with.
+
+    Args:
+        path: path of the video, which `probe` can read.
     """
     # PyAV gives the log too, but its callback waits for Python's lock, which a decoder that closes may hold.
     command = [
@@ -153,7 +169,9 @@ def require_whole(path: Path | str) -> VideoInfo:
     """`probe`, but a truncated file is an `InputError` too."""
     info = probe(path)
     if is_truncated(path):
-        raise InputError(f"{path}: is truncated, only {info.frames} of its frames are there; get it again")
+        raise InputError(
+            f"{path}: is truncated, only {info.num_frames} of its frames are there; get it again"
+        )
     return info
 
 
@@ -170,22 +188,50 @@ def iterate_frames(path: Path | str, start: int = 0, stop: int | None = None) ->
         yield frame.to_ndarray(format="rgb24")
 
 
+def sample_evenly(path: Path | str, num_frames: int) -> Iterator[np.ndarray]:
+    """Decode evenly spaced frames, the first and the last among them, in order of presentation.
+
+    Args:
+        path: path of the video.
+        num_frames: number of frames; a shorter video gives all of its frames.
+
+    Yields:
+        arrays (H, W, 3), uint8, RGB.
+
+    Raises:
+        InputError: the video cannot be read.
+    """
+    length = probe(path).num_frames
+    indices = np.linspace(0, length - 1, min(num_frames, length)).round().astype(int)
+    wanted = set(indices.tolist())
+    for index, frame in enumerate(iterate_frames(path)):
+        if index in wanted:
+            yield frame
+
+
 def iterate_masks(path: Path | str, start: int = 0, stop: int | None = None) -> Iterator[np.ndarray]:
-    """Decode a mask video: arrays (H, W), bool."""
+    """Decode a mask video: arrays (H, W), bool.
+
+    Raises:
+        InputError: the video is damaged or ends before `stop`.
+    """
     for frame in _decode(path, start, stop):
         yield frame.to_ndarray(format="gray") > 127
 
 
 def read_clip(
-    path: Path | str, start: int = 0, stop: int | None = None, size: tuple[int, int] | None = None
+    path: Path | str, start: int = 0, stop: int | None = None, *, size: tuple[int, int] | None = None
 ) -> np.ndarray:
     """A clip's frames as one array (F, H, W, 3), uint8, RGB: for clips, which are short.
 
     Args:
-        path: the clip.
-        start: the first frame.
-        stop: behind the last frame; None: to the end.
-        size: width and height; frames of another size are resized to it (bicubic). None keeps theirs.
+        path: path of the clip.
+        start: index of the first frame.
+        stop: index behind the last frame; None decodes to the end.
+        size: width and height that frames are resized to (bicubic); None keeps theirs.
+
+    Raises:
+        InputError: the video is damaged or ends before `stop`.
     """
     frames = iterate_frames(path, start, stop)
     return np.stack([resize(frame, size) if size else frame for frame in frames])
@@ -204,7 +250,11 @@ def eight_bits(frame: np.ndarray) -> np.ndarray:
 
 
 def read_masks(path: Path | str, start: int = 0, stop: int | None = None) -> np.ndarray:
-    """A mask clip as one array (F, H, W), bool."""
+    """A mask clip as one array (F, H, W), bool.
+
+    Raises:
+        InputError: the clip is damaged or ends before `stop`.
+    """
     return np.stack(list(iterate_masks(path, start, stop)))
 
 
@@ -273,7 +323,7 @@ def _timestamps(path: Path, size: int, modified: int) -> dict[int, int]:
     return {stamp: index for index, stamp in enumerate(stamps)}
 
 
-def _is_shown(packet: av.Packet) -> bool:
+def _is_shown(packet: av.Packet[Any]) -> bool:
     """Not an empty packet, nor one that an edit list leaves out."""
     return packet.size > 0 and not packet.is_discard
 
@@ -282,7 +332,7 @@ def _tagged_seconds(stream: av.VideoStream) -> float:
     """A Matroska stream's duration as it is tagged, HH:MM:SS.fraction; 0 without a tag."""
     parts = stream.metadata.get("DURATION", "").split(":")
     try:
-        return sum(float(part) * 60**power for power, part in enumerate(reversed(parts)))
+        return float(sum(float(part) * 60**power for power, part in enumerate(reversed(parts))))
     except ValueError:
         return 0.0
 
@@ -297,24 +347,28 @@ def _reason(error: Exception) -> str:
 
 
 class VideoWriter:
-    """Writes frames to a video file, which appears under its name only when it is whole.
+    """Writes frames to a video file, atomically.
 
     Use it as a context manager and call `write` once per frame.
 
     Args:
-        path: the file to write; the container follows from its suffix.
-        width: of the frames, in pixels.
-        height: of the frames, in pixels.
+        path: path of the file; the container follows from its suffix.
+        width: width of the frames, px.
+        height: height of the frames, px.
         fps: frame rate.
         codec: `ffv1` (lossless RGB), `ffv1_gray` (lossless masks) or `h264` (yuv420p, BT.709).
         crf: quality of `h264`; lower is better.
-        audio_from: a file whose audio streams are copied without re-encoding.
+        audio_from: file whose audio streams are copied without re-encoding.
         options: ffmpeg's output options, in place of those of `codec`.
+
+    Raises:
+        InputError: ffmpeg cannot write the file; from `write` or at the end.
     """
 
     def __init__(
         self,
         path: Path | str,
+        *,
         width: int,
         height: int,
         fps: Fraction | float,
@@ -390,13 +444,25 @@ def write_clip(
     path: Path | str,
     frames: np.ndarray,
     fps: Fraction | float,
+    *,
     codec: str = "ffv1",
     options: dict[str, str | int] | None = None,
 ) -> None:
-    """Write a clip (F, H, W, 3) or masks (F, H, W; bool or uint8 0/255), as `VideoWriter` does."""
+    """Write a clip, as `VideoWriter` does.
+
+    Args:
+        path: path of the file; the container follows from its suffix.
+        frames: clip (F, H, W, 3) uint8, RGB, or masks (F, H, W), bool or uint8 0/255.
+        fps: frame rate.
+        codec: codec of `VideoWriter`.
+        options: ffmpeg's output options, in place of those of `codec`.
+
+    Raises:
+        InputError: ffmpeg cannot write the file.
+    """
     if frames.dtype == np.bool_:
         frames = frames.astype(np.uint8) * 255
     height, width = frames.shape[1:3]
-    with VideoWriter(path, width, height, fps, codec, options=options) as writer:
+    with VideoWriter(path, width=width, height=height, fps=fps, codec=codec, options=options) as writer:
         for frame in frames:
             writer.write(frame)
