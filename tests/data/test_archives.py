@@ -1,3 +1,5 @@
+"""Safe extraction of archives of all kinds, hostile ones among them."""
+
 import io
 import tarfile
 import zipfile
@@ -48,7 +50,7 @@ def test_every_kind_is_unpacked(name, tmp_path):
     archive = tmp_path / name
     assert is_archive(archive)
     (make_zip if name == "x.zip" else make_tar)(archive)
-    unpack(archive, tmp_path / "out", LIMIT)
+    unpack(archive, tmp_path / "out", max_bytes=LIMIT)
     assert read(tmp_path / "out") == FILES
 
 
@@ -73,7 +75,7 @@ def test_names_that_lead_outside_are_refused(name, make, tmp_path):
     archive.parent.mkdir()
     make(archive, {"good.mp4": b"good", name: b"evil"})
     with pytest.raises(InputError, match="lies outside of its folder; do not trust this archive"):
-        unpack(archive, archive.parent / "out", LIMIT)
+        unpack(archive, archive.parent / "out", max_bytes=LIMIT)
     assert [path.name for path in tmp_path.rglob("*")] == ["inner", archive.name]
 
 
@@ -97,14 +99,14 @@ def special(kind, target=""):
 def test_links_and_devices_are_refused(member, name, tmp_path):
     make_tar(tmp_path / name, special=member)
     with pytest.raises(InputError, match=r"'a/innocent\.mp4' is a link or a device"):
-        unpack(tmp_path / name, tmp_path / "out", LIMIT)
+        unpack(tmp_path / name, tmp_path / "out", max_bytes=LIMIT)
     assert not (tmp_path / "out").exists()
 
 
 def test_links_in_zip_files_are_refused(tmp_path):
     make_zip(tmp_path / "x.zip", link="a/innocent.mp4")
     with pytest.raises(InputError, match=r"'a/innocent\.mp4' is a link"):
-        unpack(tmp_path / "x.zip", tmp_path / "out", LIMIT)
+        unpack(tmp_path / "x.zip", tmp_path / "out", max_bytes=LIMIT)
 
 
 @pytest.mark.parametrize("name", ["x.zip", "x.tar.gz", "x.tar.zst"])
@@ -112,7 +114,7 @@ def test_bombs_are_stopped(name, tmp_path):
     (make_zip if name == "x.zip" else make_tar)(tmp_path / name, {"zeros": bytes(5_000_000)})
     assert (tmp_path / name).stat().st_size < 10_000
     with pytest.raises(InputError, match=r"holds more than 0\.001 GB; raise max_unpacked_gb"):
-        unpack(tmp_path / name, tmp_path / "out", 1_000_000)
+        unpack(tmp_path / name, tmp_path / "out", max_bytes=1_000_000)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -124,7 +126,7 @@ def test_damaged_archives_leave_nothing(name, tmp_path):
     (make_zip if name == "x.zip" else make_tar)(archive, {"a": random.Random(0).randbytes(30_000)})
     archive.write_bytes(archive.read_bytes()[:20_000])
     with pytest.raises(InputError, match=r"is damaged|cannot be unpacked"):
-        unpack(archive, tmp_path / "out", LIMIT)
+        unpack(archive, tmp_path / "out", max_bytes=LIMIT)
     assert [path.name for path in tmp_path.iterdir()] == [name]
 
 
@@ -134,4 +136,4 @@ def test_a_name_twice_is_refused(tmp_path):
         with pytest.warns(UserWarning, match="Duplicate"):
             archive.writestr("a.mp4", b"two")
     with pytest.raises(InputError, match=r"holds a\.mp4 twice"):
-        unpack(tmp_path / "x.zip", tmp_path / "out", LIMIT)
+        unpack(tmp_path / "x.zip", tmp_path / "out", max_bytes=LIMIT)

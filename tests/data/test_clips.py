@@ -1,357 +1,57 @@
-import logging
-import os
-from fractions import Fraction
-from pathlib import Path
+"""The tables of clips: gathered, kept, located."""
 
-import ffmpeg
-import numpy as np
 import pandas as pd
 import pytest
-from safetensors.numpy import load_file
 
-from vividface.config import ClipsConfig, FacesConfig
-from vividface.config.datasets import DatasetConfig, FolderSource
-from vividface.data import clips as clips_module
-from vividface.data.clips import (
-    check_rejections,
-    extract_clips,
-    extract_video,
-    kept_clips,
-    locate_clips,
-    plan_clips,
-)
-from vividface.data.shots import find_shots
+from vividface.data.clips import gather_clips, kept_clips, locate_clips
 from vividface.errors import InputError
-from vividface.faces.backend import Face
-from vividface.video import VideoWriter, ffmpeg_executable, probe, read_clip, write_clip
-
-FACES = FacesConfig(backend="dlib", detection_size=640)
-CLIPS = ClipsConfig(
-    frames=5,
-    size=64,
-    cut_threshold=27,
-    margin=0.3,
-    min_face=16,
-    max_lost_share=0.4,
-    max_padding_share=0.2,
-    max_rejected_share=0.5,
-)
 
 
-class SquareBackend:
-    """Takes each frame's bright square for a face, and any two for one person's."""
-
-    points, identity, same_person = 68, "square", 0.5
-
-    def detect(self, frames):
-        return [self._detect(frame) for frame in frames]
-
-    def _detect(self, frame):
-        y, x = np.nonzero(frame[..., 0] > 200)
-        if not len(x):
-            return []
-        box = np.array([x.min(), y.min(), x.max() + 1, y.max() + 1], np.float32)
-        corners = np.array([[box[0], box[1]], [box[2] - 1, box[3] - 1]], np.float32)
-        return [Face(box, np.repeat(corners, 34, axis=0), 1.0)]
-
-    def embed(self, frames, faces):
-        return np.ones((len(frames), 1), np.float32)
-
-
-@pytest.fixture
-def square_faces(monkeypatch):
-    monkeypatch.setattr(clips_module, "load_backend", lambda *options: SquareBackend())
-
-
-def square_video(positions, side=24, height=120, width=160):
-    """Frames with a white square at each position on a dark texture; None leaves the square out."""
-    noise = np.random.default_rng(0).integers(0, 100, (height, width, 3), np.uint8)
-    frames = np.repeat(noise[None], len(positions), axis=0)
-    for frame, position in zip(frames, positions, strict=True):
-        if position is not None:
-            x, y = position
-            frame[y : y + side, x : x + side] = 255
-    return frames
-
-
-def dataset(**changes):
-    source = FolderSource(kind="folder", path=Path("videos"))
-    return DatasetConfig(role="train", source=source, title="", licence="", credit="", **changes)
-
-
-def videos(**paths):
-    rows = [{"video_id": name, "path": str(path), "person": name} for name, path in paths.items()]
-    return pd.DataFrame(rows)
-
-
-def plan_of(**paths):
-    return planned(videos(**paths), dataset(), 1, 0)
-
-
-def planned(table, settings, shards=1, seed=0):
-    """Every video is one shot."""
-    return plan_clips(table, find_shots(table, None), settings, CLIPS, shards, seed)
-
-
-def extract(plan, folder):
-    return extract_clips(plan, CLIPS, FACES, folder / "hq", folder / "faces.safetensors").set_index("clip_id")
-
-
-@pytest.fixture
-def video(tmp_path):
-    path = tmp_path / "walk.mkv"
-    write_clip(path, square_video([(40 + i, 50) for i in range(13)]), Fraction(30000, 1001))
-    return path
-
-
-def test_videos_are_cut_into_consecutive_clips(video):
-    plan = plan_of(walk=video)
-    assert list(plan["clip_id"]) == ["walk-000000", "walk-000005"]
-    assert list(plan["start"]) == [0, 5]
-    assert set(plan["frames"]) == {5}
-    assert Fraction(plan["fps"][0]) == pytest.approx(Fraction(30000, 1001), rel=1e-4)
-    assert set(plan["reason"]) == {""}
-    assert set(plan["shard"]) == {"0000"}
-    own_length = planned(videos(walk=video), dataset(frames=13))
-    assert list(own_length["frames"]) == [13]
-
-
-def test_videos_without_a_clip_are_planned_with_their_reason(tmp_path, video):
-    write_clip(tmp_path / "short.mkv", square_video([(0, 0)] * 3), 25)
-    (tmp_path / "text.mp4").write_text("not a video")
-    plan = plan_of(
-        walk=video, short=tmp_path / "short.mkv", text=tmp_path / "text.mp4", gone=tmp_path / "gone.mp4"
-    ).set_index("clip_id")
-    assert len(plan) == 5
-    assert plan["reason"]["short-000000"] == "too short: 3 frames, a clip has 5"
-    assert plan["reason"]["text-000000"].startswith("unreadable: is not a readable video")
-    assert plan["reason"]["gone-000000"].startswith("unreadable: there is no such file")
-    sampled = planned(videos(walk=video, short=tmp_path / "short.mkv"), dataset(max_clips=1))
-    assert sorted(sampled["reason"] == "") == [False, True]
-
-
-def test_shards_depend_on_the_clip_alone_and_sampling_on_the_seed():
-    table = videos(a="a.mp4", b="b.mp4")
-    shots = pd.DataFrame({"video_id": ["a", "b"], "start": 0, "stop": 400, "fps": "25", "reason": ""})
-    everything = plan_clips(table, shots, dataset(), CLIPS, 4, 0)
-    assert len(everything) == 160
-    counts = everything["shard"].value_counts()
-    assert sorted(counts.index) == ["0000", "0001", "0002", "0003"]
-    assert counts.min() > 20
-    one = plan_clips(table.iloc[1:], shots, dataset(), CLIPS, 4, 9)
-    pd.testing.assert_series_equal(
-        one.set_index("clip_id")["shard"], everything.set_index("clip_id")["shard"].loc[one["clip_id"]]
-    )
-    first, again, other = (
-        set(plan_clips(order, shots, dataset(max_clips=20), CLIPS, 4, seed)["clip_id"])
-        for order, seed in ((table, 0), (table.iloc[::-1], 0), (table, 1))
-    )
-    assert len(first) == len(other) == 20
-    assert first == again
-    assert first != other
-
-
-def test_crops_and_landmarks_agree(square_faces, tmp_path, video, caplog):
-    with caplog.at_level(logging.INFO):
-        table = extract(plan_of(walk=video), tmp_path)
-    assert "2/2 walk-000005: kept" in caplog.text
-    assert table["kept"].all()
-    row = table.loc["walk-000000"]
-    # 28 px wide over the five frames, 24 * 1.5 high with its forehead, by 1.3.
-    assert row["window_size"] == 47
-    assert row["face_px"] == 24
-    assert row["lost_share"] == row["padding_share"] == 0
-    landmarks = load_file(tmp_path / "faces.safetensors")
-    for clip in table.index:
-        frames = read_clip(tmp_path / f"hq/{clip}.mkv")
-        assert frames.shape == (5, 64, 64, 3)
-        points = landmarks[f"{clip}.landmarks"]
-        assert points.shape == (5, 68, 2)
-        assert points.dtype == np.float32
-        np.testing.assert_array_equal(landmarks[f"{clip}.found"], np.ones(5, np.uint8))
-        for frame, face in zip(frames, points, strict=True):
-            y, x = np.nonzero(frame[..., 0] > 190)
-            seen = [x.min(), y.min(), x.max(), y.max()]
-            np.testing.assert_allclose([*face.min(axis=0), *face.max(axis=0)], seen, atol=1.5)
-
-
-def test_a_clip_is_the_same_alone_as_among_the_others(square_faces, tmp_path, video):
-    plan = plan_of(walk=video)
-    extract(plan, tmp_path / "all")
-    extract(plan.iloc[1:], tmp_path / "one")
-    name = "hq/walk-000005.mkv"
-    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "all" / name).read_bytes()
-    assert [path.name for path in (tmp_path / "one/hq").iterdir()] == ["walk-000005.mkv"]
-
-
-def test_threads_change_nothing(square_faces, tmp_path, video):
-    write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
-    plan = plan_of(walk=video, none=tmp_path / "none.mkv")
-    tables = []
-    for threads in (1, 3):
-        folder = tmp_path / str(threads)
-        outputs = (folder / "hq", folder / "faces.safetensors")
-        tables.append(extract_clips(plan, CLIPS, FACES, *outputs, threads=threads))
-    pd.testing.assert_frame_equal(*tables)
-    for path in sorted((tmp_path / "1").rglob("*.*")):
-        assert path.read_bytes() == (tmp_path / "3" / path.relative_to(tmp_path / "1")).read_bytes(), path
-
-
-def test_a_face_lost_for_a_moment_is_interpolated(square_faces, tmp_path):
-    write_clip(tmp_path / "blink.mkv", square_video([(40, 50), None, (44, 50), None, (48, 50)]), 25)
-    table = extract(plan_of(blink=tmp_path / "blink.mkv"), tmp_path)
-    assert table["kept"].all()
-    assert table["lost_share"].iloc[0] == 0.4
-    stored = load_file(tmp_path / "faces.safetensors")
-    np.testing.assert_array_equal(stored["blink-000000.found"], [1, 0, 1, 0, 1])
-    x = stored["blink-000000.landmarks"][:, 0, 0]
-    np.testing.assert_allclose(np.diff(x), np.diff(x)[0], atol=1e-3)
-
-
-def test_rejected_clips_are_recorded_with_their_reason(square_faces, tmp_path):
-    steady = [(40, 50)] * 5
-    write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
-    write_clip(tmp_path / "lost.mkv", square_video([(40, 50), None, None, None, None]), 25)
-    write_clip(tmp_path / "small.mkv", square_video(steady, side=12), 25)
-    write_clip(tmp_path / "wide.mkv", square_video([(28 * i, 20) for i in range(5)], height=60), 25)
-    write_clip(tmp_path / "good.mkv", square_video(steady), 25)
-    names = ["none", "lost", "small", "wide", "good"]
-    table = extract(plan_of(**{name: tmp_path / f"{name}.mkv" for name in names}), tmp_path)
-    reasons = {clip.partition("-")[0]: reason for clip, reason in table["reason"].items()}
-    assert reasons["none"].startswith("no face:")
-    assert reasons["lost"] == "face lost: in 80% of the frames, more than 40%"
-    assert reasons["small"] == "small face: 12 px wide, less than 16"
-    assert reasons["wide"].startswith("padding: 56%")
-    assert reasons["good"] == ""
-    assert [path.name for path in (tmp_path / "hq").iterdir()] == ["good-000000.mkv"]
-    kinds = {name.removeprefix("good-000000.") for name in load_file(tmp_path / "faces.safetensors")}
-    assert kinds == {"boxes", "landmarks", "found"}
-
-
-def test_a_window_mostly_outside_the_frame_is_rejected(square_faces, tmp_path):
-    write_clip(tmp_path / "run.mkv", square_video([(30 * i, 20) for i in range(5)], side=60, width=240), 25)
-    write_clip(tmp_path / "low.mkv", square_video([(30 * i, 0) for i in range(5)], 60, 70, 240), 25)
-    table = extract(plan_of(run=tmp_path / "run.mkv", low=tmp_path / "low.mkv"), tmp_path)
-    assert table["reason"]["run-000000"].startswith("padding: 33%")
-    assert table["padding_share"]["run-000000"] == pytest.approx(1 - 120 / 180)
-    assert table["window_size"]["low-000000"] == 180
-    assert not table["kept"].any()
-
-
-def test_a_truncated_file_keeps_its_whole_clips(square_faces, tmp_path):
-    path = tmp_path / "cut.mp4"
-    frames = square_video([(40, 50)] * 20)
-    # New noise in every frame spreads the file's bytes over the frames.
-    frames[:, :40] = np.random.default_rng(1).integers(0, 100, frames[:, :40].shape)
-    with VideoWriter(path, 160, 120, 25, "h264") as writer:
-        for frame in frames:
-            writer.write(frame)
-    plan = plan_of(cut=path)
-    assert len(plan) == 4
-    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
-    assert plan_of(cut=path)["reason"].iloc[-1].startswith("truncated: the file ends after 1")
-    table = extract(plan, tmp_path)
-    assert table["kept"].iloc[0]
-    assert not table["kept"].iloc[-1]
-    assert table["reason"].iloc[-1].startswith("truncated:")
-    assert str(path) not in table["reason"].iloc[-1]
-    assert len(list((tmp_path / "hq").iterdir())) == table["kept"].sum()
-
-
-def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, frames_alive):
-    """Of a clip of 201 frames no more than two batches are alive at once."""
-    most = frames_alive(clips_module)
-    write_clip(tmp_path / "long.mkv", square_video([(40, 50)] * 201), 25)
-    table = videos(long=tmp_path / "long.mkv")
-    plan = planned(table, dataset(frames=201))
-    assert extract(plan, tmp_path)["kept"].all()
-    assert 0 < most[-1] <= 2 * FACES.batch_size
-
-
-def test_a_shard_without_kept_clips_writes_valid_empty_outputs(square_faces, tmp_path):
-    write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
-    for name, plan in (
-        ("rejected", plan_of(none=tmp_path / "none.mkv")),
-        ("empty", plan_of(none=tmp_path / "none.mkv").iloc[:0]),
-    ):
-        folder = tmp_path / name
-        table = extract(plan, folder)
-        table.to_parquet(folder / "0000.parquet")
-        again = pd.read_parquet(folder / "0000.parquet")
-        assert len(again) == len(plan)
-        assert not again["kept"].any()
-        assert load_file(folder / "faces.safetensors") == {}
-        assert list((folder / "hq").iterdir()) == []
+def table(*rejections):
+    """A shard's clips, each kept or rejected."""
+    reasons = [rejection and f"{rejection}: details" for rejection in rejections]
+    ids = [f"{len(rejections) - index}-{id(rejections)}" for index in range(len(rejections))]
+    kept = [not rejection for rejection in rejections]
+    return pd.DataFrame({"clip_id": ids, "kept": kept, "rejection": rejections, "reason": reasons})
 
 
 def test_too_many_rejections_stop_the_run():
-    def table(*reasons):
-        return pd.DataFrame({"kept": [not reason for reason in reasons], "reason": reasons})
-
-    check_rejections([table("", "no face: x"), table("", "small face: y")], CLIPS)
-    check_rejections([table(""), table()], CLIPS)
-    with pytest.raises(InputError, match=r"3 of 4 clips \(75%\) were rejected: 2 x small face, 1 x no face"):
-        check_rejections([table("small face: 3 px", "no face: x"), table("", "small face: 5 px")], CLIPS)
+    gathered = gather_clips([table("", "no face"), table("", "small face")], max_rejected_share=0.5)
+    assert list(gathered["clip_id"]) == sorted(gathered["clip_id"])
+    assert len(gathered) == 4
+    assert len(gather_clips([table(""), table()], max_rejected_share=0.5)) == 1
+    message = r"3 of 4 clips \(75%\) were rejected: 2 x small face, 1 x no face; for example, small face: det"
+    with pytest.raises(InputError, match=message):
+        gather_clips([table("small face", "no face"), table("", "small face")], max_rejected_share=0.5)
     with pytest.raises(InputError, match="1 of 1 clips"):
-        check_rejections([table("no face: x")], CLIPS.model_copy(update={"max_rejected_share": 1.0}))
+        gather_clips([table("no face")], max_rejected_share=1.0)
     with pytest.raises(InputError, match="no clip was planned"):
-        check_rejections([table()], CLIPS)
+        gather_clips([table()], max_rejected_share=0.5)
+
+
+def write_clips(path, **columns):
+    path.parent.mkdir(parents=True)
+    pd.DataFrame(columns).to_parquet(path)
+    return path
 
 
 def test_kept_clips_are_listed_and_located(tmp_path):
-    path = tmp_path / "data/demo/clips.parquet"
-    path.parent.mkdir(parents=True)
-    pd.DataFrame(
-        {
-            "clip_id": ["b-000000", "a-000000", "c-000000"],
-            "kept": [True, True, False],
-            "shard": ["0000", "0001", "0000"],
-        }
-    ).to_parquet(path)
+    clips = {"clip_id": ["b-000000", "a-000000", "c-000000"], "kept": [True, True, False]}
+    path = write_clips(tmp_path / "data/demo/clips.parquet", **clips, shard=["0000", "0001", "0000"])
     assert list(kept_clips([path])["clip_id"]) == ["a-000000", "b-000000"]
     assert list(kept_clips([path], "0000")["clip_id"]) == ["b-000000"]
     assert set(kept_clips([path])["dataset"]) == {"demo"}
-    located = locate_clips(path, hq=["data/demo/hq/0001", "data/demo/hq/0000"])
+    located = locate_clips([path], hq=["data/demo/hq/0001", "data/demo/hq/0000"])
     assert list(located["hq"]) == ["data/demo/hq/0001/a-000000.mkv", "data/demo/hq/0000/b-000000.mkv"]
 
 
-def with_sound(source: Path, destination: Path) -> None:
-    tone = ffmpeg.input("sine=frequency=440:duration=1", f="lavfi")
-    out = ffmpeg.output(ffmpeg.input(str(source)).video, tone, str(destination), vcodec="copy", acodec="aac")
-    out.global_args("-v", "error").run(cmd=ffmpeg_executable())
-
-
-@pytest.mark.parametrize(("suffix", "codec"), [(".mkv", "ffv1"), (".mp4", "h264")])
-def test_a_whole_video_is_cropped_with_one_window_and_its_sound(square_faces, tmp_path, video, suffix, codec):
-    with_sound(video, tmp_path / "sound.mkv")
-    output = tmp_path / f"crop{suffix}"
-    window = extract_video(tmp_path / "sound.mkv", CLIPS, FACES, output)
-    info = probe(output)
-    assert (info.width, info.height, info.frames, info.codec, info.has_audio) == (64, 64, 13, codec, True)
-    assert window.size == 47
-    assert float(info.fps) == pytest.approx(30000 / 1001, rel=1e-3)
-
-
-def test_a_whole_video_without_a_face_is_refused(square_faces, tmp_path):
-    write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
-    with pytest.raises(InputError, match=r"none\.mkv: no face is found"):
-        extract_video(tmp_path / "none.mkv", CLIPS, FACES, tmp_path / "crop.mkv")
-    assert not (tmp_path / "crop.mkv").exists()
-
-
-def test_real_clips(tmp_path):
-    if "VIVIDFACE_SHARED" not in os.environ:
-        pytest.skip("VIVIDFACE_SHARED does not name a folder with real face clips")
-    folder = Path(os.environ["VIVIDFACE_SHARED"]) / "faces"
-    names = {"steady": "eval/liveportrait_d0.mp4", "tiny": "real/svfr_lq1.mp4", "film": "real/svfr_lq3.mp4"}
-    table = plan_of(**{name: folder / path for name, path in names.items()})
-    table = extract(table[table["start"] == 0], tmp_path)
-    assert table["kept"].all(), table["reason"]
-    assert (table["lost_share"] == 0).all()
-    landmarks = load_file(tmp_path / "faces.safetensors")
-    for clip in table.index:
-        assert read_clip(tmp_path / f"hq/{clip}.mkv").shape == (5, 64, 64, 3)
-        points = landmarks[f"{clip}.landmarks"]
-        assert points.min() > 0
-        assert points.max() < 63
-        assert 20 < np.ptp(points[0, :, 0]) < 50
+def test_clips_of_several_datasets_are_located_in_their_own_folders(tmp_path):
+    tables = [
+        write_clips(tmp_path / f"data/{name}/clips.parquet", clip_id=[clip], kept=[True], shard=["0000"])
+        for name, clip in (("one", "b-000000"), ("two", "a-000000"))
+    ]
+    folders = {kind: [f"data/{name}/{kind}/0000" for name in ("one", "two")] for kind in ("hq", "lq")}
+    located = locate_clips(tables, **folders)
+    assert list(located["dataset"]) == ["two", "one"]
+    assert list(located["hq"]) == ["data/two/hq/0000/a-000000.mkv", "data/one/hq/0000/b-000000.mkv"]
+    assert list(located["lq"]) == ["data/two/lq/0000/a-000000.mkv", "data/one/lq/0000/b-000000.mkv"]

@@ -1,9 +1,11 @@
+"""VFHQ's metadata, and clips cut out of videos of a local server in the place of YouTube."""
+
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from vividface.config.datasets import DatasetConfig, YoutubeSource
+from vividface.config.datasets import YoutubeSource
 from vividface.data import vfhq
 from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset
@@ -24,7 +26,7 @@ def write_meta(folder, name=f"Clip+{VIDEO}+P0+C0+F9-31", text=TEXT):
 
 def film(path, frames=60, width=128, height=72, fps=25):
     """Frames whose brightness is their number and whose columns are told apart by colour."""
-    with VideoWriter(path, width, height, fps, "h264", crf=1) as writer:
+    with VideoWriter(path, width=width, height=height, fps=fps, codec="h264", crf=1) as writer:
         for index in range(frames):
             frame = np.full((height, width, 3), min(4 * index, 255), np.uint8)
             frame[:, width // 2 :, 0] = 255
@@ -34,8 +36,9 @@ def film(path, frames=60, width=128, height=72, fps=25):
 
 def test_metadata_is_read_as_vfhqs_own_extraction_reads_it(tmp_path):
     meta = read_meta(write_meta(tmp_path))
-    assert (meta.video, meta.person, meta.first, meta.last) == (VIDEO, 0, 10, 30)
-    assert (meta.fps, meta.height, meta.width, meta.box) == (25.0, 72, 128, (40, 10, 104, 66))
+    frames = {"first": 10, "last": 30, "fps": 25.0}
+    picture = {"height": 72, "width": 128, "box": (40, 10, 104, 66)}
+    assert vars(meta) == {"name": meta.name, "video": VIDEO, "person": 0, **frames, **picture}
     colons = TEXT.replace("FPS 25.0", "FPS: 25.0").replace("CROP 40", "CROP: 40")
     assert read_meta(write_meta(tmp_path, text=colons)) == meta
 
@@ -56,7 +59,7 @@ def test_samples_are_seeded_and_nested(tmp_path):
 
     def sample(size, seed=0):
         source = YoutubeSource(kind="youtube", metadata=tmp_path, sample=size)
-        return {clip.name for clip in sample_clips(source, "vfhq", seed)}
+        return {clip.name for clip in sample_clips(source, "vfhq", seed=seed)}
 
     assert len(sample(None)) == 40
     assert len(sample(10)) == 10
@@ -64,7 +67,7 @@ def test_samples_are_seeded_and_nested(tmp_path):
     assert sample(10) != sample(10, seed=1)
     empty = YoutubeSource(kind="youtube", metadata=tmp_path / "none")
     with pytest.raises(InputError, match=r"datasets\.vfhq\.source\.metadata: .*holds no Clip"):
-        sample_clips(empty, "vfhq", 0)
+        sample_clips(empty, "vfhq", seed=0)
 
 
 def test_a_clip_is_cut_in_time_and_space(tmp_path):
@@ -81,7 +84,7 @@ def test_another_size_and_rate_keep_place_and_time(tmp_path):
     source = film(tmp_path / "film.mp4", frames=120, width=256, height=144, fps=50)
     cut_clip(source, read_meta(write_meta(tmp_path)), tmp_path / "clip.mp4")
     info = probe(tmp_path / "clip.mp4")
-    assert (info.width, info.height, info.frames, info.fps) == (128, 112, 42, 50)
+    assert (info.width, info.height, info.num_frames, info.fps) == (128, 112, 42, 50)
     assert read_clip(tmp_path / "clip.mp4", 0, 1)[..., 1].mean() == pytest.approx(80, abs=8)
 
 
@@ -103,13 +106,13 @@ def tube(file_server, tmp_path, monkeypatch):
 
 
 def test_youtube_clips_are_downloaded_and_cut_and_missing_ones_recorded(tube, tmp_path):
-    source = {"kind": "youtube", "metadata": tmp_path / "meta", "parallel": 2, "format": "best"}
-    dataset = DatasetConfig(role="train", title="t", licence="l", credit="c", source=source)
-    table = fetch_dataset("vfhq", dataset, tmp_path / "data", locks=tmp_path).set_index("video_id")
+    source = YoutubeSource(kind="youtube", metadata=tmp_path / "meta", max_parallel=2, format="best")
+    folders = {"directory": tmp_path / "data", "locks": tmp_path}
+    table = fetch_dataset("vfhq", source, **folders).set_index("video_id")
     good = table[table["reason"] == ""]
     assert set(good.index) == {"91nXXjrVo_P0_C0_F9_31", "91nXXjrVo_P1_C0_F1_9"}
     assert set(good["person"]) == {f"{VIDEO}-P0", f"{VIDEO}-P1"}
-    assert [probe(path).frames for path in good["path"]] == [21, 7]
+    assert [probe(path).num_frames for path in good["path"]] == [21, 7]
     gone = table.loc["goneforever_P0_C0_F9_31"]
     assert "404" in gone["reason"]
     assert sorted(path.name for path in (tmp_path / "data/videos").iterdir()) == sorted(
@@ -119,7 +122,7 @@ def test_youtube_clips_are_downloaded_and_cut_and_missing_ones_recorded(tube, tm
     shots = find_shots(table.reset_index(), None).set_index("video_id")
     assert shots.loc["goneforever_P0_C0_F9_31", "reason"].startswith("unreadable: ")
     before = len(tube.ranges(f"/{VIDEO}.mp4"))
-    again = fetch_dataset("vfhq", dataset, tmp_path / "data", locks=tmp_path).set_index("video_id")
+    again = fetch_dataset("vfhq", source, **folders).set_index("video_id")
     assert again["sha256"].equals(table["sha256"])
     assert len(tube.ranges(f"/{VIDEO}.mp4")) == before
 
@@ -128,5 +131,5 @@ def test_offline_youtube_is_not_touched(tube, tmp_path, monkeypatch):
     monkeypatch.setenv("VIVIDFACE_OFFLINE", "1")
     clips = [read_meta(path) for path in sorted((tmp_path / "meta").iterdir())]
     with pytest.raises(InputError, match="2 YouTube videos: is not here, and VIVIDFACE_OFFLINE=1 forbids"):
-        fetch_clips(clips, tmp_path / "videos", "best", 1)
+        fetch_clips(clips, tmp_path / "videos", video_format="best", max_parallel=1)
     assert tube.requests == []

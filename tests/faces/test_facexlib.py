@@ -1,3 +1,5 @@
+"""The face backend `facexlib`: networks with random weights, and the real detector where there is one."""
+
 import cv2
 import numpy as np
 import pytest
@@ -7,10 +9,11 @@ from facexlib.parsing.bisenet import BiSeNet
 from facexlib.recognition.arcface_arch import Backbone
 
 from vividface.config import FacesConfig
-from vividface.errors import InputError, MissingAssetError
-from vividface.faces.backend import Face, Region, load_backend
-from vividface.faces.facexlib_backend import LABELS, REGION_OF_LABEL, align
+from vividface.errors import InputError, MissingWeightsError
+from vividface.faces.base import Face, Region
+from vividface.faces.facexlib import LABELS, REGION_OF_LABEL, align
 from vividface.faces.landmarks import eye_centres, face_parts, five_points
+from vividface.faces.load import load_backend
 from vividface.video import read_clip
 
 FACES = FacesConfig(
@@ -26,7 +29,7 @@ TEMPLATE = [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.
 def random_weights(tmp_path_factory):
     """A cache with randomly initialised networks, as their checkpoints are saved."""
     cache = tmp_path_factory.mktemp("cache")
-    (cache / "assets").mkdir()
+    (cache / "weights").mkdir()
     torch.manual_seed(0)
     networks = {
         MOBILE: RetinaFace(network_name="mobile0.25", device="cpu"),
@@ -36,7 +39,7 @@ def random_weights(tmp_path_factory):
     for name, network in networks.items():
         prefix = "module." if name == MOBILE else ""
         state = {f"{prefix}{key}": value for key, value in network.state_dict().items()}
-        torch.save(state, cache / "assets" / f"{name}.pth")
+        torch.save(state, cache / "weights" / f"{name}.pth")
     return cache
 
 
@@ -55,12 +58,12 @@ def real_frames(shared):
 @pytest.fixture
 def real_backend(real_frames, random_weights, monkeypatch, tmp_path):
     """The real detector; parsing and identity have random weights."""
-    assets = tmp_path / "assets"
-    assets.mkdir()
+    weights_folder = tmp_path / "weights"
+    weights_folder.mkdir()
     for name in ("bisenet", "arcface"):
-        (assets / f"{name}.pth").symlink_to(random_weights / "assets" / f"{name}.pth")
+        (weights_folder / f"{name}.pth").symlink_to(random_weights / "weights" / f"{name}.pth")
     weights = real_frames[1] / "weights" / "detection_mobilenet0.25_Final.pth"
-    (assets / f"{MOBILE}.pth").symlink_to(weights)
+    (weights_folder / f"{MOBILE}.pth").symlink_to(weights)
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
     return load_backend(FACES)
 
@@ -71,22 +74,23 @@ def face_at(x, y, size):
 
 
 def test_every_label_has_its_region():
-    held = {region: [LABELS[i] for i in np.flatnonzero(region == REGION_OF_LABEL)] for region in Region}
+    labels = {region: [LABELS[i] for i in np.flatnonzero(region == REGION_OF_LABEL)] for region in Region}
     assert len(LABELS) == len(REGION_OF_LABEL) == 19
-    assert held[Region.BACKGROUND] == ["background"]
-    assert held[Region.HAIR] == ["hair"]
-    assert held[Region.NECK] == ["neck"]
-    assert held[Region.CLOTH] == ["earring", "necklace", "cloth", "hat"]
-    assert {"skin", "nose", "left eye", "right ear", "lower lip", "glasses"} <= set(held[Region.FACE])
+    assert labels[Region.BACKGROUND] == ["background"]
+    assert labels[Region.HAIR] == ["hair"]
+    assert labels[Region.NECK] == ["neck"]
+    assert labels[Region.CLOTH] == ["earring", "necklace", "cloth", "hat"]
+    assert {"skin", "nose", "left eye", "right ear", "lower lip", "glasses"} <= set(labels[Region.FACE])
 
 
 def test_detection_agrees_with_dlibs(real_backend, real_frames):
     frames, _ = real_frames
-    found = real_backend.detect(frames)
-    for ours, theirs in zip(found, load_backend(DLIB).detect(frames), strict=True):
+    detected = real_backend.detect(frames)
+    for ours, theirs in zip(detected, load_backend(DLIB).detect(frames), strict=True):
         assert len(ours) == 1
         face = ours[0]
-        assert (face.box.shape, face.landmarks.shape) == ((4,), (5, 2))
+        assert face.box.shape == (4,)
+        assert face.landmarks.shape == (5, 2)
         assert face.box.dtype == face.landmarks.dtype == np.float32
         assert 0.8 < face.score <= 1
         eyes = np.stack(eye_centres(theirs[0].landmarks))
@@ -173,17 +177,17 @@ def test_parts_of_five_landmarks_lie_in_the_face():
 
 def test_missing_and_wrong_weights_are_named(random_weights, tmp_path, monkeypatch):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
-    with pytest.raises(MissingAssetError, match=r"run `vividface assets fetch retinaface_mobile0\.25`"):
+    with pytest.raises(MissingWeightsError, match=r"run `vividface weights fetch retinaface_mobile0\.25`"):
         load_backend(FACES)
-    assets = tmp_path / "assets"
-    assets.mkdir()
-    (assets / f"{MOBILE}.pth").symlink_to(random_weights / "assets" / f"{MOBILE}.pth")
+    weights_folder = tmp_path / "weights"
+    weights_folder.mkdir()
+    (weights_folder / f"{MOBILE}.pth").symlink_to(random_weights / "weights" / f"{MOBILE}.pth")
     backend = load_backend(FACES)
-    with pytest.raises(MissingAssetError, match="run `vividface assets fetch arcface`"):
+    with pytest.raises(MissingWeightsError, match="run `vividface weights fetch arcface`"):
         backend.require_identity()
-    torch.save({"weight": torch.zeros(1)}, assets / "arcface.pth")
+    torch.save({"weight": torch.zeros(1)}, weights_folder / "arcface.pth")
     with pytest.raises(InputError, match=r"arcface\.pth: does not hold the weights of arcface"):
         backend.require_identity()
-    (assets / "arcface.pth").write_bytes(b"not a checkpoint")
+    (weights_folder / "arcface.pth").write_bytes(b"not a checkpoint")
     with pytest.raises(InputError, match=r"arcface\.pth: does not hold the weights of arcface"):
         backend.require_identity()

@@ -1,5 +1,4 @@
-import os
-from pathlib import Path
+"""Masks in pixels and on the latent grid (section 3.2)."""
 
 import numpy as np
 import pandas as pd
@@ -8,9 +7,11 @@ import torch
 from safetensors.numpy import save_file
 
 from vividface.config import FacesConfig
-from vividface.faces.backend import Region, load_backend
-from vividface.faces.dlib_backend import outline_mask
-from vividface.faces.masks import align_mask, clip_masks, write_masks
+from vividface.data.encoding import align_mask
+from vividface.faces.base import Region
+from vividface.faces.dlib import outline_mask
+from vividface.faces.load import load_backend
+from vividface.faces.masks import clip_masks, write_masks
 from vividface.video import read_clip, read_masks, write_clip
 
 FACES = FacesConfig(backend="dlib", detection_size=640)
@@ -46,7 +47,7 @@ def test_alignment_equals_the_triple_loop(shape, as_tensor):
 
 def test_alignment_with_other_compressions():
     mask = np.random.default_rng(0).random((7, 12, 18)) < 0.3
-    np.testing.assert_array_equal(align_mask(mask, 6, 3).numpy(), align_naively(mask, 6, 3))
+    np.testing.assert_array_equal(align_mask(mask, spatial=6, temporal=3).numpy(), align_naively(mask, 6, 3))
 
 
 def test_nearest_is_that_of_torch():
@@ -62,7 +63,7 @@ def test_alignment_refuses_what_does_not_fit(shape):
 
 
 def test_the_mask_covers_face_and_forehead_and_nothing_else():
-    mask = outline_mask(ellipse_landmarks((64, 64), 30), 128, 128)
+    mask = outline_mask(ellipse_landmarks((64, 64), 30), height=128, width=128)
     assert mask.dtype == bool
     assert mask.shape == (128, 128)
     inside = {"centre": (64, 64), "chin": (92, 64), "forehead": (35, 64)}
@@ -74,12 +75,15 @@ def test_the_mask_covers_face_and_forehead_and_nothing_else():
 def test_the_forehead_follows_a_head_that_is_turned_upside_down():
     upright = ellipse_landmarks((64, 64), 30)
     flipped = 127 - upright
-    agreement = outline_mask(upright, 128, 128) == outline_mask(flipped, 128, 128)[::-1, ::-1]
+    agreement = (
+        outline_mask(upright, height=128, width=128)
+        == outline_mask(flipped, height=128, width=128)[::-1, ::-1]
+    )
     assert agreement.mean() > 0.99
 
 
 def test_a_face_that_leaves_the_frame_is_cut():
-    mask = outline_mask(ellipse_landmarks((0, 64), 30), 128, 128)
+    mask = outline_mask(ellipse_landmarks((0, 64), 30), height=128, width=128)
     assert mask[64, 0]
     assert not mask[:, 40:].any()
 
@@ -88,30 +92,30 @@ def test_masks_are_written_one_video_per_clip(tmp_path):
     points = np.stack([ellipse_landmarks((40 + t, 64), 20) for t in range(5)])
     hq = tmp_path / "hq"
     write_clip(hq / "a-000000.mkv", np.zeros((5, 128, 128, 3), np.uint8), 25)
-    held = {"a-000000.landmarks": points, "a-000000.boxes": np.zeros((5, 4), np.float32)}
-    save_file(held, tmp_path / "faces.safetensors")
+    faces = {"a-000000.landmarks": points, "a-000000.boxes": np.zeros((5, 4), np.float32)}
+    save_file(faces, tmp_path / "faces.safetensors")
     table = pd.DataFrame({"clip_id": ["a-000000"]})
     batches_of_two = FACES.model_copy(update={"batch_size": 2})
-    write_masks(table, tmp_path / "faces.safetensors", hq, tmp_path / "masks", batches_of_two)
+    inputs = {"hq_dir": hq, "faces_file": tmp_path / "faces.safetensors"}
+    write_masks(table, batches_of_two, **inputs, mask_dir=tmp_path / "masks")
     masks = read_masks(tmp_path / "masks/a-000000.mkv")
-    expected = np.stack([outline_mask(face, 128, 128) for face in points])
+    expected = np.stack([outline_mask(face, height=128, width=128) for face in points])
     np.testing.assert_array_equal(masks, expected)
-    write_masks(table.iloc[:0], tmp_path / "faces.safetensors", hq, tmp_path / "none", FACES)
+    write_masks(table.iloc[:0], FACES, **inputs, mask_dir=tmp_path / "none")
     assert list((tmp_path / "none").iterdir()) == []
 
 
-def test_on_a_real_clip_the_mask_is_skin_and_reaches_the_forehead():
-    if "VIVIDFACE_SHARED" not in os.environ:
-        pytest.skip("VIVIDFACE_SHARED does not name a folder with real face clips")
-    source = Path(os.environ["VIVIDFACE_SHARED"]) / "faces/eval/liveportrait_d0.mp4"
+def test_on_a_real_clip_the_mask_is_skin_and_reaches_the_forehead(shared):
+    source = shared / "faces/eval/liveportrait_d0.mp4"
     if not source.is_file():
         pytest.skip(f"{source.name} is not in the folder that VIVIDFACE_SHARED names")
     frames = read_clip(source, 0, 5)
     backend = load_backend(FACES)
-    faces = [found[0] for found in backend.detect(list(frames))]
-    points = np.stack([face.landmarks for face in faces])
-    masks = clip_masks(backend, list(frames), np.stack([face.box for face in faces]), points)
-    assert not clip_masks(backend, frames[:1], faces[0].box[None], points[:1], [Region.HAIR]).any()
+    faces = [faces_of_frame[0] for faces_of_frame in backend.detect(list(frames))]
+    boxes, points = (np.stack([getattr(face, name) for face in faces]) for name in ("box", "landmarks"))
+    masks = clip_masks(backend, list(frames), boxes=boxes, landmarks=points)
+    hair = clip_masks(backend, frames[:1], boxes=boxes[:1], landmarks=points[:1], regions=[Region.HAIR])
+    assert not hair.any()
     assert 0.1 < masks.mean() < 0.4
     for frame, mask, landmarks in zip(frames, masks, points, strict=True):
         brows = landmarks[17:27].mean(axis=0)

@@ -1,7 +1,9 @@
+"""Following one person through a clip."""
+
 import numpy as np
 import pytest
 
-from vividface.faces.backend import Face
+from vividface.faces.base import Face
 from vividface.faces.tracking import FaceTracker, follow, interpolate, overlap
 
 FRAME = np.zeros((10, 10, 3), np.uint8)
@@ -16,10 +18,10 @@ def make_face(x, y, size, person=0, score=1.0):
     return Face(box, landmarks, score)
 
 
-class Known:
+class KnownPeople:
     """Identities are unit vectors, one per person; every look at one is counted."""
 
-    points, identity, same_person = 68, "known", 0.5
+    num_landmarks, same_person = 68, 0.5
 
     def __init__(self):
         self.looked = 0
@@ -30,7 +32,7 @@ class Known:
 
 
 def track(frames):
-    backend = Known()
+    backend = KnownPeople()
     tracker = FaceTracker(backend)
     tracker.update([FRAME] * len(frames), frames)
     return tracker.person(), backend.looked
@@ -86,7 +88,7 @@ def test_without_any_face():
 
 
 def test_follow_sees_each_frame_once():
-    class Backend(Known):
+    class Backend(KnownPeople):
         def detect(self, frames):
             return [[make_face(int(frame[0, 0, 0]), 0, 50)] for frame in frames]
 

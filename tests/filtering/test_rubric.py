@@ -1,8 +1,10 @@
+"""The rubric of supplement B, and rubrics of one's own."""
+
 import pytest
 import yaml
 
 from vividface.errors import InputError
-from vividface.filtering.judge import load_judge
+from vividface.filtering.load import load_judge
 from vividface.filtering.replies import ReplyError, parse_reply
 from vividface.filtering.rubric import load_rubric
 
@@ -56,8 +58,8 @@ def test_a_rubric_of_ones_own(short, tmp_path):
     assert "sharpness: X/65 (reason)" in load_rubric(str(path)).prompt(8)
     from vividface.config.filtering import FilterConfig
 
-    with pytest.raises(InputError, match=r"`signals` measures clarity, .* but the rubric"):
-        load_judge(FilterConfig(judge="signals", rubric=str(path)), mine)
+    with pytest.raises(InputError, match=r"`measured` measures clarity, .* but the rubric"):
+        load_judge(FilterConfig(judge="measured", rubric=str(path)), mine)
 
 
 @pytest.mark.parametrize(

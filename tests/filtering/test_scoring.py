@@ -1,4 +1,7 @@
+"""Scoring shards with a scripted judge, and with the judge `measured`."""
+
 import json
+import shutil
 
 import pandas as pd
 import pytest
@@ -6,10 +9,11 @@ import pytest
 from vividface.config.filtering import FilterConfig
 from vividface.errors import InputError
 from vividface.filtering import scoring
-from vividface.filtering.judge import Verdict
+from vividface.filtering.base import JudgeDescription, Verdict
+from vividface.filtering.columns import AFTER_CRITERIA, BEFORE_CRITERIA
 
 POINTS = {"clarity": 33, "stability": 19, "lighting": 18, "artifacts": 14, "occlusion": 10}
-CONFIG = FilterConfig(judge="signals", rubric="face90")
+CONFIG = FilterConfig(judge="measured", rubric="face90")
 
 
 class Scripted:
@@ -18,8 +22,10 @@ class Scripted:
     needs_faces = False
 
     def __init__(self, breaks_at=None, temperature=0):
-        self.identity = {"judge": "openai", "model": "m", "revision": "r", "prompt": "p"}
-        self.identity["settings"] = json.dumps({"temperature": temperature})
+        settings = json.dumps({"temperature": temperature})
+        self.description = JudgeDescription(
+            judge="openai", model="m", revision="r", settings=settings, prompt="p"
+        )
         self.breaks_at, self.asked = breaks_at, []
 
     def score(self, clips):
@@ -31,19 +37,18 @@ class Scripted:
 
 
 @pytest.fixture
-def run(shard, tmp_path, monkeypatch):
-    folder, table = shard
+def run(shard, shard_files, tmp_path, monkeypatch):
+    _, table = shard
 
     def run(judge=None, config=CONFIG):
         if judge is not None:
-            monkeypatch.setattr(scoring, "load_judge", lambda *_: judge)
-        arguments = (folder / "hq", folder / "masks", folder / "faces.safetensors", config)
-        return scoring.score_shard(table, *arguments, tmp_path / "journal")
+            monkeypatch.setattr(scoring, "load_judge", lambda *_, **__: judge)
+        return scoring.score_shard(table, config, **shard_files, journal=tmp_path / "journal")
 
     return run
 
 
-def test_scoring_goes_on_after_a_failure(run, tmp_path):
+def test_scoring_resumes_after_a_failure(run, tmp_path):
     with pytest.raises(InputError, match="the server is gone"):
         run(Scripted(breaks_at="clip_2-000000"))
     with (tmp_path / "journal").open("a") as file:
@@ -72,24 +77,44 @@ def test_the_same_scores_are_the_same_bits(run, tmp_path):
     assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
 
 
-def test_a_clip_that_cannot_be_read_is_unscored_and_the_others_are_not(shard, tmp_path):
-    import shutil
+def test_the_columns_are_the_same_with_and_without_clips(run, shard, shard_files, tmp_path):
+    _, clips = shard
+    table = run()
+    assert list(table) == [*BEFORE_CRITERIA, *POINTS, *AFTER_CRITERIA]
+    empty = scoring.score_shard(clips.iloc[:0], CONFIG, **shard_files, journal=tmp_path / "journal")
+    assert len(empty) == 0
+    assert list(empty) == list(table)
 
-    folder, table = shard
-    shutil.copytree(folder / "hq", tmp_path / "hq")
-    (tmp_path / "hq" / "clip_1-000000.mkv").write_bytes(b"no video")
-    files = (tmp_path / "hq", folder / "masks", folder / "faces.safetensors")
-    scores = scoring.score_shard(table, *files, CONFIG, tmp_path / "journal").set_index("clip_id")
+
+def test_repeated_scores_differ_in_their_seed_and_resume(shard, shard_files, tmp_path, monkeypatch):
+    judges = []
+
+    def load(config, rubric, *, device):
+        judges.append(Scripted(temperature=(config.openai.seed, config.openai.temperature)))
+        return judges[-1]
+
+    monkeypatch.setattr(scoring, "load_judge", load)
+    openai = {"base_url": "http://h/v1", "model": "m", "num_frames": 1, "max_pixels_per_frame": 4096}
+    openai |= {"max_parallel": 1, "timeout": 1, "max_retries": 0}
+    study = {"num_clips": 1, "num_repeats": 2, "temperature": 0.7, "metrics": ["niqe"]}
+    config = FilterConfig(judge="openai", rubric="face90", openai=openai, study=study)
+    inputs = {**shard_files, "journal": tmp_path / "journal"}
+    table = scoring.score_repeatedly(shard[1], config, **inputs)
+    assert list(table["repeat"]) == [0] * 4 + [1] * 4
+    settings = [json.loads(judge.description.settings)["temperature"] for judge in judges]
+    assert settings == [[0, 0.7], [1, 0.7]]
+    pd.testing.assert_frame_equal(scoring.score_repeatedly(shard[1], config, **inputs), table)
+    assert [len(judge.asked) for judge in judges] == [4, 4, 0, 0]
+
+
+def test_a_clip_that_cannot_be_read_is_unscored_and_the_others_are_not(shard, shard_files, tmp_path):
+    _, table = shard
+    files = {**shard_files, "hq_dir": tmp_path / "hq"}
+    shutil.copytree(shard_files["hq_dir"], files["hq_dir"])
+    (files["hq_dir"] / "clip_1-000000.mkv").write_bytes(b"no video")
+    scores = scoring.score_shard(table, CONFIG, **files, journal=tmp_path / "journal").set_index("clip_id")
     assert scores["score"].notna().sum() == 3
     row = scores.loc["clip_1-000000"]
     assert row["tier"] == "unscored"
     assert "cannot be decoded beyond frame 0" in row["problem"]
     assert "\n" not in row["problem"]
-
-
-def test_a_shard_without_clips(shard, tmp_path):
-    folder, table = shard
-    files = (folder / "hq", folder / "masks", folder / "faces.safetensors")
-    empty = scoring.score_shard(table.iloc[:0], *files, CONFIG, tmp_path / "journal")
-    assert len(empty) == 0
-    assert "score" in empty

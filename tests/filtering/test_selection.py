@@ -1,11 +1,14 @@
+"""Deciding about scored clips, the configurations, and the page that shows the decisions."""
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from vividface.config import load_config
-from vividface.config.filtering import SelectionConfig
+from vividface.config.filtering import SECTIONS, SelectionConfig
 from vividface.errors import InputError
 from vividface.evaluation.filtering_page import write_filtering_page
+from vividface.filtering.base import Verdict
 from vividface.filtering.selection import decide, selected_clips, threshold_of
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -22,7 +25,7 @@ CLIPS = pd.DataFrame(
 @pytest.fixture
 def scores(rubric):
     finals = np.array([95, 96, 91, 90, 93, np.nan])
-    table = pd.DataFrame({"clip_id": IDS, "shard": "0000", "judge": "signals", "score": finals})
+    table = pd.DataFrame({"clip_id": IDS, "shard": "0000", "judge": "measured", "score": finals})
     table["problem"] = ["", "", "", "", "", "cannot be read"]
     table["adjustment"] = 0.0
     for name, criterion in rubric.criteria.items():
@@ -49,14 +52,15 @@ def config(**values):
     ],
 )
 def test_what_is_selected(scores, rubric, values, selected):
-    decisions = decide(scores, CLIPS, config(**values), rubric)
+    decisions = decide(scores, CLIPS, config=config(**values), rubric=rubric)
     assert list(selected_clips(decisions, config(**values), rubric)["clip_id"]) == selected
     assert list(decisions["clip_id"])[-1] == "f"
     assert (decisions["selected"] == (decisions["why"] == "")).all()
 
 
 def test_why_not(scores, rubric):
-    why = decide(scores, CLIPS, config(per_video=1, top_share=0.8), rubric).set_index("clip_id")["why"]
+    decisions = decide(scores, CLIPS, config=config(per_video=1, top_share=0.8), rubric=rubric)
+    why = decisions.set_index("clip_id")["why"]
     assert dict(why) == {
         "b": "",
         "a": "1 better clip is of its video",
@@ -68,30 +72,32 @@ def test_why_not(scores, rubric):
 
 
 def test_offsets_keep_a_criterion_within_its_range(scores, rubric):
-    decisions = decide(scores, CLIPS, config(offsets={"stability": 5, "clarity": 30}), rubric)
+    offsets = {"stability": 5, "clarity": 30}
+    decisions = decide(scores, CLIPS, config=config(offsets=offsets), rubric=rubric)
     assert decisions["score"].max() == 100
 
 
 def test_wrong_selections(scores, rubric):
     with pytest.raises(InputError, match=r"no clip scores above 99 \(the best score is 96\)"):
-        selected_clips(decide(scores, CLIPS, config(threshold=99), rubric), config(threshold=99), rubric)
+        high = config(threshold=99)
+        selected_clips(decide(scores, CLIPS, config=high, rubric=rubric), high, rubric)
     with pytest.raises(InputError, match="threshold: 200 is outside the scores -10 to 103"):
         threshold_of(config(threshold=200), rubric)
     with pytest.raises(InputError, match=r"offsets\.beauty: the rubric face90 has no such criterion"):
-        decide(scores, CLIPS, config(offsets={"beauty": 1}), rubric)
+        decide(scores, CLIPS, config=config(offsets={"beauty": 1}), rubric=rubric)
     strict = SelectionConfig(rubric="face90")
     with pytest.raises(InputError, match=r"1 of 6 clips \(17%\) remain without a score.*f: cannot be read"):
-        decide(scores, CLIPS, strict, rubric)
+        decide(scores, CLIPS, config=strict, rubric=rubric)
 
 
 def test_the_configurations(repository, tmp_path):
     paper = load_config(repository / "config.yaml").filter
     assert (paper.judge, paper.threshold) == ("qwen2.5-vl", "rubric")
-    assert paper.judging()["qwen"]["repo"] == "Qwen/Qwen2.5-VL-7B-Instruct"
+    assert paper.qwen.repo == "Qwen/Qwen2.5-VL-7B-Instruct"
     demo = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml").filter
-    assert set(demo.judging()) == {"judge", "rubric", "attempts"}, (
-        "other judges' settings score nothing again"
-    )
+    assert SECTIONS[paper.judge] == "qwen"
+    assert demo.judge == "measured"
+    assert demo.judge not in SECTIONS, "other judges' settings score nothing again"
     for text, message in {
         "filter: {openai: null, judge: openai}": "filter: judge: openai is chosen, but its section `openai`",
         "filter: {threshold: null}": "threshold and top_share are both null",
@@ -104,8 +110,6 @@ def test_the_configurations(repository, tmp_path):
 
 def test_the_page_shows_and_sorts_offline(shard, rubric, tmp_path):
     folder, table = shard
-    from vividface.filtering.judge import Verdict
-
     full = {name: c.points for name, c in rubric.criteria.items()}
     rows = [
         Verdict(i, full, ["noise"], {"clarity": "a <b> c"}, "all & good").row(rubric)
@@ -114,10 +118,11 @@ def test_the_page_shows_and_sorts_offline(shard, rubric, tmp_path):
     rows[3] = Verdict(rows[3]["clip_id"], None, problem="cannot be read").row(rubric)
     scores = pd.DataFrame(rows).assign(shard="0000", judge="openai", model="m", revision="r", settings="{}")
     clips = pd.DataFrame({"clip_id": table["clip_id"], "dataset": "mine", "video_id": "v", "person": "p"})
-    decisions = decide(scores, clips, config(), rubric)
+    decisions = decide(scores, clips, config=config(), rubric=rubric)
     output = tmp_path / "filtering.html"
     folders = {("mine", "0000"): folder / "hq"}
-    page = write_filtering_page(scores, decisions, folders, config(), rubric, output).read_text()
+    write_filtering_page(scores, decisions, hq_dirs=folders, config=config(), rubric=rubric, output=output)
+    page = output.read_text()
     assert "4 clips were scored on the rubric face90; 3 are selected (score above 90)" in page
     assert page.count("data:image/jpeg;base64,") == 4
     assert "a &lt;b&gt; c" in page

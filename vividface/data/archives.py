@@ -1,4 +1,4 @@
-"""Unpacking archives that nobody here has packed."""
+"""Safe extraction of untrusted archives."""
 
 from __future__ import annotations
 
@@ -23,16 +23,25 @@ def is_archive(path: Path | str) -> bool:
     return Path(path).name.lower().endswith(SUFFIXES)
 
 
-def unpack(archive: Path, directory: Path, max_bytes: int) -> None:
-    """Unpack an archive into a folder that appears when it is whole.
+def unpacked_folder(archive: Path) -> Path:
+    """The folder that stands for an archive once it is unpacked: its name without the suffix.
+
+    For a file that is no archive, a name that no folder has.
+    """
+    suffix = next((suffix for suffix in SUFFIXES if archive.name.lower().endswith(suffix)), None)
+    return archive.with_name(archive.name[: -len(suffix)] if suffix else f"{archive.name}.unpacked")
+
+
+def unpack(archive: Path, directory: Path, *, max_bytes: int) -> None:
+    """Unpack an archive into a folder, atomically.
 
     Args:
         archive: zip, tar, or a compressed tar (gzip, bzip2, xz, Zstandard).
-        directory: the folder; must not exist.
-        max_bytes: what the files may have in all.
+        directory: folder of the files, replaced if it exists.
+        max_bytes: size of all files together above which nothing is unpacked.
 
     Raises:
-        InputError: the archive is damaged, holds more than `max_bytes`, or a member that would be written
+        InputError: the archive is damaged, holds more than `max_bytes`, a member that would be written
             outside of the folder, a link or a device; nothing is left behind.
     """
     left = max_bytes
@@ -82,9 +91,9 @@ def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
     with _open_tar(archive) as tar:
         for entry in tar:
             if entry.isfile():
-                held = tar.extractfile(entry)
-                assert held is not None
-                yield entry.name, held
+                file_of_entry = tar.extractfile(entry)
+                assert file_of_entry is not None
+                yield entry.name, file_of_entry
             elif not entry.isdir():
                 _refuse(archive, entry.name, "is a link or a device")
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import cv2
@@ -13,29 +12,29 @@ import numpy as np
 import pandas as pd
 
 from vividface.config import DegradationConfig, KeepDegradation
-from vividface.files import atomic_path
-from vividface.video import VideoWriter, ffmpeg_version, iterate_frames, probe, resize
+from vividface.files import atomic_path, seeded_hash
+from vividface.video import VideoWriter, ffmpeg_version, iterate_frames, probe
 
 _INTERPOLATIONS = {"area": cv2.INTER_AREA, "linear": cv2.INTER_LINEAR, "cubic": cv2.INTER_CUBIC}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DegradationParameters:
-    """What was drawn for one clip.
+    """The parameters drawn for one clip.
 
     Attributes:
-        preset: `vividface` or `keep`.
-        seed: of the clip's own generator, which also draws the noise.
-        sigma: standard deviation of the blur, px; of `keep` along the kernel's first axis.
-        sigma_y: of `keep`, along the second axis; `sigma` if the blur is isotropic.
-        angle: of `keep`, the kernel's rotation, radians.
+        model: degradation model, `vividface` or `keep`.
+        seed: seed of the clip's own generator, which also draws the noise.
+        sigma: standard deviation of the blur, px; for `keep` along the kernel's first axis.
+        sigma_y: standard deviation along the second axis; `sigma` if the blur is isotropic.
+        angle: rotation of the kernel, radians; 0 if the blur is isotropic.
         scale: down-sampling factor r.
-        interpolation: of the down-sampling: `area`, `linear` or `cubic`.
-        noise: standard deviation of the noise, of 255; null for `keep`, which draws it in every frame.
-        crf: of the encoder.
+        interpolation: kernel of the down-sampling: `area`, `linear` or `cubic`.
+        noise: standard deviation of the noise, of 255; null for `keep`, which redraws it in every frame.
+        crf: rate factor of the encoder.
     """
 
-    preset: str
+    model: str
     seed: int
     sigma: float
     sigma_y: float
@@ -46,22 +45,24 @@ class DegradationParameters:
     crf: int
 
 
-def draw_parameters(config: DegradationConfig, seed: int, clip_id: str) -> DegradationParameters:
-    """Draw a clip's parameters.
+def draw_parameters(config: DegradationConfig, *, seed: int, clip_id: str) -> DegradationParameters:
+    """Draw a clip's parameters; they depend on the seed and the clip's id alone.
 
-    They follow from (seed, clip id) alone, so that any clip can be made again alone.
+    Args:
+        config: degradation model and its ranges.
+        seed: seed of the experiment.
+        clip_id: id of the clip.
     """
-    digest = hashlib.sha256(f"{seed}/{clip_id}".encode()).digest()
-    clip_seed = int.from_bytes(digest[:6], "big")
+    clip_seed = int.from_bytes(seeded_hash(seed, clip_id)[:6], "big")
     generator = np.random.default_rng(clip_seed)
-    if config.preset == "keep":
+    if config.model == "keep":
         assert config.keep is not None
         return _draw_keep(config.keep, clip_seed, generator)
     ranges = config.vividface
     assert ranges is not None
     sigma = float(generator.uniform(*ranges.sigma))
     return DegradationParameters(
-        preset="vividface",
+        model="vividface",
         seed=clip_seed,
         sigma=sigma,
         sigma_y=sigma,
@@ -80,7 +81,7 @@ def _draw_keep(ranges: KeepDegradation, seed: int, generator: np.random.Generato
     names = list(ranges.interpolations)
     weights = np.array([ranges.interpolations[name] for name in names])
     return DegradationParameters(
-        preset="keep",
+        model="keep",
         seed=seed,
         sigma=sigma,
         sigma_y=sigma if isotropic else other,
@@ -93,7 +94,7 @@ def _draw_keep(ranges: KeepDegradation, seed: int, generator: np.random.Generato
 
 
 def degrade_clip(
-    source: Path, destination: Path, parameters: DegradationParameters, config: DegradationConfig
+    source: Path, destination: Path, *, parameters: DegradationParameters, config: DegradationConfig
 ) -> None:
     """Degrade one clip, frame by frame; the result has the size that the encoder saw.
 
@@ -103,17 +104,17 @@ def degrade_clip(
     and memory does not grow with the clip's length.
 
     Args:
-        source: the clip.
-        destination: the degraded clip.
-        parameters: of `draw_parameters`.
-        config: codec, encoder preset, and what a preset does not draw.
+        source: path of the clip.
+        destination: path of the degraded clip.
+        parameters: the clip's parameters, of `draw_parameters`.
+        config: codec, encoder preset, and the model's settings that are not drawn per clip.
 
     Raises:
         InputError: the clip cannot be read.
     """
     info = probe(source)
     width, height = (max(2, 2 * round(side / parameters.scale / 2)) for side in (info.width, info.height))
-    corrupt = _corruption(parameters, config, width, height)
+    corrupt = corruption(parameters, config, width=width, height=height)
     options: dict[str, str | int] = {
         "vcodec": config.codec,
         "preset": config.encoder_preset,
@@ -121,74 +122,83 @@ def degrade_clip(
         "pix_fmt": "yuv420p",
         "threads": 1,
     }
-    with VideoWriter(destination, width, height, info.fps, options=options) as encoder:
+    with VideoWriter(destination, width=width, height=height, fps=info.fps, options=options) as encoder:
         for frame in iterate_frames(source):
             encoder.write(corrupt(frame))
 
 
-def present(degraded: Path, source: Path, output: Path) -> None:
-    """A degraded video at its source's size and with its sound, to be watched: H.264 of high quality."""
-    info = probe(source)
-    with VideoWriter(output, info.width, info.height, info.fps, "h264", crf=12, audio_from=source) as writer:
-        for frame in iterate_frames(degraded):
-            writer.write(resize(frame, (info.width, info.height)))
-
-
 def degrade_shard(
-    clips: pd.DataFrame, hq_dir: Path, lq_dir: Path, config: DegradationConfig, seed: int, workers: int
+    clips: pd.DataFrame,
+    config: DegradationConfig,
+    *,
+    seed: int,
+    hq_dir: Path,
+    lq_dir: Path,
+    threads: int = 1,
 ) -> pd.DataFrame:
     """Degrade a shard's clips, several at a time.
 
     Args:
         clips: one row per clip, with `clip_id`.
-        hq_dir: the clips.
-        lq_dir: gets the degraded clips, written atomically.
-        config: the preset and the encoder.
-        seed: of the experiment.
-        workers: clips at a time; each has one encoder thread, which keeps its bytes reproducible.
+        config: degradation model and encoder.
+        seed: seed of the experiment.
+        hq_dir: folder of the clips.
+        lq_dir: folder of the degraded clips, written atomically.
+        threads: number of clips at a time; each has one encoder thread, which keeps its bytes reproducible.
 
     Returns:
         the columns of `degradation/{shard}.parquet` in docs/data-formats.md.
     """
-    drawn = {clip: draw_parameters(config, seed, clip) for clip in clips["clip_id"]}
-    with atomic_path(lq_dir) as folder, ThreadPoolExecutor(workers) as pool:
+    drawn = {clip: draw_parameters(config, seed=seed, clip_id=clip) for clip in clips["clip_id"]}
+    with atomic_path(lq_dir) as folder, ThreadPoolExecutor(threads) as pool:
         folder.mkdir()
 
-        def run(clip: str) -> None:
-            degrade_clip(Path(hq_dir) / f"{clip}.mkv", folder / f"{clip}.mkv", drawn[clip], config)
+        def degrade(clip: str) -> None:
+            source, destination = Path(hq_dir) / f"{clip}.mkv", folder / f"{clip}.mkv"
+            degrade_clip(source, destination, parameters=drawn[clip], config=config)
 
-        for _ in pool.map(run, drawn):
+        for _ in pool.map(degrade, drawn):
             pass
-    rows = [{"clip_id": clip, **asdict(parameters)} for clip, parameters in drawn.items()]
-    columns = ["clip_id", *DegradationParameters.__dataclass_fields__]
+    rows = [{"clip_id": clip, **vars(parameters)} for clip, parameters in drawn.items()]
+    columns = ["clip_id", *(field.name for field in fields(DegradationParameters))]
     table = pd.DataFrame(rows, columns=columns).astype({"noise": "float64"})
     return table.assign(codec=config.codec, encoder_preset=config.encoder_preset, ffmpeg=ffmpeg_version())
 
 
-def gaussian_kernel(size: int, sigma_x: float, sigma_y: float, angle: float) -> np.ndarray:
+def gaussian_kernel(size: int, *, sigma_x: float, sigma_y: float, angle: float) -> np.ndarray:
     """A Gaussian blur kernel (size, size) float32 that sums to one.
 
     Args:
-        size: px, odd.
-        sigma_x: px, along the first axis.
-        sigma_y: px, along the second axis.
-        angle: radians by which the first axis is turned from the image's x towards its y.
+        size: side of the kernel, px, odd.
+        sigma_x: standard deviation along the first axis, px.
+        sigma_y: standard deviation along the second axis, px.
+        angle: rotation of the first axis from the image's x towards its y, radians.
     """
     ys, xs = np.mgrid[:size, :size] - (size - 1) / 2
     along = (np.cos(angle) * xs + np.sin(angle) * ys) / sigma_x
     across = (np.cos(angle) * ys - np.sin(angle) * xs) / sigma_y
     kernel = np.exp(-0.5 * (along**2 + across**2))
-    return (kernel / kernel.sum()).astype(np.float32)
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
-def _corruption(
-    parameters: DegradationParameters, config: DegradationConfig, width: int, height: int
+def corruption(
+    parameters: DegradationParameters, config: DegradationConfig, *, width: int, height: int
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """The preset as a function of successive frames: (H, W, 3) uint8 to (height, width, 3) uint8."""
+    """The degradation up to the encoder, as a function of successive frames.
+
+    Args:
+        parameters: the clip's parameters, of `draw_parameters`.
+        config: the model's settings that are not drawn per clip.
+        width: width of the degraded frames, px.
+        height: height of the degraded frames, px.
+
+    Returns:
+        a function from (H, W, 3) uint8 to (height, width, 3) uint8; its noise is new in every call.
+    """
     generator = np.random.default_rng(parameters.seed + 1)
-    if parameters.preset == "keep":
+    if parameters.model == "keep":
         assert config.keep is not None
-        return _keep(parameters, config.keep, width, height, generator)
+        return _keep(parameters, config.keep, size=(width, height), generator=generator)
     assert parameters.noise is not None
     deviation = np.float32(parameters.noise)
 
@@ -205,23 +215,25 @@ def _corruption(
 def _keep(
     parameters: DegradationParameters,
     config: KeepDegradation,
-    width: int,
-    height: int,
+    *,
+    size: tuple[int, int],
     generator: np.random.Generator,
 ) -> Callable[[np.ndarray], np.ndarray]:
-    blur = gaussian_kernel(config.kernel_size, parameters.sigma, parameters.sigma_y, parameters.angle)
+    blur = gaussian_kernel(
+        config.kernel_size, sigma_x=parameters.sigma, sigma_y=parameters.sigma_y, angle=parameters.angle
+    )
     interpolation = _INTERPOLATIONS[parameters.interpolation]
 
     def noise(shape: tuple[int, ...]) -> np.ndarray:
         deviation = np.float32(generator.uniform(*config.noise))
         channels = 1 if generator.random() < config.grey else 3
-        drawn = generator.standard_normal((*shape[:2], channels), dtype=np.float32) * deviation
-        return np.broadcast_to(drawn, shape)
+        values = generator.standard_normal((*shape[:2], channels), dtype=np.float32) * deviation
+        return np.broadcast_to(values, shape)
 
     def keep(frame: np.ndarray) -> np.ndarray:
         blurred = cv2.filter2D(frame.astype(np.float32), -1, blur)
         noisy = np.clip(blurred + noise(frame.shape), 0, 255)
-        small = cv2.resize(noisy, (width, height), interpolation=interpolation)
+        small = cv2.resize(noisy, size, interpolation=interpolation)
         return _to_bytes(small, noise(small.shape))
 
     return keep

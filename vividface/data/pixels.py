@@ -1,43 +1,57 @@
-"""Pixel clips for the second stage: degraded and true frames with their masks, decoded as they are needed."""
+"""Decoded clips for the pixel stage: degraded and true frames with their masks, read as they are needed."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from vividface.data.latents import frames_to_tensor
+from vividface.data.samples import Sample
 from vividface.errors import InputError
+from vividface.tensors import frames_to_tensor
 from vividface.video import read_clip, read_masks
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PixelClip:
-    """Where a clip's three videos lie, and how many frames they have."""
+    """The three videos of a clip.
+
+    Attributes:
+        clip_id: id of the clip.
+        hq: path of the ground truth.
+        lq: path of the degraded clip.
+        mask: path of the masks.
+        num_frames: number of frames of each.
+    """
 
     clip_id: str
     hq: Path
     lq: Path
     mask: Path
-    frames: int
+    num_frames: int
 
 
 class PixelClips:
-    """Random windows of `frames` frames from clips.
+    """Samples of consecutive frames from clips.
+
+    Args:
+        clips: clips to sample from; those that are too short are left out.
+        num_frames: number of frames of a sample.
 
     Raises:
         InputError: no clip is long enough.
     """
 
-    def __init__(self, clips: list[PixelClip], frames: int) -> None:
-        self._clips = sorted((clip for clip in clips if clip.frames >= frames), key=lambda clip: clip.clip_id)
-        self._frames = frames
+    def __init__(self, clips: Iterable[PixelClip], *, num_frames: int) -> None:
+        long_enough = [clip for clip in clips if clip.num_frames >= num_frames]
+        self._clips = sorted(long_enough, key=lambda clip: clip.clip_id)
+        self._num_frames = num_frames
         if not self._clips:
             raise InputError(
-                f"no clip of at least {frames} frames is left to train on; lower filter.threshold, "
-                "lower pixel_stage.frames or add videos"
+                f"no clip of at least {num_frames} frames is left to train on; lower filter.threshold, "
+                "lower pixel_stage.num_frames or add videos"
             )
 
     def __len__(self) -> int:
@@ -45,27 +59,23 @@ class PixelClips:
 
     @property
     def clip_ids(self) -> list[str]:
-        """In the order of the indices."""
+        """The ids of the clips, in the order of the indices."""
         return [clip.clip_id for clip in self._clips]
 
-    def read(self, index: int, position: float) -> dict[str, Tensor | str]:
-        """One window.
+    def read(self, index: int, position: float) -> Sample:
+        """Decode one sample.
 
         Args:
-            index: of the clip.
-            position: in [0, 1): where in the clip the window starts, as a share of the possible starts.
+            index: index of the clip.
+            position: first frame of the sample, as a share of the possible ones, in [0, 1).
 
         Returns:
-            `low` and `high` (3, F, H, W) in [-1, 1], `mask` (F, H, W) float32, and the clip's id.
+            frames, the degraded ones resized to the size of the true ones, and their masks.
         """
         clip = self._clips[index]
-        start = int(position * (clip.frames - self._frames + 1))
-        stop = start + self._frames
-        high = read_clip(clip.hq, start, stop)
-        low = read_clip(clip.lq, start, stop, (high.shape[2], high.shape[1]))
-        return {
-            "low": frames_to_tensor(low),
-            "high": frames_to_tensor(high),
-            "mask": torch.from_numpy(read_masks(clip.mask, start, stop)).float(),
-            "clip_id": clip.clip_id,
-        }
+        start = int(position * (clip.num_frames - self._num_frames + 1))
+        stop = start + self._num_frames
+        hq = read_clip(clip.hq, start, stop)
+        lq = read_clip(clip.lq, start, stop, size=(hq.shape[2], hq.shape[1]))
+        masks = torch.from_numpy(read_masks(clip.mask, start, stop))
+        return Sample(frames_to_tensor(lq), frames_to_tensor(hq), masks.float(), clip.clip_id)

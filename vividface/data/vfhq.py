@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import re
 import shutil
@@ -18,6 +17,7 @@ from tqdm import tqdm
 from vividface.config.datasets import YoutubeSource
 from vividface.downloads import require_network
 from vividface.errors import InputError
+from vividface.files import seeded_hash
 from vividface.video import VideoWriter, iterate_frames, probe
 
 logger = logging.getLogger(__name__)
@@ -35,15 +35,15 @@ class ClipMeta:
     """One clip of VFHQ.
 
     Attributes:
-        name: of the metadata file, which is the clip's id.
-        video: the YouTube video's id.
+        name: name of the metadata file, the clip's id.
+        video: id of the YouTube video.
         person: number of the person in the video.
         first: number of the first frame; one after that in the file's name, as VFHQ's own extraction cuts it.
         last: number of the last frame, which belongs to the clip; one before that in the file's name.
         fps: frame rate of the source video.
-        height: of the source video, px.
-        width: of the source video, px.
-        box: x0, y0, x1, y1 in pixels of the source video, the crop that was published.
+        height: height of the source video, px.
+        width: width of the source video, px.
+        box: published crop, x0, y0, x1, y1 in pixels of the source video.
     """
 
     name: str
@@ -65,8 +65,8 @@ def read_meta(path: Path) -> ClipMeta:
     Raises:
         InputError: the name or the content is something else.
     """
-    found = _NAME.fullmatch(path.stem)
-    if found is None:
+    parts = _NAME.fullmatch(path.stem)
+    if parts is None:
         raise InputError(
             f"{path}: is not named Clip+VIDEO+P0+C0+F0-100.txt, as VFHQ's metadata is; remove it"
         )
@@ -79,10 +79,10 @@ def read_meta(path: Path) -> ClipMeta:
         x0, y0, x1, y1 = (int(float(value)) for value in values["CROP"][-4:])
         meta = ClipMeta(
             name=path.stem,
-            video=found["video"],
-            person=int(found["person"]),
-            first=int(found["first"]) + 1,
-            last=int(found["last"]) - 1,
+            video=parts["video"],
+            person=int(parts["person"]),
+            first=int(parts["first"]) + 1,
+            last=int(parts["last"]) - 1,
             fps=float(values["FPS"][-1]),
             height=int(values["H"][-1]),
             width=int(values["W"][-1]),
@@ -96,11 +96,16 @@ def read_meta(path: Path) -> ClipMeta:
     return meta
 
 
-def sample_clips(source: YoutubeSource, name: str, seed: int) -> list[ClipMeta]:
+def sample_clips(source: YoutubeSource, name: str, *, seed: int) -> list[ClipMeta]:
     """The clips that a dataset's metadata lists, or the sample of them that its configuration asks for.
 
     A clip's chance is a hash of the seed and its name: it does not depend on the other clips, and a larger
-    sample holds every smaller one.
+    sample holds all smaller ones.
+
+    Args:
+        source: folder of the metadata, and size of the sample.
+        name: key of the dataset in the configuration, for messages.
+        seed: seed of the sample.
 
     Raises:
         InputError: there is no metadata, or it is damaged.
@@ -112,28 +117,25 @@ def sample_clips(source: YoutubeSource, name: str, seed: int) -> list[ClipMeta]:
             f"datasets.{name}.source.metadata: {folder} holds no Clip+*.txt; unpack VFHQ's meta_info there "
             "(docs/datasets.md)"
         )
-
-    def chance(path: Path) -> bytes:
-        return hashlib.sha256(f"{seed}/{path.stem}".encode()).digest()
-
-    return [read_meta(path) for path in sorted(sorted(paths, key=chance)[: source.sample])]
+    sample = sorted(paths, key=lambda path: seeded_hash(seed, path.stem))[: source.sample]
+    return [read_meta(path) for path in sorted(sample)]
 
 
 def fetch_clips(
-    clips: list[ClipMeta], directory: Path, video_format: str, parallel: int
+    clips: list[ClipMeta], directory: Path, *, video_format: str, max_parallel: int
 ) -> dict[str, tuple[Path, str]]:
-    """Download the videos, one after the other per connection, and cut the clips out of them.
+    """Download the videos and cut the clips out of them.
 
-    A clip that is there is not made again. A video that is not to be had any more does not stop the others.
+    Clips that exist are not cut again. A video that is no longer available does not stop the others.
 
     Args:
-        clips: of `sample_clips`.
-        directory: gets `{name}.mp4`, the frames of the published crop, without sound.
-        video_format: yt-dlp's.
-        parallel: videos at a time.
+        clips: the clips, of `sample_clips`.
+        directory: folder of the clips, `{name}.mp4`: the frames of the published crop, without sound.
+        video_format: yt-dlp's selection of a format.
+        max_parallel: number of videos downloaded at a time.
 
     Returns:
-        by clip its file, and why it is not there, or an empty string.
+        by the clip's name its path, and why it could not be fetched, or an empty string.
     """
     by_video: dict[str, list[ClipMeta]] = defaultdict(list)
     for clip in clips:
@@ -142,10 +144,10 @@ def fetch_clips(
     failures: dict[str, str] = {}
     if by_video:
         require_network(f"{len(by_video)} YouTube videos")
-    with ThreadPoolExecutor(parallel) as pool:
-        jobs = [pool.submit(_fetch_video, *item, directory, video_format) for item in by_video.items()]
-        for job in tqdm(jobs, desc="videos", unit="video"):
-            failures |= job.result()
+    with ThreadPoolExecutor(max_parallel) as pool:
+        pending = [pool.submit(_fetch_video, *item, directory, video_format) for item in by_video.items()]
+        for future in tqdm(pending, desc="videos", unit="video"):
+            failures |= future.result()
     return {clip.name: (_path(directory, clip), failures.get(clip.name, "")) for clip in clips}
 
 
@@ -154,7 +156,11 @@ def _path(directory: Path, clip: ClipMeta) -> Path:
 
 
 def _fetch_video(video: str, clips: list[ClipMeta], directory: Path, video_format: str) -> dict[str, str]:
-    """Download one video, cut its clips, remove it; returns why clips are missing."""
+    """Download one video, cut its clips and remove it.
+
+    Returns:
+        by the name of each clip that is missing the reason.
+    """
     folder = directory.with_name(f"{directory.name}.sources") / video
     folder.mkdir(parents=True, exist_ok=True)
     try:
@@ -170,7 +176,7 @@ def _fetch_video(video: str, clips: list[ClipMeta], directory: Path, video_forma
 
 
 def _download(video: str, folder: Path, video_format: str) -> Path:
-    """The downloaded video; a part that is there is gone on with."""
+    """The downloaded video; a partial download is resumed."""
     options = {
         "format": video_format,
         "outtmpl": str(folder / "video.%(ext)s"),
@@ -191,6 +197,11 @@ def cut_clip(source: Path, clip: ClipMeta, output: Path) -> None:
 
     Where the source has another frame rate or size than the metadata says, times and positions are kept.
 
+    Args:
+        source: path of the source video.
+        clip: metadata of the clip.
+        output: path of the clip.
+
     Raises:
         InputError: the source cannot be read or ends before the clip does.
     """
@@ -203,6 +214,8 @@ def cut_clip(source: Path, clip: ClipMeta, output: Path) -> None:
     y0, y1 = (round(value * scale_y) for value in clip.box[1::2])
     # H.264 in yuv420p has even sides.
     width, height = (x1 - x0) // 2 * 2, (y1 - y0) // 2 * 2
-    with VideoWriter(output, width, height, Fraction(info.fps), "h264", crf=_CRF) as writer:
+    with VideoWriter(
+        output, width=width, height=height, fps=Fraction(info.fps), codec="h264", crf=_CRF
+    ) as writer:
         for frame in iterate_frames(source, start, stop):
             writer.write(frame[y0 : y0 + height, x0 : x0 + width])

@@ -1,1 +1,1 @@
-"""Faces: detection, landmarks, identity, crop windows and masks."""
+"""Faces: detection, landmarks, tracking, identity, crops and masks."""

@@ -31,13 +31,13 @@ def five_points(landmarks: np.ndarray) -> np.ndarray:
 
 
 def face_parts(landmarks: np.ndarray) -> dict[str, np.ndarray]:
-    """Points whose bounding boxes are the parts of one face that are looked at closely.
+    """Points whose bounding boxes are the parts of one face.
 
     Args:
         landmarks: (K, 2), K = 68 or 5.
 
     Returns:
-        `eyes`, `mouth` and `cheeks`, each (N, 2), and `bridge`, (1, 2), where the nose's bridge is. With 5
+        `eyes`, `mouth` and `cheeks`, each (N, 2), and `bridge`, (1, 2), on the bridge of the nose. With 5
         landmarks the boxes of eyes and mouth are a quarter of the eyes' distance away from their points.
     """
     if len(landmarks) == 68:

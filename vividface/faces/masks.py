@@ -1,4 +1,4 @@
-"""Face masks in pixels, and on the latent grid (Eq. 4-5)."""
+"""Face masks in pixels, M_p of section 3.2."""
 
 from __future__ import annotations
 
@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from safetensors.numpy import load_file
-from torch import Tensor
 
 from vividface.config import FacesConfig
-from vividface.faces.backend import Face, FaceBackend, Region, load_backend
+from vividface.faces.base import Face, FaceBackend, Region
+from vividface.faces.load import load_backend
 from vividface.files import atomic_path
 from vividface.video import VideoWriter, batched, iterate_frames, probe
 
@@ -20,6 +19,7 @@ from vividface.video import VideoWriter, batched, iterate_frames, probe
 def clip_masks(
     backend: FaceBackend,
     frames: Sequence[np.ndarray],
+    *,
     boxes: np.ndarray,
     landmarks: np.ndarray,
     regions: Collection[Region] = (Region.FACE,),
@@ -27,11 +27,11 @@ def clip_masks(
     """The face in each frame of a clip, M_p of section 3.2.
 
     Args:
-        backend: parses the frames.
+        backend: parser of the frames.
         frames: F frames (H, W, 3), uint8, RGB.
-        boxes: (F, 4), the faces' boxes in pixels.
-        landmarks: (F, K, 2), their landmarks.
-        regions: what belongs to the mask.
+        boxes: (F, 4), boxes of the faces in pixels.
+        landmarks: (F, K, 2), landmarks of the faces in pixels.
+        regions: regions that belong to the mask.
 
     Returns:
         (F, H, W) bool.
@@ -40,39 +40,13 @@ def clip_masks(
     return np.isin(backend.parse(frames, faces), [int(region) for region in regions])
 
 
-def align_mask(mask: Tensor | np.ndarray, spatial: int = 8, temporal: int = 4) -> Tensor:
-    """Bring per-frame masks to the latent grid: Eq. 4, then Eq. 5.
-
-    Args:
-        mask: (1 + T, H, W), bool or in {0, 1}; T divisible by `temporal`, H and W by `spatial`.
-        spatial: the autoencoder's spatial compression.
-        temporal: its temporal compression.
-
-    Returns:
-        (1 + T/temporal, H/spatial, W/spatial) float32 in {0, 1}: nearest-neighbour down-sampling (the upper
-        left pixel of each block, as torch's `nearest` takes it), then the first frame alone and the maximum
-        over each following group of `temporal`.
-
-    Raises:
-        ValueError: the shape does not fit.
-    """
-    mask = torch.as_tensor(mask).float()
-    if mask.ndim != 3:
-        raise ValueError(f"a mask of shape {tuple(mask.shape)} is not (1 + T, H, W)")
-    length, height, width = mask.shape
-    if (length - 1) % temporal or height % spatial or width % spatial:
-        raise ValueError(f"a mask of shape {tuple(mask.shape)} does not fit the latent grid")
-    small = mask[:, ::spatial, ::spatial]
-    groups = small[1:].reshape(-1, temporal, *small.shape[1:]).amax(dim=1)
-    return torch.cat([small[:1], groups])
-
-
 def write_masks(
     clips: pd.DataFrame,
-    faces_file: Path,
+    faces_config: FacesConfig,
+    *,
     hq_dir: Path,
-    output: Path,
-    faces: FacesConfig,
+    faces_file: Path,
+    mask_dir: Path,
     device: str = "cpu",
     threads: int = 1,
 ) -> None:
@@ -80,28 +54,31 @@ def write_masks(
 
     Args:
         clips: one row per clip, with `clip_id`.
+        faces_config: backend that parses, and the regions that belong to the mask.
+        hq_dir: folder of the clips.
         faces_file: boxes and landmarks, as `extract_clips` writes them.
-        hq_dir: the clips.
-        output: the folder, written atomically.
-        faces: the backend that parses, and the regions that count.
-        device: where it runs.
-        threads: see `load_backend`.
+        mask_dir: folder of the masks, written atomically.
+        device: device of the backend's networks.
+        threads: number of frames that are parsed at a time, where the backend runs on the CPU.
     """
-    backend = load_backend(faces, device, threads)
-    regions = [Region[name.upper()] for name in faces.mask]
-    held = load_file(faces_file)
-    with atomic_path(output) as temporary:
-        temporary.mkdir()
+    backend = load_backend(faces_config, device, threads=threads)
+    regions = [Region[name.upper()] for name in faces_config.mask]
+    faces = load_file(faces_file)
+    with atomic_path(mask_dir) as folder:
+        folder.mkdir()
         for clip in clips["clip_id"]:
             source = Path(hq_dir) / f"{clip}.mkv"
             info = probe(source)
-            boxes, landmarks = held[f"{clip}.boxes"], held[f"{clip}.landmarks"]
+            boxes, landmarks = faces[f"{clip}.boxes"], faces[f"{clip}.landmarks"]
             with VideoWriter(
-                temporary / f"{clip}.mkv", info.width, info.height, info.fps, "ffv1_gray"
+                folder / f"{clip}.mkv", width=info.width, height=info.height, fps=info.fps, codec="ffv1_gray"
             ) as writer:
                 start = 0
-                for frames in batched(iterate_frames(source), faces.batch_size):
+                for frames in batched(iterate_frames(source), faces_config.batch_size):
                     part = slice(start, start + len(frames))
-                    for mask in clip_masks(backend, frames, boxes[part], landmarks[part], regions):
+                    masks = clip_masks(
+                        backend, frames, boxes=boxes[part], landmarks=landmarks[part], regions=regions
+                    )
+                    for mask in masks:
                         writer.write(mask.astype(np.uint8) * 255)
                     start += len(frames)

@@ -7,24 +7,30 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from vividface.faces.backend import Face, FaceBackend
+from vividface.faces.base import Face, FaceBackend
 
 # Overlap (intersection over union) above which the faces of two successive frames may be one person's.
 _OVERLAP = 0.2
-# Frames without detection after which a face in the same place must show that it is the same person's.
+# Frames without detection after which a face in the same place is only taken for the same person by identity.
 _GAP = 25
-# An identity is looked at again this often, so that a track's mean does not rest on one pose.
+# Frames between two embeddings of a track, so that its mean identity does not rest on one pose.
 _REFRESH = 25
 
 
 @dataclass
 class _Track:
+    """One person's faces by the index of their frame, and embeddings of some of them."""
+
     faces: dict[int, Face] = field(default_factory=dict)
     identities: list[np.ndarray] = field(default_factory=list)
 
     @property
-    def last(self) -> int:
+    def last_frame(self) -> int:
         return max(self.faces)
+
+    @property
+    def last_face(self) -> Face:
+        return self.faces[self.last_frame]
 
     @property
     def identity(self) -> np.ndarray:
@@ -36,26 +42,31 @@ class _Track:
 
 
 class FaceTracker:
-    """Joins the faces of successive frames to people, by overlap and, where that does not tell, by identity.
+    """Joins the faces of successive frames to people, by overlap and, where that is ambiguous, by identity.
 
-    Identity is asked for where it is needed: when a face appears, when a person was out of sight, when the
+    Faces are embedded only where it is needed: when a face appears, when a person was out of sight, when the
     boxes of two people overlap, and now and then as long as there is more than one person. Frames are seen
     once, in order, so that a clip of any length is followed in constant memory.
 
     Args:
-        backend: gives the identities.
+        backend: backend that embeds the faces.
     """
 
     def __init__(self, backend: FaceBackend) -> None:
         self._backend = backend
         self._tracks: list[_Track] = []
-        self._frames = 0
+        self._num_frames = 0
 
     def update(self, frames: Sequence[np.ndarray], faces: Sequence[list[Face]]) -> None:
-        """Go on with the next frames, (H, W, 3) uint8, RGB, and the faces found in them."""
-        for frame, found in zip(frames, faces, strict=True):
-            self._step(frame, found)
-            self._frames += 1
+        """Follow everybody into the next frames.
+
+        Args:
+            frames: the frames, (H, W, 3) uint8, RGB.
+            faces: the faces that were detected in each.
+        """
+        for frame, faces_of_frame in zip(frames, faces, strict=True):
+            self._step(frame, faces_of_frame)
+            self._num_frames += 1
 
     def person(self) -> list[Face | None]:
         """The face of one person in each frame, None where it was not found.
@@ -64,23 +75,23 @@ class FaceTracker:
         frame, which would jump between people.
         """
         people = self.people()
-        return people[0] if people else [None] * self._frames
+        return people[0] if people else [None] * self._num_frames
 
     def people(self) -> list[list[Face | None]]:
         """Everybody's face in each frame, those with the largest faces, summed over the clip, first."""
         tracks = sorted(self._tracks, key=_Track.area, reverse=True)
-        return [[track.faces.get(index) for index in range(self._frames)] for track in tracks]
+        return [[track.faces.get(index) for index in range(self._num_frames)] for track in tracks]
 
-    def _step(self, frame: np.ndarray, found: list[Face]) -> None:
-        known: dict[int, np.ndarray] = {}
+    def _step(self, frame: np.ndarray, faces: list[Face]) -> None:
+        embedded: dict[int, np.ndarray] = {}
 
         def identity(index: int) -> np.ndarray:
-            if index not in known:
-                known[index] = self._backend.embed([frame], [found[index]])[0]
-            return known[index]
+            if index not in embedded:
+                embedded[index] = self._backend.embed([frame], [faces[index]])[0]
+            return embedded[index]
 
-        assigned = self._by_overlap(found, identity)
-        for index, face in enumerate(found):
+        assigned = self._by_overlap(faces, identity)
+        for index, face in enumerate(faces):
             track = assigned.get(index)
             if track is None:
                 track = self._seen_before(identity(index), assigned)
@@ -88,18 +99,18 @@ class FaceTracker:
                 track = _Track()
                 self._tracks.append(track)
             assigned[index] = track
-            track.faces[self._frames] = face
-            refresh = len(self._tracks) > 1 and self._frames % _REFRESH == 0
-            if index in known or refresh or not track.identities:
+            track.faces[self._num_frames] = face
+            refresh = len(self._tracks) > 1 and self._num_frames % _REFRESH == 0
+            if index in embedded or refresh or not track.identities:
                 track.identities.append(identity(index))
 
-    def _by_overlap(self, found: list[Face], identity: Callable[[int], np.ndarray]) -> dict[int, _Track]:
-        """Faces, by their index, whose place says which track they continue."""
-        recent = [track for track in self._tracks if self._frames - track.last <= _GAP]
+    def _by_overlap(self, faces: list[Face], identity: Callable[[int], np.ndarray]) -> dict[int, _Track]:
+        """The tracks that faces continue by their place, by the index of the face."""
+        recent = [track for track in self._tracks if self._num_frames - track.last_frame <= _GAP]
         pairs = [
-            (overlap(track.faces[track.last].box, face.box), t, f)
+            (overlap(track.last_face.box, face.box), t, f)
             for t, track in enumerate(recent)
-            for f, face in enumerate(found)
+            for f, face in enumerate(faces)
         ]
         pairs = [pair for pair in pairs if pair[0] > _OVERLAP]
         rivals_of_track = {t: sum(pair[1] == t for pair in pairs) for _, t, _ in pairs}
@@ -118,23 +129,23 @@ class FaceTracker:
         return assigned
 
     def _seen_before(self, identity: np.ndarray, assigned: dict[int, _Track]) -> _Track | None:
-        """The person who is out of sight and looks most like this face, if alike enough."""
+        """The person who is out of sight and most similar to this face, if similar enough."""
         taken = list(assigned.values())
         absent = [
             track
             for track in self._tracks
-            if track.last < self._frames and not any(track is other for other in taken)
+            if track.last_frame < self._num_frames and not any(track is other for other in taken)
         ]
-        alike = [(float(track.identity @ identity), index) for index, track in enumerate(absent)]
-        best = max(alike, default=(-1.0, 0))
-        return absent[best[1]] if best[0] > self._backend.same_person else None
+        similarities = [(float(track.identity @ identity), index) for index, track in enumerate(absent)]
+        similarity, index = max(similarities, default=(-1.0, 0))
+        return absent[index] if similarity > self._backend.same_person else None
 
 
 def follow(backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]]) -> list[Face | None]:
     """One person's face in each frame of a clip, None where it was not found.
 
     Args:
-        backend: finds faces and tells people apart.
+        backend: backend that detects and embeds the faces.
         batches: the clip's frames (H, W, 3) uint8, RGB, in batches; each is seen once.
     """
     tracker = FaceTracker(backend)
@@ -144,7 +155,10 @@ def follow(backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]]) -> lis
 
 
 def interpolate(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Boxes and landmarks of every frame; of frames without a face they lie between their neighbours'.
+    """Boxes and landmarks of all frames; those of frames without a face are interpolated between neighbours.
+
+    Args:
+        faces: the face of each frame, None where it was not found.
 
     Returns:
         boxes (F, 4) float32, landmarks (F, K, 2) float32, and whether each frame's face was found, (F,) bool.
@@ -153,14 +167,13 @@ def interpolate(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray, np.nd
         ValueError: no frame has a face.
     """
     found = np.array([face is not None for face in faces])
-    known = np.flatnonzero(found)
-    if not len(known):
+    if not found.any():
         raise ValueError("no frame has a face")
-    held = [face for face in faces if face is not None]
-    rows = np.stack([np.concatenate([face.box, face.landmarks.ravel()]) for face in held])
-    times = np.arange(len(faces))
-    every = np.stack([np.interp(times, known, column) for column in rows.T], axis=1).astype(np.float32)
-    return every[:, :4], every[:, 4:].reshape(len(faces), -1, 2), found
+    rows = [np.concatenate([face.box, face.landmarks.ravel()]) for face in faces if face is not None]
+    times, times_found = np.arange(len(faces)), np.flatnonzero(found)
+    columns = [np.interp(times, times_found, column) for column in np.stack(rows).T]
+    values = np.stack(columns, axis=1).astype(np.float32)
+    return values[:, :4], values[:, 4:].reshape(len(faces), -1, 2), found
 
 
 def overlap(a: np.ndarray, b: np.ndarray) -> float:

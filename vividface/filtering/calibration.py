@@ -20,14 +20,14 @@ _TRUE, _FALSE = {"1", "true", "yes", "keep"}, {"0", "false", "no", "drop"}
 
 @dataclass(frozen=True)
 class Calibration:
-    """What is proposed, and what it changes.
+    """A proposal for the selection, and its effect.
 
     Attributes:
-        threshold: that agrees best with the labels; None if every label is the same.
-        offsets: of criteria that were labelled, in points.
+        threshold: threshold that agrees best with the labels; None if all labels are the same.
+        offsets: points to add to the criteria that were labelled, by their names.
         table: one row per labelled clip: `clip_id`, `keep`, `before`, `after` (scores), `kept_before`,
             `kept_after`.
-        agreement: `before` and `after`: precision, recall, F1 and Spearman's rank correlation.
+        agreement: by `before` and `after`: precision, recall, F1 and Spearman's rank correlation.
     """
 
     threshold: float | None
@@ -37,10 +37,14 @@ class Calibration:
 
 
 def read_labels(path: Path, rubric: Rubric) -> pd.DataFrame:
-    """Read a CSV of judgements.
+    """Read a CSV of a person's judgements.
 
     Columns: `clip_id`, and any of `keep` (1 or 0), `score` (0 to 100 or more) and the rubric's criteria, in
     points. Without `keep`, clips whose score is above the rubric's threshold are taken as kept.
+
+    Args:
+        path: path of the CSV.
+        rubric: rubric of the scores.
 
     Returns:
         `clip_id`, `keep` (bool), `score` (null where none is given), and the labelled criteria.
@@ -80,19 +84,19 @@ def read_labels(path: Path, rubric: Rubric) -> pd.DataFrame:
     return table.reindex(columns=["clip_id", "keep", "score", *(c for c in columns if c != "score")])
 
 
-def calibrate(scores: pd.DataFrame, labels: pd.DataFrame, rubric: Rubric, threshold: float) -> Calibration:
+def calibrate(scores: pd.DataFrame, labels: pd.DataFrame, *, rubric: Rubric, threshold: float) -> Calibration:
     """Propose offsets and a threshold.
 
     A criterion's offset is the median difference between a person's points and the judge's, so it is
-    proposed only for criteria that were labelled: from an overall judgement it cannot be told which criterion
-    is off, and an offset of all of them is a threshold. The threshold is the one of highest F1 with `keep`
-    after the offsets; of equal ones the highest.
+    proposed only for criteria that were labelled: an overall judgement does not tell which criterion is off,
+    and an offset of all of them is a threshold. The threshold is the one of highest F1 with `keep` after the
+    offsets; of equal ones the highest.
 
     Args:
-        scores: of the judge.
-        labels: of `read_labels`.
-        rubric: of both.
-        threshold: in use now.
+        scores: tables of `score_shard`.
+        labels: table of `read_labels`.
+        rubric: rubric of the scores.
+        threshold: threshold in use.
 
     Raises:
         InputError: too few labelled clips have a score.
@@ -123,24 +127,25 @@ def calibrate(scores: pd.DataFrame, labels: pd.DataFrame, rubric: Rubric, thresh
             "kept_after": after > used,
         }
     ).sort_values("clip_id", ignore_index=True)
-    truth = joined["score_label"] if joined["score_label"].notna().all() else joined["keep"].astype(float)
+    labelled = joined["score_label"] if joined["score_label"].notna().all() else joined["keep"]
+    person = {"keep": keep, "person_scores": labelled.to_numpy(float)}
     agreement = {
-        "before": agreement_of(before.to_numpy(), before.to_numpy() > threshold, keep, truth.to_numpy()),
-        "after": agreement_of(after.to_numpy(), after.to_numpy() > used, keep, truth.to_numpy()),
+        "before": agreement_of(before.to_numpy(), kept=before.to_numpy() > threshold, **person),
+        "after": agreement_of(after.to_numpy(), kept=after.to_numpy() > used, **person),
     }
     return Calibration(proposed, offsets, table, agreement)
 
 
 def agreement_of(
-    scores: np.ndarray, kept: np.ndarray, keep: np.ndarray, truth: np.ndarray
+    scores: np.ndarray, *, kept: np.ndarray, keep: np.ndarray, person_scores: np.ndarray
 ) -> dict[str, float]:
     """How well scores and a selection agree with a person.
 
     Args:
-        scores: (N,).
-        kept: (N,) bool, what the selection keeps.
-        keep: (N,) bool, what the person keeps.
-        truth: (N,) the person's scores, or `keep` as numbers.
+        scores: (N,), scores of the judge.
+        kept: (N,) bool, whether the selection keeps each clip.
+        keep: (N,) bool, whether the person keeps it.
+        person_scores: (N,), scores of the person, or `keep` as numbers.
 
     Returns:
         `precision`, `recall` and `f1` of the selection, 0 where it keeps nothing, and `spearman` of the
@@ -149,11 +154,12 @@ def agreement_of(
     right = float((kept & keep).sum())
     precision, recall = right / max(kept.sum(), 1), right / max(keep.sum(), 1)
     f1 = 2 * precision * recall / (precision + recall) if right else 0.0
-    return {"precision": precision, "recall": recall, "f1": f1, "spearman": rank_correlation(scores, truth)}
+    spearman = rank_correlation(scores, person_scores)
+    return {"precision": precision, "recall": recall, "f1": f1, "spearman": spearman}
 
 
 def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
-    """Spearman's, or not a number where either side is constant."""
+    """Spearman's rank correlation, or not a number where either side is constant."""
     if len(a) < 2 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return float("nan")
     return float(spearmanr(a, b).statistic)
@@ -163,7 +169,7 @@ def _best_threshold(scores: np.ndarray, keep: np.ndarray, rubric: Rubric) -> flo
     low, high = rubric.bounds
     values = np.unique(scores)
     # Half-way between two scores, so that a rounded one falls on neither.
-    candidates = [float(low), *((values[1:] + values[:-1]) / 2).round(2).tolist()]
+    candidates: list[float] = [float(low), *((values[1:] + values[:-1]) / 2).round(2).tolist()]
 
     def f1(threshold: float) -> float:
         kept = scores > threshold
@@ -172,8 +178,14 @@ def _best_threshold(scores: np.ndarray, keep: np.ndarray, rubric: Rubric) -> flo
     return max((c for c in candidates if low <= c < high), key=lambda c: (f1(c), c))
 
 
-def calibration_report(calibration: Calibration, threshold: float, judge: str) -> str:
-    """The proposal as Markdown: keys to set, the agreement before and after, and the clips that change."""
+def calibration_report(calibration: Calibration, *, threshold: float, judge: str) -> str:
+    """The proposal as Markdown: keys to set, the agreement before and after, and the clips that change.
+
+    Args:
+        calibration: proposal of `calibrate`.
+        threshold: threshold in use.
+        judge: name of the judge.
+    """
     lines = [
         "# Calibration",
         "",
@@ -190,7 +202,7 @@ def calibration_report(calibration: Calibration, threshold: float, judge: str) -
         lines[-1] += " {} # nothing to change"
     lines += ["```", ""]
     if calibration.threshold is None:
-        lines += ["Every clip has the same label, so no threshold can be told from them.", ""]
+        lines += ["All clips have the same label, so no threshold can be told from them.", ""]
     lines += ["| | precision | recall | F1 | Spearman |", "| --- | --- | --- | --- | --- |"]
     for when, values in calibration.agreement.items():
         cells = " | ".join(f"{values[name]:.3f}" for name in ("precision", "recall", "f1", "spearman"))

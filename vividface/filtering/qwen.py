@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,66 +11,87 @@ import torch
 from tqdm import tqdm
 
 from vividface.config.filtering import QwenConfig
-from vividface.errors import InputError, MissingAssetError
-from vividface.filtering.interview import Answer, Interview, Sampled, prompt_hash, sample_frames
-from vividface.filtering.judge import JudgedClip, Verdict
+from vividface.downloads import LOCKS, Lock
+from vividface.errors import InputError, MissingWeightsError
+from vividface.filtering.base import JudgedClip, JudgeDescription, Verdict
+from vividface.filtering.conversation import (
+    Answer,
+    Conversation,
+    ShownFrames,
+    prompt_hash,
+    settings_json,
+    shown_frames,
+)
 from vividface.filtering.rubric import Rubric
+from vividface.hub import fetch_repository, fetched_commit
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _ROLES = ("user", "assistant")
+_FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors")
+
+# A conversation, and the frames that it is about.
+_Asked = tuple[Conversation, ShownFrames]
 
 
 class QwenJudge:
     """Asks Qwen2.5-VL about several clips at a time.
 
     Args:
-        config: the model's folder and how it is asked.
-        rubric: what is asked.
-        attempts: how often a reply that cannot be used is asked for again.
-        device: where the model runs.
+        config: folder of the model, and its settings.
+        rubric: rubric that the clips are scored on.
+        max_attempts: number of replies that cannot be used after which a clip remains unscored.
+        device: device of the model.
 
     Raises:
-        MissingAssetError: the model is not there.
-        InputError: it cannot be loaded.
+        MissingWeightsError: the folder holds no model.
+        InputError: the model cannot be loaded.
     """
 
     needs_faces = False
 
-    def __init__(self, config: QwenConfig, rubric: Rubric, attempts: int, device: str = "cpu") -> None:
-        self._config, self._rubric, self._attempts, self._device = config, rubric, attempts, device
+    def __init__(self, config: QwenConfig, rubric: Rubric, *, max_attempts: int, device: str = "cpu") -> None:
+        self._config, self._rubric = config, rubric
+        self._max_attempts, self._device = max_attempts, device
         self._processor, self._model = _load(config, device)
-        settings = config.model_dump(mode="json", exclude={"repo", "revision", "folder", "batch_size"})
-        self.identity = {
-            "judge": "qwen2.5-vl",
-            "model": config.repo,
-            "revision": fetched_revision(config),
-            "settings": json.dumps(settings, sort_keys=True),
-            "prompt": prompt_hash(rubric, config.frames),
-        }
+        self.description = JudgeDescription(
+            judge="qwen2.5-vl",
+            model=config.repo,
+            # The configured revision of a folder that was brought in another way.
+            revision=fetched_commit(config.folder) or config.revision,
+            settings=settings_json(config),
+            prompt=prompt_hash(rubric, config.num_frames),
+        )
 
     def score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
-        """See `Judge`: a batch of clips after the other."""
+        """See `Judge`; batch after batch."""
         size = self._config.batch_size
         for start in tqdm(range(0, len(clips), size), desc="judge", unit="batch"):
             yield from self._score(clips[start : start + size])
 
     def _score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
-        asked: list[tuple[Interview, Sampled]] = []
+        asked: list[_Asked] = []
         for clip in clips:
             try:
-                shown = sample_frames(clip.video, self._config)
+                shown = shown_frames(
+                    clip.video,
+                    num_frames=self._config.num_frames,
+                    max_pixels_per_frame=self._config.max_pixels_per_frame,
+                )
             except InputError as error:
                 yield Verdict(clip.clip_id, None, problem=str(error), attempts=0)
                 continue
-            asked.append((Interview(clip.clip_id, self._rubric, len(shown.frames), self._attempts), shown))
+            conversation = Conversation(
+                clip.clip_id, self._rubric, num_frames=len(shown.frames), max_attempts=self._max_attempts
+            )
+            asked.append((conversation, shown))
         while pending := [pair for pair in asked if not pair[0].done]:
-            for (interview, _), answer in zip(pending, self._ask(pending), strict=True):
-                interview.take(answer)
-        for interview, _ in asked:
-            yield interview.verdict()
+            for (conversation, _), answer in zip(pending, self._ask(pending), strict=True):
+                conversation.take(answer)
+        for conversation, _ in asked:
+            yield conversation.verdict()
 
     @torch.inference_mode()
-    def _ask(self, asked: list[tuple[Interview, Sampled]]) -> list[Answer]:
+    def _ask(self, asked: list[_Asked]) -> list[Answer]:
         inputs = self._inputs(asked).to(self._device)
         config = self._config
         sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None, "top_k": None}
@@ -82,8 +102,9 @@ class QwenJudge:
                 "top_p": config.top_p,
                 "top_k": 0,
             }
-        # From what is asked, so that the words do not depend on what was scored before.
-        text = "\n".join([str(config.seed), *(turn for interview, _ in asked for turn in interview.turns)])
+        # Seeded by the questions, so that the words do not depend on the clips that were scored before.
+        turns = [turn for conversation, _ in asked for turn in conversation.turns]
+        text = "\n".join([str(config.seed), *turns])
         torch.manual_seed(int.from_bytes(hashlib.sha256(text.encode()).digest()[:7], "big"))
         try:
             output = self._model.generate(
@@ -91,9 +112,9 @@ class QwenJudge:
             )
         except torch.cuda.OutOfMemoryError:
             raise InputError(
-                f"filter.qwen.batch_size: {config.batch_size} clips of {config.frames} frames of "
-                f"{config.pixels} pixels do not fit the GPU's memory; lower one of them, and run again: "
-                "what is scored already is kept"
+                f"filter.qwen.batch_size: {config.batch_size} clips of {config.num_frames} frames of "
+                f"{config.max_pixels_per_frame} pixels do not fit the GPU's memory; lower one of them, and "
+                "run again: what is scored already is kept"
             ) from None
         read = inputs["attention_mask"].sum(dim=1).tolist()
         written = output[:, inputs["input_ids"].shape[1] :]
@@ -108,8 +129,8 @@ class QwenJudge:
         text = self._processor.tokenizer.decode(tokens, skip_special_tokens=True)
         return Answer(text, complete, int(read), len(tokens) + complete)
 
-    def _inputs(self, asked: list[tuple[Interview, Sampled]]) -> Any:
-        texts = [self._text(interview.turns) for interview, _ in asked]
+    def _inputs(self, asked: list[_Asked]) -> Any:
+        texts = [self._text(conversation.turns) for conversation, _ in asked]
         videos = [torch.from_numpy(shown.frames).permute(0, 3, 1, 2) for _, shown in asked]
         metadata = [
             {
@@ -127,8 +148,8 @@ class QwenJudge:
             do_sample_frames=False,
             cap_pixels_per_frame=False,
             size={
-                "shortest_edge": min(least, self._config.pixels),
-                "longest_edge": self._config.pixels,
+                "shortest_edge": min(least, self._config.max_pixels_per_frame),
+                "longest_edge": self._config.max_pixels_per_frame,
             },
             padding=True,
             padding_side="left",
@@ -145,23 +166,33 @@ class QwenJudge:
         return text
 
 
-def fetched_revision(config: QwenConfig) -> str:
-    """The commit that was fetched; the configured revision for a folder that was brought in another way."""
-    done = config.folder / ".complete"
-    return done.read_text().strip() if done.is_file() else config.revision
+def fetch_model(config: QwenConfig, *, locks: Path = LOCKS) -> None:
+    """Download the model from the Hugging Face Hub, unless it is complete.
+
+    Args:
+        config: repository, revision and folder of the model.
+        locks: folder of the lock, `judge.json`, that the commit is recorded in.
+
+    Raises:
+        InputError: the repository cannot be reached, or not all of its files arrived.
+    """
+    lock = Lock(locks / "judge.json")
+    fetch_repository(config.repo, config.folder, lock, revision=config.revision, patterns=_FILES)
 
 
 def _load(config: QwenConfig, device: str) -> tuple[Any, Any]:
     from transformers import AutoProcessor, Qwen2_5_VLForConditionalGeneration
 
     if not (config.folder / "config.json").is_file():
-        raise MissingAssetError(
-            f"filter.qwen.folder: {config.folder} holds no model; fetch it with `snakemake --cores 1 "
-            f"{Path(config.folder) / 'config.json'}` on a machine with network access"
+        raise MissingWeightsError(
+            f"filter.qwen.folder: {config.folder} holds no model; run the rule fetch_judge on a machine with "
+            "network access"
         )
     try:
-        processor = AutoProcessor.from_pretrained(config.folder, local_files_only=True)
-        model = Qwen2_5_VLForConditionalGeneration.from_pretrained(
+        processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]
+            config.folder, local_files_only=True
+        )
+        model: Any = Qwen2_5_VLForConditionalGeneration.from_pretrained(
             config.folder,
             dtype=_DTYPES[config.dtype],
             attn_implementation=config.attention,
@@ -169,7 +200,7 @@ def _load(config: QwenConfig, device: str) -> tuple[Any, Any]:
             use_safetensors=True,
         )
     except (OSError, ValueError, ImportError, KeyError) as error:
-        # transformers raises these alike for missing files, other models and missing kernels.
+        # transformers raises these for missing files, other models and missing kernels.
         reason = " ".join(str(error).split())[:300]
         raise InputError(
             f"filter.qwen: {config.folder} cannot be loaded as Qwen2.5-VL ({reason}); fetch it again, or "

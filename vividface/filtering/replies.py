@@ -1,7 +1,7 @@
 """Reading a language model's reply: tolerant of its formatting, strict about its content.
 
-A reply counts when every criterion has one score within its range, the adjustments are the rubric's, and all
-steps are there. Its sums are done again; where its own differ, ours hold and the difference is recorded. A
+A reply counts when each criterion has one score within its range, the adjustments are the rubric's, and no
+step is missing. Its sums are done again; where its own differ, ours hold and the difference is recorded. A
 reply that does not count raises, with a reason that the model can be told: a score is never guessed.
 """
 
@@ -21,7 +21,7 @@ _SAME = str.maketrans(
 _MARKUP = re.compile(r"[*`#|\\]|\$|(?<!\w)_+|_+(?!\w)")
 _NOT_APPLIED = re.compile(r"(?:no|not|none|n/a|absent|false)\b", re.IGNORECASE)
 _SIGNED = re.compile(rf"(?<![\w.]){_NUMBER}")
-# What may not follow a score: it would be another number than the one that was read.
+# Text that may not follow a score: it would be another number than the one that was read.
 _CONTINUED = re.compile(r"\s*(?:[.,/%]?[0-9]|[/%]|(?:-|~|to|or)\s*[0-9])")
 _TOLERANCE = 0.01
 
@@ -32,13 +32,13 @@ class ReplyError(ValueError):
 
 @dataclass(frozen=True)
 class Reply:
-    """What a reply says.
+    """The content of a reply.
 
     Attributes:
-        points: of every criterion.
+        points: points of all criteria.
         applied: names of the adjustments that apply.
-        reasons: by criterion, adjustment or title of a remark.
-        disagreements: where the reply's own sums or its tier differ from ours.
+        reasons: reasons by the name of a criterion or adjustment, or the title of a remark.
+        disagreements: differences between the reply's own sums or tier and ours.
     """
 
     points: dict[str, float]
@@ -49,6 +49,10 @@ class Reply:
 
 def parse_reply(text: str, rubric: Rubric) -> Reply:
     """Read a reply to `rubric.prompt`.
+
+    Args:
+        text: text of the reply.
+        rubric: rubric of the prompt.
 
     Raises:
         ReplyError: it cannot be used.
@@ -88,23 +92,23 @@ def _plain(text: str) -> str:
 
 
 def _one(lines: list[str], name: str) -> tuple[int, float]:
-    """Where the one line of a sum is, and what it says: the first number behind its last sign of equality."""
-    found = []
+    """Index and value of the one line of a sum: the first number behind its last sign of equality."""
+    sums = []
     for index, line in enumerate(lines):
         if re.match(rf"{name}\b", line, re.IGNORECASE) and re.search(r"[=:]", line):
             result = re.match(rf"\s*\(?\s*({_NUMBER})", re.split(r"[=:]", line)[-1])
             if result:
-                found.append((index, float(result[1])))
+                sums.append((index, float(result[1])))
     title = name.removesuffix("s?")
-    if not found:
+    if not sums:
         raise ReplyError(f"there is no line `{title}` with a number; the reply may be cut off")
-    if len({value for _, value in found}) > 1:
+    if len({value for _, value in sums}) > 1:
         raise ReplyError(f"there are several lines `{title}` with different numbers")
-    return found[0]
+    return sums[0]
 
 
 def _points(lines: Iterable[str], rubric: Rubric) -> tuple[dict[str, float], dict[str, str]]:
-    """The score and the reason of every criterion."""
+    """The scores and the reasons of all criteria."""
     points: dict[str, float] = {}
     reasons: dict[str, str] = {}
     starts = {name: _starts_with(name, criterion.title) for name, criterion in rubric.criteria.items()}
@@ -113,32 +117,32 @@ def _points(lines: Iterable[str], rubric: Rubric) -> tuple[dict[str, float], dic
             rest = start(line)
             if rest is None:
                 continue
-            found = re.match(
+            match = re.match(
                 rf"(?:\s*score)?\s*(?:\([^()]*\))?\s*(?:[:=]|\s-\s)\s*({_NUMBER})"
                 rf"(?:\s*(?:/|out of)\s*({_NUMBER}))?(.*)$",
                 rest,
                 re.IGNORECASE,
             )
-            if found is None:
+            if match is None:
                 continue
-            value = _score(name, found, rubric)
+            value = _score(name, match, rubric)
             if points.setdefault(name, value) != value:
                 raise ReplyError(f"{name} is scored twice, {points[name]:g} and {value:g}")
-            reasons.setdefault(name, _reason(found[3]))
+            reasons.setdefault(name, _reason(match[3]))
     missing = [name for name in rubric.criteria if name not in points]
     if missing:
         raise ReplyError(f"{' and '.join(missing)}: no score is given before the base score")
     return {name: points[name] for name in rubric.criteria}, reasons
 
 
-def _score(name: str, found: re.Match[str], rubric: Rubric) -> float:
-    most, value = rubric.criteria[name].points, float(found[1])
-    if _CONTINUED.match(found[3]):
-        raise ReplyError(f"{name}: {(found[1] + found[3])[:40].strip()!r} is not one number")
-    if found[2] is not None and float(found[2]) != most:
-        raise ReplyError(f"{name}: is scored out of {found[2]}, not out of {most}")
+def _score(name: str, match: re.Match[str], rubric: Rubric) -> float:
+    most, value = rubric.criteria[name].points, float(match[1])
+    if _CONTINUED.match(match[3]):
+        raise ReplyError(f"{name}: {(match[1] + match[3])[:40].strip()!r} is not one number")
+    if match[2] is not None and float(match[2]) != most:
+        raise ReplyError(f"{name}: is scored out of {match[2]}, not out of {most}")
     if not 0 <= value <= most:
-        raise ReplyError(f"{name}: {found[1][:20]} is outside 0 to {most}")
+        raise ReplyError(f"{name}: {match[1][:20]} is outside 0 to {most}")
     return value
 
 
@@ -155,24 +159,24 @@ def _adjustments(lines: Iterable[str], rubric: Rubric) -> tuple[list[str], dict[
             continue
         name, rest = matches[0]
         rest = rest.lstrip(" :=")
-        found = re.match(rf"\(?\s*({_NUMBER})\s*(?:points?|pts?)?\s*\)?(.*)$", rest, re.IGNORECASE)
-        if found is None:
+        match = re.match(rf"\(?\s*({_NUMBER})\s*(?:points?|pts?)?\s*\)?(.*)$", rest, re.IGNORECASE)
+        if match is None:
             if _NOT_APPLIED.match(rest.lstrip("(")):
                 continue
             raise ReplyError(f"{name}: no points are given for it in step 3")
-        if _CONTINUED.match(found[2]):
+        if _CONTINUED.match(match[2]):
             raise ReplyError(f"{name}: {rest[:40]!r} is not one number")
-        value, worth = float(found[1]), rubric.adjustments[name].points
+        value, worth = float(match[1]), rubric.adjustments[name].points
         if value == 0:
             continue
         if value != worth:
-            raise ReplyError(f"{name}: is worth {worth:+d} points, not {found[1][:20]}")
-        reasons.setdefault(name, _reason(found[2]))
+            raise ReplyError(f"{name}: is worth {worth:+d} points, not {match[1][:20]}")
+        reasons.setdefault(name, _reason(match[2]))
     return [name for name in rubric.adjustments if name in reasons], reasons
 
 
 def _remarks(lines: Iterable[str], titles: list[str]) -> dict[str, str]:
-    """What the reply ends with; a remark may go on over several lines."""
+    """The remarks that end the reply, by their titles; a remark may have several lines."""
     remarks: dict[str, str] = {}
     current = None
     for line in lines:
@@ -192,14 +196,14 @@ def _starts_with(*names: str) -> Callable[[str], str | None]:
     pattern = re.compile(rf"(?:{alternatives})(?![A-Za-z0-9_])(.*)$", re.IGNORECASE | re.DOTALL)
 
     def rest_of(line: str) -> str | None:
-        found = pattern.match(line)
-        return found[1] if found else None
+        match = pattern.match(line)
+        return match[1] if match else None
 
     return rest_of
 
 
 def _reason(text: str) -> str:
-    """What stands behind a score, without its parentheses."""
+    """The text behind a score, without its parentheses."""
     text = re.sub(r"^\s*(?:points?|pts?)\b", "", text, flags=re.IGNORECASE).strip(" :-,.")
     inner = re.fullmatch(r"\((.*)\)\.?", text, re.DOTALL)
     return (inner[1] if inner else text).strip()

@@ -15,25 +15,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from vividface.config import describe_problems
 from vividface.errors import InputError
+from vividface.filtering.columns import AFTER_CRITERIA, BEFORE_CRITERIA
 
 BELOW = "below"
 FULL_SCORE = 100
 
 _FOLDER = Path(__file__).parent / "rubrics"
-# Names that other parts of a reply, or columns of the scores' table, have.
-_RESERVED = {"base", "base_score", "adjustment", "total_adjustment", "final_score", "score", "tier", "reply"}
-_RESERVED |= {
-    "quality_tier",
-    "clip_id",
-    "shard",
-    "judge",
-    "model",
-    "revision",
-    "settings",
-    "attempts",
-    "none",
-}
-_RESERVED |= {"rubric", "reasons", "flags", "problem", "prompt", "input_tokens", "output_tokens", "cost"}
+# Names of columns of the scores' table, and of other parts of a reply.
+_RESERVED = {*BEFORE_CRITERIA, *AFTER_CRITERIA}
+_RESERVED |= {"base_score", "total_adjustment", "final_score", "quality_tier", "none"}
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 
 
@@ -42,9 +32,12 @@ class _Entry(BaseModel):
 
 
 class Criterion(_Entry):
-    """How many points a criterion gives at most, what it asks, and what each band of scores means.
+    """A criterion of the score.
 
     Attributes:
+        title: title in the prompt.
+        points: highest score.
+        asks: question that the score answers.
         bands: descriptions by their lowest score; a band ends where the next begins.
     """
 
@@ -68,7 +61,12 @@ class Criterion(_Entry):
 
 
 class Adjustment(_Entry):
-    """A bonus (positive points) or a penalty (negative points), and when it applies."""
+    """A bonus (positive points) or a penalty (negative points).
+
+    Attributes:
+        points: points that are added to the base score.
+        when: condition under which they are.
+    """
 
     points: int
     when: str
@@ -84,11 +82,15 @@ class Rubric(_Entry):
     """Criteria that sum to 100, bonuses and penalties, tiers, and the score above which clips are kept.
 
     Attributes:
-        role: who the judge is told to be.
-        critical_regions: regions of the face and what is demanded of them.
-        tiers: their lowest scores.
-        remarks: titles of what a reply ends with, and what they are to hold.
-        notes: on how to grade.
+        name: name of the rubric.
+        role: role that the judge is given.
+        threshold: score that a kept clip exceeds.
+        criteria: criteria by their names.
+        critical_regions: regions of the face, and the demands on them.
+        adjustments: bonuses and penalties by their names.
+        tiers: lowest scores of the tiers by their names.
+        remarks: titles of the remarks that end a reply, and their content.
+        notes: notes on how to grade.
     """
 
     name: str
@@ -119,12 +121,12 @@ class Rubric(_Entry):
 
     @property
     def full_score(self) -> int:
-        """What the criteria sum to."""
+        """The sum of the criteria's points."""
         return FULL_SCORE
 
     @property
     def bounds(self) -> tuple[int, int]:
-        """The lowest and the highest final score that are possible."""
+        """The lowest and the highest possible final score."""
         points = [adjustment.points for adjustment in self.adjustments.values()]
         return sum(p for p in points if p < 0), FULL_SCORE + sum(p for p in points if p > 0)
 
@@ -133,11 +135,16 @@ class Rubric(_Entry):
         """SHA-256 of everything in the rubric that a score depends on, so not of the threshold."""
         return hashlib.sha256(self.model_dump_json(exclude={"threshold"}).encode()).hexdigest()
 
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of everything in the rubric; the order of its entries counts, as it does in the prompt."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
     def total(self, points: Mapping[str, float], applied: Iterable[str]) -> tuple[float, float, float]:
         """Base score, adjustment and final score.
 
         Args:
-            points: of every criterion, within its range.
+            points: points of all criteria, each within its range.
             applied: names of the adjustments that apply.
 
         Raises:
@@ -157,8 +164,8 @@ class Rubric(_Entry):
         reached = {lowest: name for name, lowest in self.tiers.items() if score >= lowest}
         return reached[max(reached)] if reached else BELOW
 
-    def prompt(self, frames: int) -> str:
-        """What a language model is asked about a video, of which it is shown so many frames."""
+    def prompt(self, num_frames: int) -> str:
+        """The question to a language model about a video of which it is shown so many frames."""
         environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader(Path(__file__).parent),
             trim_blocks=True,
@@ -167,23 +174,28 @@ class Rubric(_Entry):
             # The prompt is plain text for a language model, not a page.
             autoescape=False,
         )
-        text = environment.get_template("prompt.txt.j2").render(rubric=self, frames=frames, BELOW=BELOW)
+        text = environment.get_template("prompt.txt.j2").render(
+            rubric=self, num_frames=num_frames, BELOW=BELOW
+        )
         return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
 def load_rubric(name: str) -> Rubric:
-    """Read a rubric by its name in `vividface/filtering/rubrics`, or from a path to a YAML file.
+    """Read a rubric.
+
+    Args:
+        name: name of a rubric in `vividface/filtering/rubrics`, or path of a YAML file.
 
     Raises:
-        InputError: it is not there or not valid.
+        InputError: the rubric does not exist or is not valid.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else _FOLDER / f"{name}.yaml"
     try:
         return Rubric.model_validate(yaml.safe_load(path.read_text()))
     except OSError:
-        known = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.yaml")))
+        names = ", ".join(sorted(file.stem for file in _FOLDER.glob("*.yaml")))
         raise InputError(
-            f"filter.rubric: there is no rubric {name!r}; known are {known}, or give the path of a YAML file"
+            f"filter.rubric: there is no rubric {name!r}; known are {names}, or give the path of a YAML file"
         ) from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         reason = " ".join(str(error).split())

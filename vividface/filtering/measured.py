@@ -1,7 +1,7 @@
-"""The judge `signals`: the five criteria of supplement B measured from pixels and landmarks.
+"""The judge `measured`: the five criteria of supplement B measured from pixels and landmarks.
 
-It needs no model, so it stands in for the paper's Qwen2.5-VL where none can run. Every measure becomes a
-share of a criterion's points through a monotone piecewise-linear function, whose anchors are below.
+It needs no model, so it stands in for the paper's Qwen2.5-VL where none can run. Each measure becomes a share
+of a criterion's points through a monotone piecewise-linear function, whose anchors are below.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from vividface.errors import InputError
-from vividface.filtering.judge import JudgedClip, Verdict
-from vividface.filtering.measures import Signals, measure
+from vividface.filtering.base import JudgedClip, JudgeDescription, Verdict
 from vividface.filtering.rubric import Rubric
+from vividface.filtering.visual_quality import VisualQuality, assess
 from vividface.video import read_clip, read_masks
 
-# Raised whenever a measure changes, so that nothing that was scored before is taken for the same.
+# Raised whenever a measure changes, so that earlier scores are not taken for the same.
 VERSION = "4"
 
 # Measure -> share of a criterion's points, each a list of (value, share) with increasing values.
@@ -49,11 +49,11 @@ ANCHORS: dict[str, list[tuple[float, float]]] = {
 _CRITERIA = ("clarity", "stability", "lighting", "artifacts", "occlusion")
 
 
-class SignalsJudge:
-    """Measures clips by the criteria of the rubric `face90`, and by those of its adjustments that are there.
+class MeasuredJudge:
+    """Measures clips by the criteria of the rubric `face90`, and by those of its adjustments that it has.
 
     Args:
-        rubric: gives the criteria's points.
+        rubric: rubric with the points of the criteria.
 
     Raises:
         InputError: the rubric asks for other criteria.
@@ -64,18 +64,14 @@ class SignalsJudge:
     def __init__(self, rubric: Rubric) -> None:
         if set(rubric.criteria) != set(_CRITERIA):
             raise InputError(
-                f"filter.judge: `signals` measures {', '.join(_CRITERIA)}, but the rubric {rubric.name} asks "
-                f"for {', '.join(rubric.criteria)}; choose another judge for it"
+                f"filter.judge: `measured` measures {', '.join(_CRITERIA)}, but the rubric {rubric.name} "
+                f"asks for {', '.join(rubric.criteria)}; choose another judge for it"
             )
         self._rubric = rubric
         anchors = hashlib.sha256(json.dumps(ANCHORS).encode()).hexdigest()
-        self.identity = {
-            "judge": "signals",
-            "model": "",
-            "revision": VERSION,
-            "settings": json.dumps({"anchors": anchors}),
-            "prompt": "",
-        }
+        self.description = JudgeDescription(
+            judge="measured", revision=VERSION, settings=json.dumps({"anchors": anchors})
+        )
 
     def score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
         """See `Judge`."""
@@ -85,23 +81,28 @@ class SignalsJudge:
             except InputError as error:
                 yield Verdict(clip.clip_id, None, problem=str(error), attempts=0)
                 continue
-            block = 8 * frames.shape[1] / clip.window_size
-            signals = measure(frames, masks, clip.landmarks, clip.found, block)
-            points, applied = judge_signals(signals, self._rubric)
-            measures = {name: round(value, 4) for name, value in vars(signals).items()}
+            quality = assess(
+                frames,
+                masks,
+                landmarks=clip.landmarks,
+                found=clip.found,
+                block=8 * frames.shape[1] / clip.crop_size,
+            )
+            points, applied = judge_quality(quality, self._rubric)
+            measures = {name: round(value, 4) for name, value in vars(quality).items()}
             yield Verdict(clip.clip_id, points, applied, {"measures": measures})
 
 
-def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
-    """Points of every criterion, rounded to halves, and the adjustments that apply.
+def judge_quality(quality: VisualQuality, rubric: Rubric) -> tuple[dict[str, float], list[str]]:
+    """Points of all criteria, rounded to halves, and the adjustments that apply.
 
-    What is dark or covered has no detail to learn from, and what is blurred shows neither noise nor blocks:
-    such faults lower the other criteria too, so that more of a fault is never repaid elsewhere.
+    Dark or covered faces have no detail to learn from, and blurred ones show neither noise nor blocks: such
+    faults lower the other criteria too, so that more of a fault is never repaid elsewhere.
     """
-    share = {name: _share(name, getattr(signals, name)) for name in ANCHORS}
+    share = {name: _share(name, getattr(quality, name)) for name in ANCHORS}
     seen = min(share["visible"], share["covered"])
     exposed = min(share["highlight"], share["crushed"])
-    open_share = 1 - signals.covered
+    open_share = 1 - quality.covered
     sharp = min(share["blur"], share["source_scale"])
     clarity = min(sharp, _cap(exposed), _cap(share["noise"])) * open_share
     shares = {
@@ -114,13 +115,13 @@ def judge_signals(signals: Signals, rubric: Rubric) -> tuple[dict[str, float], l
     points = {name: round(2 * part * rubric.criteria[name].points) / 2 for name, part in shares.items()}
     applies = {
         "texture": sharp >= 1 and min(seen, exposed, share["noise"]) > 0.95,
-        "colour": min(shares["lighting"], seen, sharp) > 0.95 and 25 < signals.skin_hue < 75,
-        "motion_blur": signals.regional < 0.2,
-        "noise": signals.noise > 2.5,
-        "smoothing": signals.skin_texture < 0.25,
-        "inconsistent": signals.dispersion > 0.025,
+        "colour": min(shares["lighting"], seen, sharp) > 0.95 and 25 < quality.skin_hue < 75,
+        "motion_blur": quality.regional < 0.2,
+        "noise": quality.noise > 2.5,
+        "smoothing": quality.skin_texture < 0.25,
+        "inconsistent": quality.dispersion > 0.025,
     }
-    return points, [name for name in rubric.adjustments if applies.get(name, False)]
+    return points, [name for name in rubric.adjustments if applies.get(name)]
 
 
 def _share(name: str, value: float) -> float:
@@ -129,5 +130,5 @@ def _share(name: str, value: float) -> float:
 
 
 def _cap(share: float) -> float:
-    """What another criterion can reach at most: all while this one has four fifths, then less and less."""
+    """The most that another criterion can reach: all while this one has four fifths, then less and less."""
     return float(np.interp(share, [0.0, 0.8], [0.4, 1.0]))

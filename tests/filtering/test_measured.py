@@ -1,4 +1,4 @@
-"""The judge `signals`: degrading a clip more never raises its score."""
+"""The judge `measured`: degrading a clip more never raises its score."""
 
 from itertools import pairwise
 
@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from vividface.config import load_config
-from vividface.faces.dlib_backend import outline_mask
+from vividface.faces.crops import crop_frame, face_box, unified_crop
+from vividface.faces.dlib import outline_mask
 from vividface.faces.landmarks import five_points
-from vividface.faces.windows import crop, face_box, to_crop, unified_window
-from vividface.filtering.measures import measure
-from vividface.filtering.signals import ANCHORS, judge_signals
+from vividface.filtering.measured import ANCHORS, judge_quality
+from vividface.filtering.visual_quality import assess
 from vividface.video import read_clip, write_clip
 
 KINDS = ("blur", "noise", "downscale", "crf", "darken", "cover", "motion", "flicker")
@@ -20,7 +20,7 @@ KINDS = ("blur", "noise", "downscale", "crf", "darken", "cover", "motion", "flic
 @pytest.fixture(scope="module")
 def face(face_video, repository):
     """A real clip of the demo: five crops of 128 px, and their landmarks."""
-    from vividface.faces.backend import load_backend
+    from vividface.faces.load import load_backend
 
     config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
     return cropped(read_clip(face_video, 0, 17)[::4], load_backend(config.faces), 128)
@@ -28,11 +28,12 @@ def face(face_video, repository):
 
 def cropped(frames, backend, size):
     """Crops around a video's one face, and their landmarks."""
-    faces = [found[0] for found in backend.detect(list(frames))]
+    faces = [faces_of_frame[0] for faces_of_frame in backend.detect(list(frames))]
     landmarks = np.stack([one.landmarks for one in faces])
     boxes = face_box(np.stack([one.box for one in faces]), landmarks)
-    window = unified_window(boxes, *frames.shape[1:3], 0.3)
-    return np.stack([crop(f, window, size) for f in frames]), to_crop(landmarks, window, size)
+    height, width = frames.shape[1:3]
+    box = unified_crop(boxes, frame_height=height, frame_width=width, margin=0.3)
+    return np.stack([crop_frame(f, box, size) for f in frames]), box.to_crop(landmarks, size)
 
 
 def compress(frames, crf, folder):
@@ -74,11 +75,13 @@ def degrade(frames, landmarks, kind, step, folder):
     return blurred
 
 
-def score(frames, landmarks, rubric, known=None):
-    """Final score and points; `known` are the landmarks that the judge has, all of them if None."""
-    masks = np.stack([outline_mask(points, *frames.shape[1:3]) for points in landmarks])
-    signals = measure(frames, masks, landmarks if known is None else known, np.ones(len(frames), np.uint8))
-    points, applied = judge_signals(signals, rubric)
+def score(frames, landmarks, rubric, *, of_judge=None):
+    """Final score and points; `of_judge` are the landmarks that the judge has, all of them if None."""
+    height, width = frames.shape[1:3]
+    masks = np.stack([outline_mask(points, height=height, width=width) for points in landmarks])
+    of_judge = landmarks if of_judge is None else of_judge
+    quality = assess(frames, masks, landmarks=of_judge, found=np.ones(len(frames), np.uint8))
+    points, applied = judge_quality(quality, rubric)
     return rubric.total(points, applied)[2], points
 
 
@@ -106,7 +109,7 @@ def test_frames_without_a_face_cost_points(face, rubric):
     frames, landmarks = face
     masks = np.ones(frames.shape[:3], bool)
     all_found, few_found = (
-        judge_signals(measure(frames, masks, landmarks, np.array(found)), rubric)[0]
+        judge_quality(assess(frames, masks, landmarks=landmarks, found=np.array(found)), rubric)[0]
         for found in ([1, 1, 1, 1, 1], [1, 0, 0, 1, 0])
     )
     assert few_found["occlusion"] < all_found["occlusion"]
@@ -114,16 +117,20 @@ def test_frames_without_a_face_cost_points(face, rubric):
 
 def test_five_landmarks_do_as_well(face, rubric):
     frames, landmarks = face
-    many, few = (score(frames, landmarks, rubric, known)[0] for known in (landmarks, five_points(landmarks)))
+    many, few = (
+        score(frames, landmarks, rubric, of_judge=of_judge)[0]
+        for of_judge in (landmarks, five_points(landmarks))
+    )
     assert abs(many - few) < 12
 
 
 def test_a_picture_of_one_colour_is_measured():
     frames = np.full((3, 64, 64, 3), 128, np.uint8)
     five = np.tile(np.float32([[24, 26], [40, 26], [32, 34], [26, 42], [38, 42]]), (3, 1, 1))
-    signals = measure(frames, np.zeros((3, 64, 64), bool), five, np.ones(3, np.uint8))
-    assert all(np.isfinite(value) for value in vars(signals).values())
-    assert signals.blur == 1
+    masks, found = np.zeros((3, 64, 64), bool), np.ones(3, np.uint8)
+    quality = assess(frames, masks, landmarks=five, found=found)
+    assert all(np.isfinite(value) for value in vars(quality).values())
+    assert quality.blur == 1
 
 
 @pytest.mark.parametrize("name", ANCHORS)
@@ -138,7 +145,7 @@ def test_anchors_are_monotone(name):
 )
 def test_degrading_real_clips_in_all_ways_at_once_costs_points(name, shared, repository, rubric, tmp_path):
     """At 512 x 512, and twice as much each time: what a codec leaves of noise must not pass for detail."""
-    from vividface.faces.backend import load_backend
+    from vividface.faces.load import load_backend
 
     (video,) = (shared / "faces").glob(f"{name}*.mp4")
     config = load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")

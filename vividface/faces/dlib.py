@@ -12,8 +12,8 @@ import cv2
 import dlib
 import numpy as np
 
-from vividface.errors import MissingAssetError
-from vividface.faces.backend import Face, Region, rescale
+from vividface.errors import MissingWeightsError
+from vividface.faces.base import Face, Region, rescale
 
 # dlib's detector was trained on faces of 80 px: small frames are enlarged until their shorter side has this
 # many pixels, so that a face of a quarter of it is found, but no more than three times.
@@ -30,31 +30,30 @@ class DlibBackend:
     King, "Dlib-ml", JMLR 2009; Kazemi and Sullivan, CVPR 2014. Networks from face_recognition_models. The
     detector needs 80 px in the image that it searches: with a `detection_size` of 640, an eighth of the
     longer side of a large frame, and about 40 px in a small frame, which is enlarged. Nothing is random: the
-    same frame gives the same faces. Parsing knows the face alone, as the outline of the landmarks.
+    same frame gives the same faces. Parsing tells only the face, as the outline of the landmarks.
 
     Args:
-        detection_size: px, the most that the longer side of the image has in which faces are looked for.
-        threads: frames at a time.
+        detection_size: longest side of the image that is searched, px.
+        threads: number of frames searched at a time.
 
     Raises:
-        MissingAssetError: the package with the networks is not installed.
+        MissingWeightsError: the package with the networks is not installed.
     """
 
-    points = 68
-    identity = "dlib"
+    num_landmarks = 68
     # Between the 1st percentile of one person's cosines and the 99th of two people's, over 26 people's clips.
     same_person = 0.94
 
-    def __init__(self, detection_size: int, threads: int = 1) -> None:
+    def __init__(self, detection_size: int, *, threads: int = 1) -> None:
         folder = _models_folder()
         self._detection_size = detection_size
         self._predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-        self._identity_path = folder / "dlib_face_recognition_resnet_model_v1.dat"
-        self._identity: dlib.face_recognition_model_v1 | None = None
+        self._recogniser_path = folder / "dlib_face_recognition_resnet_model_v1.dat"
+        self._recogniser: dlib.face_recognition_model_v1 | None = None
         # dlib works outside of Python's lock; its detector has a state, so every thread has its own.
         self._pool = ThreadPoolExecutor(threads)
-        self._own = local()
-        self._identity_lock = Lock()
+        self._of_thread = local()
+        self._recogniser_lock = Lock()
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """See `FaceBackend`."""
@@ -63,26 +62,27 @@ class DlibBackend:
     def parse(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`."""
         masks = [
-            outline_mask(face.landmarks, *frame.shape[:2]) for frame, face in zip(frames, faces, strict=True)
+            outline_mask(face.landmarks, height=frame.shape[0], width=frame.shape[1])
+            for frame, face in zip(frames, faces, strict=True)
         ]
         return np.where(np.stack(masks), Region.FACE, Region.BACKGROUND).astype(np.uint8)
 
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 128, from chips of 150 x 150 px aligned by the landmarks."""
-        with self._identity_lock:
+        with self._recogniser_lock:
             return np.stack([self._embed(*pair) for pair in zip(frames, faces, strict=True)])
 
     def require_identity(self) -> None:
         """See `FaceBackend`."""
-        if self._identity is None:
-            self._identity = dlib.face_recognition_model_v1(str(self._identity_path))
+        if self._recogniser is None:
+            self._recogniser = dlib.face_recognition_model_v1(str(self._recogniser_path))
 
     def _detect(self, frame: np.ndarray) -> list[Face]:
-        if not hasattr(self._own, "detector"):
-            self._own.detector = dlib.get_frontal_face_detector()
+        if not hasattr(self._of_thread, "detector"):
+            self._of_thread.detector = dlib.get_frontal_face_detector()
         frame = np.ascontiguousarray(frame)
-        searched, scale = rescale(frame, self._factor(*frame.shape[:2]))
-        boxes, scores, _ = self._own.detector.run(searched, 0, 0.0)
+        searched, scale = rescale(frame, self.search_factor(*frame.shape[:2]))
+        boxes, scores, _ = self._of_thread.detector.run(searched, 0, 0.0)
         faces = []
         for box, score in zip(boxes, scores, strict=True):
             corners = np.array([box.left(), box.top(), box.right() + 1, box.bottom() + 1]) / np.tile(scale, 2)
@@ -96,20 +96,20 @@ class DlibBackend:
 
     def _embed(self, frame: np.ndarray, face: Face) -> np.ndarray:
         self.require_identity()
-        assert self._identity is not None
+        assert self._recogniser is not None
         points = [dlib.point(int(x), int(y)) for x, y in np.rint(face.landmarks)]
         shape = dlib.full_object_detection(_rectangle(face.box), points)
         chip = dlib.get_face_chip(np.ascontiguousarray(frame), shape, size=150, padding=0.25)
-        vector = np.asarray(self._identity.compute_face_descriptor(chip), np.float32)
+        vector = np.asarray(self._recogniser.compute_face_descriptor(chip), np.float32)
         return vector / np.linalg.norm(vector)
 
-    def _factor(self, height: int, width: int) -> float:
-        """From a frame to the image in which faces are looked for."""
+    def search_factor(self, height: int, width: int) -> float:
+        """The factor by which a frame of this size is resized before it is searched."""
         enlarged = min(max(_SHORTER_SIDE / min(height, width), 1.0), _LARGEST_SCALE)
         return min(self._detection_size / max(height, width), enlarged)
 
 
-def outline_mask(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
+def outline_mask(landmarks: np.ndarray, *, height: int, width: int) -> np.ndarray:
     """The face as the convex hull of its landmarks, raised over the forehead.
 
     The 68 landmarks end at the brows; the brows, moved up from the chin by two fifths of the distance of chin
@@ -117,8 +117,8 @@ def outline_mask(landmarks: np.ndarray, height: int, width: int) -> np.ndarray:
 
     Args:
         landmarks: (68, 2) in pixels.
-        height: of the mask.
-        width: of the mask.
+        height: height of the mask, px.
+        width: width of the mask, px.
 
     Returns:
         (H, W) bool.
@@ -142,10 +142,10 @@ def _rectangle(box: np.ndarray) -> dlib.rectangle:
 
 
 def _models_folder() -> Path:
-    """Found without importing the package, which needs a module that setuptools no longer has."""
+    # The package is not imported: it needs a module that setuptools no longer has.
     spec = importlib.util.find_spec("face_recognition_models")
     if spec is None or spec.origin is None:
-        raise MissingAssetError(
+        raise MissingWeightsError(
             "the package face_recognition_models is not installed, and the face backend `dlib` needs its "
             "networks; run `pip install face-recognition-models`"
         )

@@ -1,4 +1,4 @@
-"""Face backends behind one interface: detection, landmarks, parsing, identity."""
+"""The interface of a face backend: detection, landmarks, parsing, identity."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from vividface.config import FacesConfig
-
 
 @dataclass(frozen=True)
 class Face:
@@ -22,7 +20,7 @@ class Face:
             RetinaFace.
         landmarks: (K, 2) float32, x and y in pixels. K = 68: the order of the iBUG 300-W annotation. K = 5:
             the eyes, the tip of the nose, the corners of the mouth, each from the image's left to its right.
-        score: the detector's confidence, comparable within a backend.
+        score: confidence of the detector, comparable within a backend.
     """
 
     box: np.ndarray
@@ -31,7 +29,7 @@ class Face:
 
 
 class Region(IntEnum):
-    """What a parsed pixel belongs to."""
+    """The part of a picture that a parsed pixel belongs to."""
 
     BACKGROUND = 0
     FACE = 1
@@ -41,55 +39,37 @@ class Region(IntEnum):
 
 
 class FaceBackend(Protocol):
-    """What every step that looks at faces asks for; frames are (H, W, 3), uint8, RGB, of one size.
+    """The networks that look at faces; frames are (H, W, 3), uint8, RGB, all of one size.
 
-    A backend may be asked by several threads at once.
+    Several threads may call a backend at once.
 
     Attributes:
-        points: K, the number of landmarks of a face: 68 or 5.
-        identity: name of the identity network, as the metrics' variants carry it.
-        same_person: cosine of two identity embeddings above which they are taken for one person's.
+        num_landmarks: K, the number of landmarks of a face: 68 or 5.
+        same_person: cosine of two identity embeddings above which they count as one person's.
     """
 
-    points: int
-    identity: str
+    num_landmarks: int
     same_person: float
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """All faces of each frame, the most confident first."""
 
     def parse(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
-        """The `Region` of every pixel of each frame, (F, H, W) uint8, around one given face per frame.
+        """The `Region` of each pixel around a face.
 
-        Beyond the square that is looked at, everything is background.
+        Args:
+            frames: F frames.
+            faces: one face per frame.
+
+        Returns:
+            (F, H, W) uint8; background beyond the square around the face that is parsed.
         """
 
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """The identity of one face per frame: (F, D) float32, of unit length."""
 
     def require_identity(self) -> None:
-        """Load what `embed` needs, now; `MissingAssetError` if it is not there."""
-
-
-def load_backend(faces: FacesConfig, device: str = "cpu", threads: int = 1) -> FaceBackend:
-    """The backend that the configuration names.
-
-    Args:
-        faces: which, and its options.
-        device: where networks run; dlib's always run on the CPU.
-        threads: frames that dlib looks at at a time.
-
-    Raises:
-        MissingAssetError: its networks are not there. Those that not every step needs (parsing, identity)
-            are looked for when they are first used.
-    """
-    if faces.backend == "facexlib":
-        from vividface.faces.facexlib_backend import FacexlibBackend
-
-        return FacexlibBackend(faces, device)
-    from vividface.faces.dlib_backend import DlibBackend
-
-    return DlibBackend(faces.detection_size, threads)
+        """Load the network of `embed` now; `MissingWeightsError` if its weights are missing."""
 
 
 def rescale(frame: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:

@@ -1,32 +1,31 @@
-"""What the judge `signals` measures on a clip: pixels of the face, and its landmarks.
+"""The measures of the judge `measured`: visual quality from the pixels of a face and its landmarks.
 
-Every measure is relative to the clip itself where it can be, so that darkening, say, changes the exposure and
+Measures are relative to the clip itself where they can be, so that darkening, say, changes the exposure and
 nothing else.
 """
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
 
 import cv2
 import numpy as np
 
 from vividface.faces.landmarks import eye_centres, face_parts
 
-# What differences of the finest band along a row, a column and the diagonals make of white noise's variance.
+# Gain of white noise's variance in the finest band's differences along a row, a column and the diagonals.
 _STEPS = {(0, 1): 1.78, (1, 0): 1.78, (1, 1): 1.66, (1, -1): 1.66}
 # Variance that rounding to whole levels adds.
 _ROUNDING = 1 / 12
-# Noise is taken off with a margin, and at least so much of it: what its estimate misses must not count as
-# detail, nor must a codec gain by removing it.
+# Noise is subtracted with a margin, and at least so much of it: noise that the estimate misses must not count
+# as detail, nor must a codec gain by removing it.
 _NOISE_MARGIN, _LEAST_NOISE = 1.35, 0.25
-# Gaussians at which edges are compared and found: shares of the eyes' distance, and the least in pixels.
+# Gaussians at which edges are compared and located: shares of the eyes' distance, and the least in pixels.
 _FINE_EDGE, _COARSE_EDGE = (1 / 45, 1.2), (1 / 30, 1.8)
-# What sampling alone blurs an edge by, and the frames' edges differ by, in pixels.
+# Blur of an edge by sampling alone, and the difference between frames that it makes, in pixels.
 _APERTURE, _JITTER = 0.95, 0.35
-# Share of the face's pixels that are no edge; fewest pixels of edges.
+# Share of the face's pixels that are no edge; least number of pixels of edges.
 _NO_EDGE, _FEWEST = 0.70, 12
 # Blur of a face without an edge, in eyes' distances.
 _MOST_BLUR = 1.0
@@ -38,30 +37,30 @@ _SPECK = 0.1
 _SKIN_LEVEL = 0.55
 # A codec's grid that is finer than this cannot be told from texture.
 _FINEST_GRID = 4
-# Side of the patches that eyes and mouth are brought to, in eyes' distances.
+# Width and height of the patches that eyes and mouth are brought to, in eyes' distances.
 _PATCH = {"eyes": (1.9, 0.7), "mouth": (1.2, 0.8)}
 
 
-@dataclass(frozen=True)
-class Signals:
-    """What is measured on a clip.
+@dataclass(frozen=True, kw_only=True)
+class VisualQuality:
+    """The measures of a clip.
 
     Attributes:
         blur: width of the face's edges over all frames, as the standard deviation of the Gaussian that would
             make them of steps, in eyes' distances.
-        source_scale: side of the crop in the source, relative to its side now: below 1 it was enlarged.
+        source_scale: side of the crop in the source video, relative to its own: below 1 it was enlarged.
         dispersion: the blur that would make the sharper frames as blurry as the others, in eyes' distances:
             root of the interquartile range of the squared blur.
-        regional: the finest detail of the eyes and the mouth where they are blurriest, relative to where they
-            are sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
+        regional: finest detail of the eyes and the mouth where they are blurriest, relative to where they are
+            sharpest: 10th over 90th percentile of the frames, the lower of the two regions.
         shake: median acceleration of the face's centre between frames, relative to the eyes' distance.
-        highlight: the face's luma that 95 % of its pixels are below, 0..255.
+        highlight: 95th percentile of the face's luma, 0..255.
         crushed: share of the face's pixels below 8.
         burnt: share of the face's pixels on a plateau at its brightest, as clipping leaves it.
         imbalance: absolute log-ratio of the mean luma of the face's left and right halves.
         noise: standard deviation of the noise in flat regions, of 255, at the face's own brightness.
         blockiness: excess of the gradient on the codec's grid over the mean gradient.
-        skin_texture: the cheeks' finest detail relative to that of the eyes and mouth.
+        skin_texture: finest detail of the cheeks relative to that of the eyes and mouth.
         visible: share of frames with a face, times the share of landmarks inside the frame.
         covered: share of the face where larger regions have another colour than the skin, or are parsed as
             something else.
@@ -85,23 +84,55 @@ class Signals:
     skin_hue: float
 
 
-def measure(
-    frames: np.ndarray, masks: np.ndarray, landmarks: np.ndarray, found: np.ndarray, block: float = 8.0
-) -> Signals:
-    """Measure a clip.
+@dataclass(frozen=True, kw_only=True)
+class _FrameMeasures:
+    """The measures that are taken frame by frame; see `VisualQuality`.
+
+    Attributes:
+        slopes: sums of the slopes of the face's edges, at the fine and at the coarse scale.
+        eyes: all of the eyes' finest octave.
+        mouth: all of the mouth's finest octave.
+        skin_texture: finest detail of the cheeks relative to that of the eyes and mouth.
+        burnt: share of the face's pixels on a plateau at its brightest.
+        imbalance: absolute log-ratio of the mean luma of the face's halves.
+        noise: standard deviation of the noise, of 255.
+        covered: share of the face that something covers.
+    """
+
+    slopes: tuple[float, float]
+    eyes: float
+    mouth: float
+    skin_texture: float
+    burnt: float
+    imbalance: float
+    noise: float
+    covered: float
+
+
+def assess(
+    frames: np.ndarray,
+    masks: np.ndarray,
+    *,
+    landmarks: np.ndarray,
+    found: np.ndarray,
+    block: float = 8.0,
+) -> VisualQuality:
+    """Measure the visual quality of a clip.
 
     Args:
         frames: (F, H, W, 3) uint8, RGB.
         masks: (F, H, W) bool, the face.
         landmarks: (F, K, 2) in pixels, K = 68 or 5.
-        found: (F,) whether each frame's landmarks were detected.
-        block: side of the source's codec blocks in pixels of the crop.
+        found: (F,) whether the landmarks of each frame were detected and not interpolated.
+        block: side of the source video's codec blocks, pixels of the crop.
     """
     lumas = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in frames]
     masks = np.stack([mask if mask.any() else np.ones_like(mask) for mask in masks])
     eyes = float(np.median(_eyes_distance(landmarks)))
-    rows = [_frame(*row, eyes) for row in zip(frames, lumas, masks, landmarks, strict=True)]
-    column = {name: np.array([row[name] for row in rows]) for name in rows[0]}
+    rows = [_measure_frame(*row, eyes=eyes) for row in zip(frames, lumas, masks, landmarks, strict=True)]
+    column = {
+        field.name: np.array([getattr(row, field.name) for row in rows]) for field in fields(_FrameMeasures)
+    }
     slopes = column.pop("slopes")
     blurs = np.array([_blur(pair, eyes) for pair in slopes])
     median = {name: float(np.median(values)) for name, values in column.items()}
@@ -110,7 +141,7 @@ def measure(
     height, width = frames.shape[1:3]
     inside = ((landmarks >= 0) & (landmarks < (width, height))).all(axis=2).mean()
     middle = len(frames) // 2
-    return Signals(
+    return VisualQuality(
         blur=_blur(slopes.sum(axis=0), eyes),
         source_scale=8 / block,
         dispersion=float(np.sqrt(max(high - low - (_JITTER / eyes) ** 2, 0.0))),
@@ -129,31 +160,31 @@ def measure(
     )
 
 
-def _frame(
-    frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.ndarray, eyes: float
-) -> dict[str, Any]:
-    """What is measured frame by frame."""
+def _measure_frame(
+    frame: np.ndarray, luma: np.ndarray, mask: np.ndarray, points: np.ndarray, *, eyes: float
+) -> _FrameMeasures:
     # The lower of two estimates: a busy background is no noise, nor is a face's texture.
     noise = min(_noise(luma, np.ones_like(mask)), _noise(luma, mask))
     skin, foreign = _skin(frame, mask, points)
-    # Specks, such as a beard's, cover nothing. The edge of what does cover the face is no detail of it.
+    # Specks, such as a beard's, cover nothing. The edge of a real cover is no detail of the face.
     cover = cv2.morphologyEx(foreign.astype(np.uint8), cv2.MORPH_OPEN, _square(eyes * _SPECK / 2))
     face = mask & (cv2.dilate(cover, _square(2 * _scales(eyes)[1])) == 0)
     face = face if face.any() else mask
     patches = {part: stabilised(luma, points, part) for part in _PATCH}
     detail = {part: _detail(patch, noise) for part, patch in patches.items()}
     brightest = float(np.percentile(luma[mask], 99.9))
-    return {
-        "slopes": _slopes(luma, face, eyes),
-        **{part: _fine(patch) for part, patch in patches.items()},
-        "skin_texture": _detail(_patch(luma, face_parts(points)["cheeks"]), noise)
-        / (min(detail.values()) + 1e-3),
-        "burnt": float((luma[mask] >= 0.985 * brightest).mean()),
-        "imbalance": _imbalance(luma, mask, points),
+    cheeks = _patch(luma, face_parts(points)["cheeks"])
+    return _FrameMeasures(
+        slopes=_slopes(luma, face, eyes),
+        eyes=_fine(patches["eyes"]),
+        mouth=_fine(patches["mouth"]),
+        skin_texture=_detail(cheeks, noise) / (min(detail.values()) + 1e-3),
+        burnt=float((luma[mask] >= 0.985 * brightest).mean()),
+        imbalance=_imbalance(luma, mask, points),
         # A dark picture's noise is as visible once it is brightened.
-        "noise": noise * 128 / max(float(luma[mask].mean()), 32.0),
-        "covered": float(cover.sum() / max(skin.sum(), 1)),
-    }
+        noise=noise * 128 / max(float(luma[mask].mean()), 32.0),
+        covered=float(cover.sum() / max(skin.sum(), 1)),
+    )
 
 
 def stabilised(image: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
@@ -161,8 +192,11 @@ def stabilised(image: np.ndarray, points: np.ndarray, part: str) -> np.ndarray:
 
     Args:
         image: (H, W).
-        points: (K, 2).
+        points: (K, 2), landmarks in pixels.
         part: `eyes` or `mouth`.
+
+    Returns:
+        (h, w) of a size that follows from the distance of the eyes.
     """
     left, right = eye_centres(points)
     across, distance = right - left, float(_eyes_distance(points))
@@ -184,7 +218,7 @@ def _rms(values: np.ndarray) -> float:
 
 
 def _detail(image: np.ndarray, noise: float) -> float:
-    """The finest octave's differences along the direction that has least, without noise's and rounding's."""
+    """Differences of the finest octave along the direction with least, less those of noise and rounding."""
     fine = image - cv2.GaussianBlur(image, (0, 0), 1.0)
     noise = max(noise, _LEAST_NOISE)
     energies = []
@@ -197,7 +231,7 @@ def _detail(image: np.ndarray, noise: float) -> float:
 
 
 def _fine(patch: np.ndarray) -> float:
-    """All of the finest octave: compared with other frames' of the same region, noise may stay."""
+    """All of the finest octave: noise may stay, since the same region of other frames has it too."""
     return _rms(patch - cv2.GaussianBlur(patch, (0, 0), 1.0))
 
 
@@ -207,9 +241,9 @@ def _square(half: float) -> np.ndarray:
 
 
 def _eyes_distance(points: np.ndarray) -> np.ndarray:
-    """In pixels, of the landmarks (..., K, 2) of one frame or of several."""
+    """The distance of the eyes in pixels, from the landmarks (..., K, 2) of one frame or of several."""
     left, right = eye_centres(points)
-    return np.maximum(np.linalg.norm(right - left, axis=-1), 8.0)
+    return np.asarray(np.maximum(np.linalg.norm(right - left, axis=-1), 8.0))
 
 
 def _scales(eyes: float) -> tuple[float, float]:
@@ -222,7 +256,7 @@ def _slopes(image: np.ndarray, mask: np.ndarray, eyes: float) -> tuple[float, fl
     """Sums of the slopes of the region's edges, at the fine and at the coarse scale.
 
     Edges are the ridges of the coarse gradient, and both slopes are taken across them: noise, which has no
-    direction, cancels out in the sum, and a codec's residue is too fine to make ridges.
+    direction, cancels out in the sum, and the residue of a codec is too fine to make ridges.
     """
     fine, coarse = _scales(eyes)
     (fine_x, fine_y), (x, y) = _gradient(image, fine), _gradient(image, coarse)
@@ -230,7 +264,7 @@ def _slopes(image: np.ndarray, mask: np.ndarray, eyes: float) -> tuple[float, fl
     rows, columns = np.nonzero(mask & (steepness >= np.quantile(steepness[mask], _NO_EDGE)))
     across_x, across_y = ((part / steepness)[rows, columns] for part in (x, y))
     here = steepness[rows, columns]
-    ridge = np.full(here.shape, True)
+    ridge = np.ones(here.shape, bool)
     for side in (-1, 1):
         x_there = (columns + side * across_x).astype(np.float32)[None]
         y_there = (rows + side * across_y).astype(np.float32)[None]
@@ -298,7 +332,7 @@ def _noise(image: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _blockiness(image: np.ndarray, block: float) -> float:
-    """Over all phases of the grid; a grid that is too fine counts as none."""
+    """The most over all phases of the grid; a grid that is too fine counts as none."""
     if block < _FINEST_GRID:
         return 0.0
     excess = []
@@ -307,12 +341,12 @@ def _blockiness(image: np.ndarray, block: float) -> float:
         lines = np.arange(0, len(profile) - block, block)
         grids = [profile[np.rint(lines + phase).astype(int)].mean() for phase in range(int(block))]
         excess.append(max(grids) / (profile.mean() + 1e-3) - 1)
-    # Any natural picture has some excess at its best phase: the lower of the two axes is the grid's.
+    # A natural picture has some excess at its best phase: the lower of the two axes is the grid's.
     return float(max(min(excess) - 0.25, 0.0))
 
 
 def _skin(frame: np.ndarray, mask: np.ndarray, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Where skin is expected, between the landmarks beside eyes and mouth, and where it is something else."""
+    """Where skin is expected, among the landmarks beside eyes and mouth, and where something else is."""
     hull = np.zeros(mask.shape, np.uint8)
     cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
     skin, parts = hull.astype(bool), face_parts(points)

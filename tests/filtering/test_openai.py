@@ -15,7 +15,7 @@ import pytest
 
 from vividface.config.filtering import OpenAIConfig
 from vividface.errors import InputError
-from vividface.filtering.server import ServerJudge
+from vividface.filtering.openai import OpenAIJudge
 
 KEY = "sk-very-secret-0123456789"
 
@@ -51,7 +51,8 @@ class ChatServer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/v1"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        # Polled often, because closing waits for a poll.
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
 
 @pytest.fixture
@@ -74,9 +75,10 @@ def judge(rubric, monkeypatch):
 
     def make(server, **values):
         url = server if isinstance(server, str) else server.url
-        defaults = {"model": "m", "api_key_variable": "MY_KEY", "parallel": 1, "timeout": 5, "retries": 3}
-        defaults |= {"backoff": 0.01, "frames": 3, "pixels": 4096, "input_price": 2, "output_price": 10}
-        return ServerJudge(OpenAIConfig(base_url=url, **defaults | values), rubric, attempts=2)
+        defaults = {"model": "m", "api_key_variable": "MY_KEY", "max_parallel": 1, "timeout": 5}
+        defaults |= {"max_retries": 3, "backoff": 0.01, "num_frames": 3, "max_pixels_per_frame": 4096}
+        defaults |= {"input_price": 2, "output_price": 10}
+        return OpenAIJudge(OpenAIConfig(base_url=url, **defaults | values), rubric, max_attempts=2)
 
     return make
 
@@ -85,8 +87,8 @@ def test_a_good_answer(serve, judge, judged, rubric, reply, chat_completion):
     server = serve((200, {}, chat_completion(reply), 0))
     verdict = next(judge(server).score(judged[:1]))
     row = verdict.row(rubric)
-    assert (row["score"], row["tier"], row["attempts"]) == (94, "premium", 1)
-    assert (row["input_tokens"], row["output_tokens"]) == (1000, 200)
+    expected = {"score": 94, "tier": "premium", "attempts": 1, "input_tokens": 1000, "output_tokens": 200}
+    assert {name: row[name] for name in expected} == expected
     assert row["cost"] == pytest.approx((1000 * 2 + 200 * 10) / 1e6)
     assert row["reply"] == reply
     path, authorization, body = server.requests[0]
@@ -108,7 +110,7 @@ def test_frames_as_one_video(serve, judge, judged, reply, chat_completion, tmp_p
     path.write_bytes(base64.b64decode(address.partition(",")[2]))
     from vividface.video import probe
 
-    assert probe(path).frames == 3
+    assert probe(path).num_frames == 3
 
 
 def test_busy_and_broken_servers_are_asked_again(serve, judge, judged, reply, chat_completion):
@@ -123,7 +125,8 @@ def test_a_wrong_reply_is_asked_for_again_with_the_reason(serve, judge, judged, 
     wrong = reply.replace("clarity: 33/35", "clarity: 50/35")
     server = serve((200, {}, chat_completion(wrong), 0), (200, {}, chat_completion(reply), 0))
     verdict = next(judge(server).score(judged[:1]))
-    assert (verdict.attempts, verdict.input_tokens) == (2, 2000)
+    assert verdict.attempts == 2
+    assert verdict.input_tokens == 2000
     assert verdict.flags == ["refused: clarity: 50 is outside 0 to 35"]
     messages = server.requests[1][2]["messages"]
     assert [m["role"] for m in messages] == ["user", "assistant", "user"]
@@ -153,7 +156,7 @@ def test_a_server_that_fails_ends_with_one_sentence(serve, judge, judged, answer
     caplog.set_level(logging.DEBUG)
     timeout = 0.2 if answer[3] else 5
     with pytest.raises(InputError, match=message) as error:
-        list(judge(serve(answer), timeout=timeout, retries=1).score(judged[:1]))
+        list(judge(serve(answer), timeout=timeout, max_retries=1).score(judged[:1]))
     assert "what is scored already is kept" in str(error.value)
     assert "\n" not in str(error.value)
     assert KEY not in str(error.value) + caplog.text
@@ -161,7 +164,7 @@ def test_a_server_that_fails_ends_with_one_sentence(serve, judge, judged, answer
 
 def test_a_server_that_is_not_there(judge, judged):
     with pytest.raises(InputError, match="cannot be reached, or closes the connection"):
-        list(judge("http://127.0.0.1:9/v1", retries=1).score(judged[:1]))
+        list(judge("http://127.0.0.1:9/v1", max_retries=1).score(judged[:1]))
 
 
 def test_clips_are_asked_about_at_a_time_and_a_failure_keeps_the_others(
@@ -169,37 +172,35 @@ def test_clips_are_asked_about_at_a_time_and_a_failure_keeps_the_others(
 ):
     good = (200, {}, chat_completion(reply), 0.2)
     server = serve(good, good, good, (400, {}, b"no", 0.2))
-    found = []
+    verdicts = []
     with pytest.raises(InputError, match="answers 400"):
-        for verdict in judge(server, parallel=4).score(judged):
-            found.append(verdict)
-    assert len(found) == 3
+        for verdict in judge(server, max_parallel=4).score(judged):
+            verdicts.append(verdict)
+    assert len(verdicts) == 3
     assert server.most == 4
 
 
-def test_no_key_in_the_environment(judge, serve, monkeypatch):
+def test_no_key_in_the_environment(judge, monkeypatch):
     monkeypatch.delenv("MY_KEY")
     with pytest.raises(InputError, match="variable MY_KEY is not set"):
-        make = OpenAIConfig(
-            base_url="http://h/v1",
-            model="m",
-            api_key_variable="MY_KEY",
-            parallel=1,
-            timeout=1,
-            retries=0,
-            frames=1,
-            pixels=4096,
-        )
-        from vividface.filtering.rubric import load_rubric
+        judge("http://h/v1")
 
-        ServerJudge(make, load_rubric("face90"), 1)
+
+def test_settings_of_speed_and_price_are_no_settings_of_the_scores(judge):
+    settings, others = (
+        judge("http://h/v1", **values).description.settings
+        for values in ({}, {"max_parallel": 9, "timeout": 1, "max_retries": 0, "input_price": 5})
+    )
+    assert settings == others
+    names = {"base_url", "num_frames", "max_pixels_per_frame", "send"}
+    assert set(json.loads(settings)) == names | {"temperature", "top_p", "seed", "max_tokens"}
 
 
 def test_the_key_is_in_no_record(judge, serve, judged, rubric, reply, chat_completion):
     server = serve((200, {}, chat_completion(reply + f"\nCritical Issues: {KEY}"), 0))
     one = judge(server)
     row = next(one.score(judged[:1])).row(rubric)
-    assert KEY not in json.dumps([row, one.identity])
+    assert KEY not in json.dumps([row, vars(one.description)])
 
 
 _SCORING = """
@@ -210,11 +211,14 @@ from vividface.config.filtering import FilterConfig, OpenAIConfig
 from vividface.filtering.scoring import score_shard
 
 folder, url, journal = sys.argv[1:]
-values = {"frames": 3, "pixels": 4096, "timeout": 60, "retries": 0, "backoff": 1}
-openai = OpenAIConfig(base_url=url, model="m", api_key_variable=None, parallel=1, **values)
+shown = {"num_frames": 3, "max_pixels_per_frame": 4096}
+asked = {"timeout": 60, "max_retries": 0, "backoff": 1, "max_parallel": 1}
+openai = OpenAIConfig(base_url=url, model="m", api_key_variable=None, **shown, **asked)
 config = FilterConfig(judge="openai", rubric="face90", openai=openai)
-files = [Path(folder, name) for name in ("hq", "masks", "faces.safetensors")]
-table = score_shard(pd.read_parquet(Path(folder, "clips.parquet")), *files, config, Path(journal))
+names = {"hq_dir": "hq", "mask_dir": "masks", "faces_file": "faces.safetensors"}
+files = {key: Path(folder, name) for key, name in names.items()}
+clips = pd.read_parquet(Path(folder, "clips.parquet"))
+table = score_shard(clips, config, **files, journal=Path(journal))
 print(*table["score"])
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,20 +11,23 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from vividface.config.filtering import SampledFrames
-from vividface.filtering.judge import Verdict
+from vividface.config import Section
+from vividface.filtering.base import Verdict
 from vividface.filtering.replies import Reply, ReplyError, parse_reply
 from vividface.filtering.rubric import Rubric
-from vividface.video import iterate_frames, probe
+from vividface.video import probe, sample_evenly
+
+# Keys that say which model is asked, and where it is; a judge's description has them beside its settings.
+_MODEL_KEYS = ("model", "repo", "revision", "folder")
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """Frames of a clip as a language model is shown them.
+class ShownFrames:
+    """The frames of a clip that a language model is shown.
 
     Attributes:
         frames: (F, H, W, 3) uint8, RGB.
-        fps: their rate; the clip's own, times the share of its frames that they are.
+        fps: frame rate of the shown frames: the clip's, times the share of its frames that are shown.
     """
 
     frames: np.ndarray
@@ -32,12 +36,13 @@ class Sampled:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says when it is asked once.
+    """A model's answer to one question.
 
     Attributes:
-        text: its reply.
-        complete: whether it ended by itself.
-        input_tokens: that it read, and `output_tokens` that it wrote.
+        text: text of the reply.
+        complete: whether the reply ended by itself, and not at the longest length.
+        input_tokens: number of tokens read; None where nothing counts them.
+        output_tokens: number of tokens written; None where nothing counts them.
     """
 
     text: str
@@ -46,24 +51,24 @@ class Answer:
     output_tokens: int | None = None
 
 
-class Interview:
-    """Asks until a reply can be used, at most a given number of times.
+class Conversation:
+    """Asks about a clip until a reply can be used, at most a given number of times.
 
     Args:
-        clip_id: the clip.
-        rubric: of the question.
-        frames: number of frames that are shown.
-        attempts: how often to ask at most.
+        clip_id: id of the clip.
+        rubric: rubric of the question.
+        num_frames: number of frames that the model is shown.
+        max_attempts: number of questions after which the clip remains unscored.
 
     Attributes:
-        turns: the texts so far, ours and the model's in turn; the first is the prompt, the last is ours.
+        turns: texts so far, ours and the model's in turn; the first is the prompt, the last is ours.
         done: whether there is nothing left to ask.
     """
 
-    def __init__(self, clip_id: str, rubric: Rubric, frames: int, attempts: int) -> None:
-        self.turns = [rubric.prompt(frames)]
+    def __init__(self, clip_id: str, rubric: Rubric, *, num_frames: int, max_attempts: int) -> None:
+        self.turns = [rubric.prompt(num_frames)]
         self.done = False
-        self._clip_id, self._rubric, self._left = clip_id, rubric, attempts
+        self._clip_id, self._rubric, self._attempts_left = clip_id, rubric, max_attempts
         self._answers: list[Answer] = []
         self._refusals: list[str] = []
         self._reply: Reply | None = None
@@ -71,7 +76,7 @@ class Interview:
     def take(self, answer: Answer) -> None:
         """Read an answer: it is used, or asked for again with the reason."""
         self._answers.append(answer)
-        self._left -= 1
+        self._attempts_left -= 1
         try:
             if not answer.complete:
                 raise ReplyError("the reply is longer than allowed and was cut off; give shorter reasons")
@@ -83,10 +88,15 @@ class Interview:
                 f"Your reply cannot be used: {error}. Reply again, in full, and keep exactly to the form "
                 "that was asked for.",
             ]
-        self.done = self._reply is not None or self._left <= 0
+        self.done = self._reply is not None or self._attempts_left <= 0
 
-    def verdict(self, input_price: float = 0, output_price: float = 0) -> Verdict:
-        """What came out; prices are of a million tokens."""
+    def verdict(self, *, input_price: float = 0, output_price: float = 0) -> Verdict:
+        """The verdict on the clip.
+
+        Args:
+            input_price: price of a million tokens read.
+            output_price: price of a million tokens written.
+        """
         read, written = (self._tokens(name) for name in ("input_tokens", "output_tokens"))
         cost = None
         if input_price or output_price:
@@ -114,27 +124,36 @@ class Interview:
         return None if None in counts else sum(counts)
 
 
-def sample_frames(path: Path, config: SampledFrames) -> Sampled:
-    """Frames evenly spread over a clip, the first and the last among them, made smaller if they are large.
+def shown_frames(path: Path, *, num_frames: int, max_pixels_per_frame: int) -> ShownFrames:
+    """Evenly spaced frames of a clip, the first and the last among them, shrunk if they are large.
+
+    Args:
+        path: path of the clip.
+        num_frames: number of frames; a shorter clip gives all of its frames.
+        max_pixels_per_frame: number of pixels above which a frame is shrunk.
 
     Raises:
         InputError: the clip cannot be read or has no frames.
     """
     info = probe(path)
-    count = min(config.frames, info.frames)
-    wanted = set(np.linspace(0, info.frames - 1, count).round().astype(int).tolist())
-    frames = [_fit(f, config.pixels) for index, f in enumerate(iterate_frames(path)) if index in wanted]
-    return Sampled(np.stack(frames), float(info.fps * Fraction(len(frames), info.frames)))
+    frames = [_fit(frame, max_pixels_per_frame) for frame in sample_evenly(path, num_frames)]
+    return ShownFrames(np.stack(frames), float(info.fps * Fraction(len(frames), info.num_frames)))
 
 
-def prompt_hash(rubric: Rubric, frames: int) -> str:
+def prompt_hash(rubric: Rubric, num_frames: int) -> str:
     """SHA-256 of the prompt, as the scores' table keeps it."""
-    return hashlib.sha256(rubric.prompt(frames).encode()).hexdigest()
+    return hashlib.sha256(rubric.prompt(num_frames).encode()).hexdigest()
 
 
-def _fit(frame: np.ndarray, pixels: int) -> np.ndarray:
+def settings_json(config: Section) -> str:
+    """The settings of a language model that change its answers, as the scores' table keeps them."""
+    settings = {name: value for name, value in config.results().items() if name not in _MODEL_KEYS}
+    return json.dumps(settings, sort_keys=True)
+
+
+def _fit(frame: np.ndarray, max_pixels: int) -> np.ndarray:
     height, width = frame.shape[:2]
-    factor = min((pixels / (height * width)) ** 0.5, 1.0)
+    factor = min((max_pixels / (height * width)) ** 0.5, 1.0)
     if factor == 1:
         return frame
     size = (max(int(width * factor), 1), max(int(height * factor), 1))

@@ -1,4 +1,5 @@
-import os
+"""The face backend `dlib`, on real clips where VIVIDFACE_SHARED names them."""
+
 from pathlib import Path
 
 import cv2
@@ -6,18 +7,11 @@ import numpy as np
 import pytest
 
 from vividface.config import FacesConfig
-from vividface.errors import MissingAssetError
-from vividface.faces import dlib_backend as dlib_module
-from vividface.faces.backend import FaceBackend, Region, load_backend, rescale
+from vividface.errors import MissingWeightsError
+from vividface.faces import dlib as dlib_module
+from vividface.faces.base import FaceBackend, Region, rescale
+from vividface.faces.load import load_backend
 from vividface.video import iterate_frames
-
-
-@pytest.fixture(scope="module")
-def shared() -> Path:
-    folder = Path(os.environ.get("VIVIDFACE_SHARED", "")) / "faces"
-    if "VIVIDFACE_SHARED" not in os.environ or not folder.is_dir():
-        pytest.skip("VIVIDFACE_SHARED does not name a folder with real face clips")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +20,7 @@ def dlib_backend() -> FaceBackend:
 
 
 def frame_of(shared: Path, name: str, index: int = 0) -> np.ndarray:
-    return next(iterate_frames(shared / name, index, index + 1))
+    return next(iterate_frames(shared / "faces" / name, index, index + 1))
 
 
 def test_a_face_is_found_with_landmarks_in_their_order(shared, dlib_backend):
@@ -98,7 +92,7 @@ def test_a_frame_without_a_face_gives_none(dlib_backend):
 
 @pytest.mark.parametrize("shape", [(1080, 1920), (144, 176), (320, 640), (512, 512), (40, 30), (3000, 100)])
 def test_the_image_searched_keeps_to_detection_size(dlib_backend, shape):
-    searched, scale = rescale(np.zeros((*shape, 3), np.uint8), dlib_backend._factor(*shape))
+    searched, scale = rescale(np.zeros((*shape, 3), np.uint8), dlib_backend.search_factor(*shape))
     assert max(searched.shape) <= max(640, 3)
     assert max(scale) <= 3
     np.testing.assert_allclose(scale, [searched.shape[1] / shape[1], searched.shape[0] / shape[0]])
@@ -106,7 +100,7 @@ def test_the_image_searched_keeps_to_detection_size(dlib_backend, shape):
 
 def test_missing_networks_are_named(monkeypatch):
     monkeypatch.setattr(dlib_module.importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingAssetError, match="pip install face-recognition-models"):
+    with pytest.raises(MissingWeightsError, match="pip install face-recognition-models"):
         load_backend(FacesConfig(backend="dlib", detection_size=640))
 
 

@@ -17,19 +17,20 @@ from facexlib.recognition.arcface_arch import Backbone
 from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
-from vividface.assets import asset_path
 from vividface.config import FacesConfig
 from vividface.errors import InputError
-from vividface.faces.backend import Face, Region, rescale
+from vividface.faces.base import Face, Region, rescale
 from vividface.faces.landmarks import five_points
+from vividface.weights.cache import weights_path
 
 Network = TypeVar("Network", bound=nn.Module)
+Item = TypeVar("Item")
 
-# facexlib's own, and the sizes that the networks were trained at.
+# facexlib's own value, and the sizes that the networks were trained at.
 _NMS_OVERLAP = 0.4
-_PARSED = 512
-_ALIGNED = 112
-# The parsed square's side in sides of the face's box: hair and neck are then in view, as in CelebAMask-HQ.
+_PARSED_SIZE = 512
+_ALIGNED_SIZE = 112
+# Side of the parsed square in sides of the face's box: hair and neck are then in view, as in CelebAMask-HQ.
 _CONTEXT = 2.0
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
@@ -54,41 +55,40 @@ REGION_OF_LABEL = np.array([_REGIONS.get(label, Region.FACE) for label in LABELS
 class FacexlibBackend:
     """RetinaFace (Deng et al., CVPR 2020), BiSeNet (Yu et al., ECCV 2018), ArcFace (Deng et al., CVPR 2019).
 
-    facexlib's networks, with weights from the asset cache. Skin, brows, eyes, glasses, ears, nose and mouth
+    facexlib's networks, with weights from the local cache. Skin, brows, eyes, glasses, ears, nose and mouth
     are the face; earrings, necklaces and hats count as cloth. The identity network is IR-SE50.
 
     Args:
-        faces: the detector, its sizes and its least score.
-        device: where the networks run.
+        faces_config: detector, size of the searched image, least score and batch size.
+        device: device of the networks.
 
     Raises:
-        MissingAssetError: the detector's weights are not in the cache; parsing and identity raise it when
+        MissingWeightsError: the detector's weights are not in the cache; parsing and identity raise it when
             they are first used.
-        InputError: weights are not those of the network.
+        InputError: a file of weights is not of its network.
     """
 
-    points = 5
-    identity = "irse50"
+    num_landmarks = 5
     # ArcFace's usual threshold of verification lies between 0.25 and 0.4.
     same_person = 0.35
 
-    def __init__(self, faces: FacesConfig, device: str = "cpu") -> None:
-        self._config, self._device = faces, torch.device(device)
-        name = faces.detector.removeprefix("retinaface_")
+    def __init__(self, faces_config: FacesConfig, device: str = "cpu") -> None:
+        self._config, self._device = faces_config, torch.device(device)
+        name = faces_config.detector.removeprefix("retinaface_")
         detector = RetinaFace(network_name=name, device=self._device)
-        self._detector: RetinaFace = self._load(detector, faces.detector)
+        self._detector: RetinaFace = self._load(detector, faces_config.detector)
         self._lock = Lock()
         self._parser: BiSeNet | None = None
         self._recogniser: Backbone | None = None
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """See `FaceBackend`."""
-        found: list[list[Face]] = []
+        faces: list[list[Face]] = []
         for batch in self._batches(frames):
             factor = min(self._config.detection_size / max(batch[0].shape[:2]), 1.0)
             images, scales = zip(*(rescale(frame, factor) for frame in batch), strict=True)
-            found += self._detect(np.stack(images), scales[0])
-        return found
+            faces += self._detect(np.stack(images), scales[0])
+        return faces
 
     def parse(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`."""
@@ -97,15 +97,15 @@ class FacexlibBackend:
         squares = [_square(face) for face in faces]
         labels: list[np.ndarray] = []
         for batch in self._batches(list(zip(frames, squares, strict=True))):
-            images = [cv2.warpAffine(frame, square, (_PARSED, _PARSED)) for frame, square in batch]
+            size = (_PARSED_SIZE, _PARSED_SIZE)
+            images = [cv2.warpAffine(frame, square, size) for frame, square in batch]
             with torch.inference_mode():
                 scores = self._parser(normalize(self._tensor(images), *_IMAGENET))[0]
             labels += list(scores.argmax(dim=1).byte().cpu().numpy())
-        regions = [REGION_OF_LABEL[label] for label in labels]
         return np.stack(
             [
-                _paste(r, square, frame.shape[:2])
-                for r, square, frame in zip(regions, squares, frames, strict=True)
+                _paste(REGION_OF_LABEL[label], square, frame.shape[:2])
+                for label, square, frame in zip(labels, squares, frames, strict=True)
             ]
         )
 
@@ -134,19 +134,19 @@ class FacexlibBackend:
                 batch, self._config.min_score, _NMS_OVERLAP, use_origin_size=True
             )
         faces = []
-        for per_image, points in zip(boxes, landmarks, strict=True):
-            held = [
+        for boxes_of_image, landmarks_of_image in zip(boxes, landmarks, strict=True):
+            faces_of_image = [
                 Face(
                     (box[:4] / np.tile(scale, 2)).astype(np.float32),
                     (five.reshape(5, 2) / scale).astype(np.float32),
                     float(box[4]),
                 )
-                for box, five in zip(per_image, points, strict=True)
+                for box, five in zip(boxes_of_image, landmarks_of_image, strict=True)
             ]
-            faces.append(sorted(held, key=lambda face: -face.score))
+            faces.append(sorted(faces_of_image, key=lambda face: -face.score))
         return faces
 
-    def _batches(self, items: Sequence) -> list[Sequence]:
+    def _batches(self, items: Sequence[Item]) -> list[Sequence[Item]]:
         size = self._config.batch_size
         return [items[start : start + size] for start in range(0, len(items), size)]
 
@@ -155,17 +155,17 @@ class FacexlibBackend:
         batch = torch.from_numpy(np.stack(images)).to(self._device).permute(0, 3, 1, 2)
         return batch.contiguous().float() / 255
 
-    def _load(self, network: Network, asset: str) -> Network:
-        path = asset_path(asset)
+    def _load(self, network: Network, weights: str) -> Network:
+        path = weights_path(weights)
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
         except (RuntimeError, AttributeError, UnpicklingError, EOFError) as error:
             reason = str(error).strip().splitlines()[0]
             raise InputError(
-                f"{path}: does not hold the weights of {asset} ({reason}); delete it and fetch it again"
+                f"{path}: does not hold the weights of {weights} ({reason}); delete it and fetch it again"
             ) from None
-        return network.eval().requires_grad_(False).to(self._device)
+        return network.eval().requires_grad_(requires_grad=False).to(self._device)
 
 
 def align(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
@@ -178,15 +178,16 @@ def align(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Returns:
         (112, 112, 3) uint8.
     """
-    reference = get_reference_facial_points(default_square=True)
-    return np.asarray(warp_and_crop_face(frame, five_points(landmarks), reference, (_ALIGNED, _ALIGNED)))
+    template = get_reference_facial_points(default_square=True)
+    size = (_ALIGNED_SIZE, _ALIGNED_SIZE)
+    return np.asarray(warp_and_crop_face(frame, five_points(landmarks), template, size))
 
 
 def _square(face: Face) -> np.ndarray:
-    """From a frame to the square that is parsed, (2, 3)."""
+    """The affine map (2, 3) from a frame to the square that is parsed."""
     centre, side = (face.box[:2] + face.box[2:]) / 2, (face.box[2:] - face.box[:2]).max() * _CONTEXT
-    scale = _PARSED / max(float(side), 1.0)
-    return np.column_stack([np.eye(2) * scale, _PARSED / 2 - centre * scale])
+    scale = _PARSED_SIZE / max(float(side), 1.0)
+    return np.column_stack([np.eye(2) * scale, _PARSED_SIZE / 2 - centre * scale])
 
 
 def _paste(regions: np.ndarray, square: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import json
 import os
 import tempfile
 import threading
@@ -13,14 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from vividface.config.filtering import OpenAIConfig
 from vividface.errors import InputError
-from vividface.filtering.interview import Answer, Interview, Sampled, prompt_hash, sample_frames
-from vividface.filtering.judge import JudgedClip, Verdict
+from vividface.filtering.base import JudgedClip, JudgeDescription, Verdict
+from vividface.filtering.conversation import (
+    Answer,
+    Conversation,
+    ShownFrames,
+    prompt_hash,
+    settings_json,
+    shown_frames,
+)
 from vividface.filtering.rubric import Rubric
 from vividface.video import VideoWriter
 
@@ -30,13 +37,13 @@ _CONNECT_TIMEOUT = 15
 _QUOTED = 200
 
 
-class ServerJudge:
+class OpenAIJudge:
     """Asks a server, several clips at a time; the key is read from the environment and never written down.
 
     Args:
-        config: the server, the model and how they are asked.
-        rubric: what is asked.
-        attempts: how often a reply that cannot be used is asked for again.
+        config: address of the server, the model and its settings.
+        rubric: rubric that the clips are scored on.
+        max_attempts: number of replies that cannot be used after which a clip remains unscored.
 
     Raises:
         InputError: the environment variable of the key is not set.
@@ -44,8 +51,8 @@ class ServerJudge:
 
     needs_faces = False
 
-    def __init__(self, config: OpenAIConfig, rubric: Rubric, attempts: int) -> None:
-        self._config, self._rubric, self._attempts = config, rubric, attempts
+    def __init__(self, config: OpenAIConfig, rubric: Rubric, *, max_attempts: int) -> None:
+        self._config, self._rubric, self._max_attempts = config, rubric, max_attempts
         self._key = ""
         if config.api_key_variable:
             self._key = os.environ.get(config.api_key_variable, "").strip()
@@ -54,22 +61,19 @@ class ServerJudge:
                     f"filter.openai.api_key_variable: the environment variable {config.api_key_variable} is "
                     "not set; set it to the server's key, or the setting to null"
                 )
-        # What changes how fast or how dear an answer is does not change the answer.
-        others = {"model", "revision", "api_key_variable", "parallel", "timeout", "retries", "backoff"}
-        settings = config.model_dump(mode="json", exclude=others | {"input_price", "output_price"})
-        self.identity = {
-            "judge": "openai",
-            "model": config.model,
-            "revision": config.revision,
-            "settings": json.dumps(settings, sort_keys=True),
-            "prompt": prompt_hash(rubric, config.frames),
-        }
-        self._local = threading.local()
+        self.description = JudgeDescription(
+            judge="openai",
+            model=config.model,
+            revision=config.revision,
+            settings=settings_json(config),
+            prompt=prompt_hash(rubric, config.num_frames),
+        )
+        self._of_thread = threading.local()
 
     def score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
-        """See `Judge`. When the server fails, what is on its way is finished first: it may be paid for."""
+        """See `Judge`. When the server fails, requests under way are finished first: they may be paid for."""
         failure: InputError | None = None
-        with ThreadPoolExecutor(self._config.parallel) as pool:
+        with ThreadPoolExecutor(self._config.max_parallel) as pool:
             pending = [pool.submit(self._score, clip) for clip in clips]
             try:
                 for future in as_completed(pending):
@@ -89,17 +93,24 @@ class ServerJudge:
             raise failure
 
     def _score(self, clip: JudgedClip) -> Verdict:
+        config = self._config
         try:
-            shown = sample_frames(clip.video, self._config)
+            shown = shown_frames(
+                clip.video,
+                num_frames=config.num_frames,
+                max_pixels_per_frame=config.max_pixels_per_frame,
+            )
         except InputError as error:
             return Verdict(clip.clip_id, None, problem=str(error), attempts=0)
-        interview = Interview(clip.clip_id, self._rubric, len(shown.frames), self._attempts)
-        pictures = _pictures(shown, self._config.send)
-        while not interview.done:
-            interview.take(self._ask(clip.clip_id, pictures, interview.turns))
-        return interview.verdict(self._config.input_price, self._config.output_price)
+        conversation = Conversation(
+            clip.clip_id, self._rubric, num_frames=len(shown.frames), max_attempts=self._max_attempts
+        )
+        pictures = _pictures(shown, config.send)
+        while not conversation.done:
+            conversation.take(self._ask(clip.clip_id, pictures, conversation.turns))
+        return conversation.verdict(input_price=config.input_price, output_price=config.output_price)
 
-    def _ask(self, clip_id: str, pictures: list[dict], turns: list[str]) -> Answer:
+    def _ask(self, clip_id: str, pictures: list[dict[str, Any]], turns: list[str]) -> Answer:
         first: dict[str, Any] = {
             "role": "user",
             "content": [*pictures, {"type": "text", "text": turns[0]}],
@@ -126,10 +137,8 @@ class ServerJudge:
         except requests.RequestException as error:
             raise self._error(clip_id, _kind(error, config.timeout)) from None
         if response.status_code != requests.codes.ok:
-            said = " ".join(response.text.split())[:_QUOTED]
-            raise self._error(
-                clip_id, f"answers {response.status_code} {response.reason}: {said}".rstrip(": ")
-            )
+            answer = f"answers {response.status_code} {response.reason}: {_quoted(response)}".rstrip(": ")
+            raise self._error(clip_id, answer)
         return self._answer(clip_id, response)
 
     def _answer(self, clip_id: str, response: requests.Response) -> Answer:
@@ -141,20 +150,20 @@ class ServerJudge:
                 raise TypeError("content")
             counts = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
         except (ValueError, LookupError, TypeError, AttributeError):
-            said = " ".join(response.text.split())[:_QUOTED]
-            raise self._error(clip_id, f"answers with no chat completion: {said}") from None
+            quoted = _quoted(response)
+            raise self._error(clip_id, f"answers with no chat completion: {quoted}") from None
         read, written = (count if isinstance(count, int) else None for count in counts)
         return Answer(self._without_key(text), choice.get("finish_reason") != "length", read, written)
 
     def _session(self) -> requests.Session:
         """A connection per thread, which sends a failed request again."""
-        if not hasattr(self._local, "session"):
+        if not hasattr(self._of_thread, "session"):
             session = requests.Session()
             # Set even without a key: otherwise requests would send a login that it finds in ~/.netrc.
             session.auth = self._authorise
             config = self._config
             retry = Retry(
-                total=config.retries,
+                total=config.max_retries,
                 allowed_methods=None,
                 status_forcelist=_TRANSIENT,
                 backoff_factor=config.backoff,
@@ -165,9 +174,9 @@ class ServerJudge:
             )
             for scheme in ("http://", "https://"):
                 session.mount(scheme, HTTPAdapter(max_retries=retry))
-            self._local.session = session
-        session_of_thread: requests.Session = self._local.session
-        return session_of_thread
+            self._of_thread.session = session
+        existing: requests.Session = self._of_thread.session
+        return existing
 
     def _authorise(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         if self._key:
@@ -185,7 +194,11 @@ class ServerJudge:
         )
 
 
-def _pictures(shown: Sampled, send: str) -> list[dict]:
+def _quoted(response: requests.Response) -> str:
+    return " ".join(response.text.split())[:_QUOTED]
+
+
+def _pictures(shown: ShownFrames, send: str) -> list[dict[str, Any]]:
     """The frames as the protocol's parts of a message: PNG images, or one H.264 video."""
     if send == "images":
         return [
@@ -194,16 +207,17 @@ def _pictures(shown: Sampled, send: str) -> list[dict]:
     return [{"type": "video_url", "video_url": {"url": _data("video/mp4", _mp4(shown))}}]
 
 
-def _png(frame: Any) -> bytes:
+def _png(frame: np.ndarray) -> bytes:
     return bytes(cv2.imencode(".png", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR))[1])
 
 
-def _mp4(shown: Sampled) -> bytes:
-    """Nearly without loss, and of even size as yuv420p asks for."""
+def _mp4(shown: ShownFrames) -> bytes:
+    """Nearly lossless, and of even size as yuv420p demands."""
     height, width = (side - side % 2 for side in shown.frames.shape[1:3])
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.mp4"
-        with VideoWriter(path, width, height, max(shown.fps, 0.1), "h264", crf=4) as writer:
+        fps = max(shown.fps, 0.1)
+        with VideoWriter(path, width=width, height=height, fps=fps, codec="h264", crf=4) as writer:
             for frame in shown.frames:
                 writer.write(frame[:height, :width])
         return path.read_bytes()
@@ -214,7 +228,7 @@ def _data(kind: str, content: bytes) -> str:
 
 
 def _kind(error: requests.RequestException, timeout: float) -> str:
-    """What went wrong, without the address that is named anyway, and without what was sent."""
+    """The kind of failure, without the address that is named anyway, and without the request's content."""
     if isinstance(error, requests.Timeout) or "timed out" in str(error):
         return f"does not answer within {timeout:g} s"
     if isinstance(error, requests.ConnectionError):

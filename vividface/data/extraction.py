@@ -1,0 +1,275 @@
+"""Cropping the face out of clips and videos (section 3.3, face region extraction)."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+from safetensors.numpy import save_file
+
+from vividface.config import ClipsConfig, FacesConfig
+from vividface.data.clips import Rejection, from_table, to_table
+from vividface.data.planning import PlannedClip
+from vividface.errors import InputError
+from vividface.faces.base import Face, FaceBackend
+from vividface.faces.crops import CropBox, crop_frame, face_box, unified_crop
+from vividface.faces.load import load_backend
+from vividface.faces.tracking import FaceTracker, follow, interpolate
+from vividface.files import atomic_path
+from vividface.video import VideoWriter, batched, iterate_frames, require_whole
+
+logger = logging.getLogger(__name__)
+
+_MEASURES = ("crop_x", "crop_y", "crop_size", "face_px", "lost_share", "padding_share", "sharpness")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExtractedClip(PlannedClip):
+    """What became of a planned clip: a row of `clips/{shard}.parquet`.
+
+    Attributes:
+        kept: whether the clip's crop was written.
+        crop_x: left edge of the crop, pixels of the video. This and what follows is NaN where the clip was
+            rejected before it could be measured.
+        crop_y: upper edge of the crop, pixels of the video.
+        crop_size: side of the crop, pixels of the video.
+        face_px: median width of the face, pixels of the video.
+        lost_share: share of the frames in which the face was not found.
+        padding_share: share of the crop that lies outside the video.
+        sharpness: median over the frames of the standard deviation of the crop's Laplacian.
+    """
+
+    kept: bool = False
+    crop_x: float = math.nan
+    crop_y: float = math.nan
+    crop_size: float = math.nan
+    face_px: float = math.nan
+    lost_share: float = math.nan
+    padding_share: float = math.nan
+    sharpness: float = math.nan
+
+    def rejected(self, rejection: Rejection, detail: str) -> ExtractedClip:
+        """The clip, not to be used because of this."""
+        return replace(self, rejection=rejection, reason=rejection.because(detail))
+
+
+@dataclass(frozen=True)
+class _CropFaces:
+    """The face in each of the F frames of a crop.
+
+    Attributes:
+        crop: the square of the video that is cropped.
+        boxes: (F, 4) float32, pixels of the crop.
+        landmarks: (F, K, 2) float32, pixels of the crop.
+        found: (F,) bool, whether the face was detected and not interpolated.
+    """
+
+    crop: CropBox
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    found: np.ndarray
+
+
+def extract_clips(
+    plan: pd.DataFrame,
+    clips_config: ClipsConfig,
+    *,
+    faces_config: FacesConfig,
+    hq_dir: Path,
+    faces_file: Path,
+    device: str = "cpu",
+    threads: int = 1,
+) -> pd.DataFrame:
+    """Find, follow, crop and write one shard's clips; a clip that fails is recorded and skipped.
+
+    Each clip is decoded twice, to find the face and to crop it: memory does not grow with its length. With
+    several threads as many clips are extracted at a time, so that decoding, detection and encoding overlap.
+
+    Args:
+        plan: rows of the shard, as `plan_clips` gives them.
+        clips_config: size and margin of the crops, and the limits of what is kept.
+        faces_config: face backend.
+        hq_dir: folder of the lossless crops of the kept clips, written atomically.
+        faces_file: file of boxes and landmarks, in pixels of the crops, written atomically.
+        device: device of the backend's networks.
+        threads: number of clips extracted at a time.
+
+    Returns:
+        the columns of `clips/{shard}.parquet` in docs/data-formats.md, ordered by video and first frame.
+    """
+    backend = load_backend(faces_config, device, threads=threads)
+    clips: list[ExtractedClip] = []
+    arrays: dict[str, np.ndarray] = {}
+    with atomic_path(hq_dir) as folder, ThreadPoolExecutor(threads) as pool:
+        folder.mkdir()
+
+        def extract(planned: PlannedClip) -> tuple[ExtractedClip, _CropFaces | None]:
+            return _extract(
+                ExtractedClip(**vars(planned)),
+                folder / f"{planned.clip_id}.mkv",
+                clips_config=clips_config,
+                backend=backend,
+                batch_size=faces_config.batch_size,
+            )
+
+        planned_clips = from_table(plan.sort_values(["video_id", "start"]), PlannedClip)
+        for clip, faces in pool.map(extract, planned_clips):
+            clips.append(clip)
+            if faces is not None:
+                arrays[f"{clip.clip_id}.boxes"] = faces.boxes
+                arrays[f"{clip.clip_id}.landmarks"] = faces.landmarks
+                arrays[f"{clip.clip_id}.found"] = faces.found.astype(np.uint8)
+            logger.info("%d/%d %s: %s", len(clips), len(plan), clip.clip_id, clip.reason or "kept")
+        with atomic_path(faces_file) as temporary:
+            save_file(arrays, temporary)
+    return to_table(clips, ExtractedClip).astype({"kept": bool, **dict.fromkeys(_MEASURES, float)})
+
+
+def extract_video(
+    path: Path, output: Path, *, clips_config: ClipsConfig, faces_config: FacesConfig, device: str = "cpu"
+) -> CropBox:
+    """Crop the face out of a whole video, with its sound, in two passes over the file.
+
+    Args:
+        path: path of the video.
+        output: path of the crop: lossless (.mkv), or H.264 of high quality (any other suffix).
+        clips_config: size and margin of the crop; its limits do not apply.
+        faces_config: face backend.
+        device: device of the backend's networks.
+
+    Returns:
+        the square that is cropped.
+
+    Raises:
+        InputError: the video cannot be read or has no face.
+    """
+    backend = load_backend(faces_config, device)
+    info = require_whole(path)
+    faces = follow(backend, batched(iterate_frames(path), faces_config.batch_size))
+    if all(face is None for face in faces):
+        raise InputError(f"{path}: no face is found in any frame; give a video with a visible face")
+    boxes, landmarks, _ = interpolate(faces)
+    crop = unified_crop(
+        face_box(boxes, landmarks),
+        frame_height=info.height,
+        frame_width=info.width,
+        margin=clips_config.margin,
+    )
+    size = clips_config.size
+    codec = "ffv1" if Path(output).suffix == ".mkv" else "h264"
+    with VideoWriter(
+        output, width=size, height=size, fps=info.fps, codec=codec, crf=8, audio_from=path
+    ) as writer:
+        for frame in iterate_frames(path):
+            writer.write(crop_frame(frame, crop, size))
+    return crop
+
+
+def _extract(
+    clip: ExtractedClip,
+    destination: Path,
+    *,
+    clips_config: ClipsConfig,
+    backend: FaceBackend,
+    batch_size: int,
+) -> tuple[ExtractedClip, _CropFaces | None]:
+    """Find a clip's face and write its crop.
+
+    Returns:
+        the clip, kept or rejected, and the face in the crop of a kept one.
+    """
+    if clip.rejection:
+        return clip, None
+    try:
+        faces_of_frames, frame_height, frame_width = _track(clip, backend, batch_size)
+        clip, faces = _locate(
+            clip,
+            faces_of_frames,
+            clips_config=clips_config,
+            frame_height=frame_height,
+            frame_width=frame_width,
+        )
+        if faces is None:
+            return clip, None
+        sharpness = _write_crop(clip, faces.crop, destination, size=clips_config.size)
+    except InputError as error:
+        return clip.rejected(Rejection.TRUNCATED, str(error).removeprefix(f"{clip.path}: ")), None
+    return replace(clip, kept=True, sharpness=sharpness), faces
+
+
+def _track(clip: PlannedClip, backend: FaceBackend, batch_size: int) -> tuple[list[Face | None], int, int]:
+    """The face of each frame, None where it is not found, and height and width of the frames."""
+    tracker = FaceTracker(backend)
+    height = width = 0
+    for frames in batched(_frames(clip), batch_size):
+        tracker.update(frames, backend.detect(frames))
+        height, width = frames[0].shape[:2]
+    return tracker.person(), height, width
+
+
+def _locate(
+    clip: ExtractedClip,
+    faces: list[Face | None],
+    *,
+    clips_config: ClipsConfig,
+    frame_height: int,
+    frame_width: int,
+) -> tuple[ExtractedClip, _CropFaces | None]:
+    """Choose the crop of a clip and check the limits.
+
+    Returns:
+        the clip with its measures, rejected where a limit is exceeded, and the face in the crop unless it is.
+    """
+    lost_share = sum(face is None for face in faces) / len(faces)
+    clip = replace(clip, lost_share=lost_share)
+    if lost_share == 1:
+        return clip.rejected(Rejection.NO_FACE, "none is found in any frame"), None
+    if lost_share > clips_config.max_lost_share:
+        limit = f"more than {clips_config.max_lost_share:.0%}"
+        return clip.rejected(Rejection.FACE_LOST, f"in {lost_share:.0%} of the frames, {limit}"), None
+
+    boxes, landmarks, found = interpolate(faces)
+    whole_faces = face_box(boxes, landmarks)
+    face_px = float(np.median(whole_faces[:, 2] - whole_faces[:, 0]))
+    clip = replace(clip, face_px=face_px)
+    if face_px < clips_config.min_face:
+        detail = f"{face_px:.0f} px wide, less than {clips_config.min_face}"
+        return clip.rejected(Rejection.SMALL_FACE, detail), None
+
+    crop = unified_crop(
+        whole_faces[found], frame_height=frame_height, frame_width=frame_width, margin=clips_config.margin
+    )
+    padding_share = crop.padding_share(height=frame_height, width=frame_width)
+    clip = replace(clip, crop_x=crop.x, crop_y=crop.y, crop_size=crop.size, padding_share=padding_share)
+    if padding_share > clips_config.max_padding_share:
+        detail = (
+            f"{padding_share:.0%} of the crop lies outside the frame, "
+            f"more than {clips_config.max_padding_share:.0%}"
+        )
+        return clip.rejected(Rejection.PADDING, detail), None
+    boxes = crop.to_crop(boxes.reshape(-1, 2, 2), clips_config.size).reshape(-1, 4)
+    landmarks = crop.to_crop(landmarks, clips_config.size)
+    return clip, _CropFaces(crop, boxes, landmarks, found)
+
+
+def _write_crop(clip: PlannedClip, crop: CropBox, destination: Path, *, size: int) -> float:
+    """Write a clip's crop without loss; returns its sharpness."""
+    sharpness = []
+    with VideoWriter(destination, width=size, height=size, fps=Fraction(clip.fps)) as writer:
+        for frame in _frames(clip):
+            cropped = crop_frame(frame, crop, size)
+            writer.write(cropped)
+            sharpness.append(cv2.Laplacian(cv2.cvtColor(cropped, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
+    return float(np.median(sharpness))
+
+
+def _frames(clip: PlannedClip) -> Iterable[np.ndarray]:
+    return iterate_frames(clip.path, clip.start, clip.start + clip.frames)
