@@ -1,3 +1,5 @@
+"""The DCT autoencoder, and Wan's behind the same interface."""
+
 import pytest
 import torch
 

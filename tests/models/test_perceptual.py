@@ -1,9 +1,11 @@
+"""DISTS as a loss, with weights from the cache."""
+
 import pytest
 import torch
 
-from vividface.assets import fetch_group
-from vividface.errors import InputError, MissingAssetError
+from vividface.errors import InputError, MissingWeightsError
 from vividface.models.perceptual import load_dists
+from vividface.weights.cache import fetch_group
 
 
 @pytest.fixture(scope="module")
@@ -17,15 +19,15 @@ def dists():
 
 def test_gradients_reach_the_image_and_not_the_network(dists):
     generator = torch.Generator().manual_seed(0)
-    truth = torch.rand(1, 3, 64, 64, generator=generator)
-    image = (truth + 0.1 * torch.randn(truth.shape, generator=generator)).requires_grad_()
-    distance = dists(image, truth)
+    target = torch.rand(1, 3, 64, 64, generator=generator)
+    image = (target + 0.1 * torch.randn(target.shape, generator=generator)).requires_grad_()
+    distance = dists(image, target)
     assert distance.shape == (1, 1)
     distance.sum().backward()
     assert image.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in dists.parameters())
     step = (image - 0.5 * image.grad).detach()
-    assert dists(step, truth) < distance, "the gradient points uphill"
+    assert dists(step, target) < distance, "the gradient points uphill"
 
 
 def test_equal_images_have_no_distance(dists):
@@ -35,5 +37,5 @@ def test_equal_images_have_no_distance(dists):
 
 def test_missing_weights_name_the_command(tmp_path, monkeypatch):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
-    with pytest.raises(MissingAssetError, match="run `vividface assets fetch vgg16_features`"):
+    with pytest.raises(MissingWeightsError, match="run `vividface weights fetch vgg16_features`"):
         load_dists()

@@ -1,3 +1,5 @@
+"""The embedding of the empty prompt, and its file."""
+
 import pytest
 import torch
 
@@ -13,7 +15,7 @@ def test_the_empty_prompt_is_one_token_and_zeros(text_encoder, tmp_path):
     path = tmp_path / "prompt.safetensors"
     write_prompt(path, prompt)
     assert torch.equal(load_prompt(path, 16), prompt)
-    longer = embed_prompt(text_encoder / "text_encoder", text_encoder / "tokenizer", "face")
+    longer = embed_prompt(text_encoder / "text_encoder", text_encoder / "tokenizer", text="face")
     assert longer[:2].abs().sum(1).all()
     assert not longer[2:].any()
 

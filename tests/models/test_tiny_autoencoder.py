@@ -1,8 +1,10 @@
+"""The tiny autoencoder against its layers applied one by one."""
+
 import pytest
 import torch
 
 from vividface.models import tiny_autoencoder as module
-from vividface.models.presets import load_autoencoder
+from vividface.models.checkpoints import load_autoencoder
 
 
 @pytest.fixture

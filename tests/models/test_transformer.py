@@ -1,3 +1,5 @@
+"""The one-step transformer at the size of `nano`, and its checkpoints."""
+
 import copy
 
 import pytest
@@ -6,7 +8,8 @@ import torch
 from vividface.config import ModelConfig
 from vividface.errors import InputError
 from vividface.models.autoencoders import DCTAutoencoder
-from vividface.models.presets import NANO, build_transformer, load_checkpoint, save_checkpoint
+from vividface.models.checkpoints import build_transformer, load_checkpoint, save_checkpoint
+from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
 
 NANO_CONFIG = ModelConfig(preset="nano", prediction="velocity", timestep=400)

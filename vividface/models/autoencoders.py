@@ -1,16 +1,9 @@
-"""Autoencoders behind one interface: Wan's, and an exactly invertible DCT.
-
-They map frames (B, 3, 1 + T, H, W) in [-1, 1], T divisible by 4 and H, W by 8, to normalised latents
-(B, C, 1 + T/4, H/8, W/8) and back: `encode_video` and `decode_video`. The first frame fills a latent frame
-alone, each later one holds four frames.
-"""
+"""Autoencoders: Wan 2.1's, and an exactly invertible DCT."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from typing import ClassVar, Protocol, runtime_checkable
+from typing import ClassVar
 
 import torch
 from diffusers import AutoencoderKLWan
@@ -19,27 +12,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
-SPATIAL = 8
-TEMPORAL = 4
-
-
-@runtime_checkable
-class Autoencoder(Protocol):
-    """What training and restoration ask of an autoencoder."""
-
-    @property
-    def latent_channels(self) -> int:
-        """C, the number of channels of the latents."""
-
-    @property
-    def fingerprint(self) -> str:
-        """Names the autoencoder and its settings; latents of another one are refused by it."""
-
-    def encode_video(self, frames: Tensor) -> Tensor:
-        """Frames (B, 3, 1 + T, H, W) in [-1, 1] to normalised latents (B, C, 1 + T/4, H/8, W/8)."""
-
-    def decode_video(self, latents: Tensor) -> Tensor:
-        """Normalised latents to frames; gradients flow; values may leave [-1, 1]."""
+from vividface.models.base import SPATIAL, TEMPORAL, check_frames, fingerprint
 
 
 class DCTAutoencoder(ModelMixin, ConfigMixin):
@@ -54,14 +27,14 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
     Args:
         decay: exponent of the standard deviation's fall over frequency; 0 makes the squared error of latents
             proportional to the squared error of pixels.
-        scale: the standard deviation of the lowest frequency; 0.8 gives face video about unit variance.
+        scale: standard deviation of the lowest frequency; 0.8 gives face video about unit variance.
     """
 
     # In half precision the transform would not be invertible.
     _keep_in_fp32_modules: ClassVar = ["temporal_basis", "spatial_basis", "latents_std"]
 
     @register_to_config
-    def __init__(self, decay: float = 0.5, scale: float = 0.8) -> None:
+    def __init__(self, *, decay: float = 0.5, scale: float = 0.8) -> None:
         super().__init__()
         # Persistent, so that a saved folder has the safetensors file that diffusers looks for.
         self.register_buffer("temporal_basis", _dct_matrix(TEMPORAL))
@@ -80,12 +53,12 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
 
     @property
     def fingerprint(self) -> str:
-        """Names the transform and its normalisation."""
+        """Name of the transform with its normalisation."""
         return fingerprint("dct", self.config)
 
     @apply_forward_hook
     def encode_video(self, frames: Tensor) -> Tensor:
-        """See the module's description."""
+        """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, 768, 1 + T/4, H/8, W/8)."""
         check_frames(frames)
         first = frames[:, :, :1].expand(-1, -1, TEMPORAL, -1, -1)
         x = torch.cat([first, frames[:, :, 1:]], dim=2)
@@ -96,11 +69,12 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         x = torch.einsum(
             "bctphywx,ap,ey,gx->bcaegthw", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
         )
-        return x.reshape(batch, self.latent_channels, *x.shape[5:]) / self.latents_std
+        latents: Tensor = x.reshape(batch, self.latent_channels, *x.shape[5:]) / self.latents_std
+        return latents
 
     @apply_forward_hook
     def decode_video(self, latents: Tensor) -> Tensor:
-        """See the module's description."""
+        """Latents (B, 768, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
         batch, _, groups, rows, columns = latents.shape
         x = (latents * self.latents_std).reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
         x = torch.einsum(
@@ -132,30 +106,27 @@ class WanAutoencoder(AutoencoderKLWan):
 
     @property
     def fingerprint(self) -> str:
-        """Names the autoencoder and its normalisation."""
+        """Name of the autoencoder with its settings."""
         return fingerprint("wan", self.config)
 
     def encode_video(self, frames: Tensor) -> Tensor:
-        """See the module's description."""
+        """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, 16, 1 + T/4, H/8, W/8)."""
         check_frames(frames)
         mean, std = self._statistics(frames)
-        return (self.encode(frames).latent_dist.mode() - mean) / std
+        latents: Tensor = (self.encode(frames).latent_dist.mode() - mean) / std
+        return latents
 
     def decode_video(self, latents: Tensor) -> Tensor:
-        """See the module's description."""
+        """Latents (B, 16, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
         mean, std = self._statistics(latents)
-        return self.decode(latents * std + mean, return_dict=False)[0]
+        frames: Tensor = self.decode(latents * std + mean, return_dict=False)[0]
+        return frames
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1, 1)
         mean = torch.tensor(self.config.latents_mean, device=like.device, dtype=like.dtype).view(shape)
         std = torch.tensor(self.config.latents_std, device=like.device, dtype=like.dtype).view(shape)
         return mean, std
-
-
-def freeze(module: nn.Module) -> nn.Module:
-    """Switch a module to evaluation and its parameters to no gradient; gradients still flow through it."""
-    return module.eval().requires_grad_(False)
 
 
 def _dct_matrix(size: int) -> Tensor:
@@ -165,22 +136,3 @@ def _dct_matrix(size: int) -> Tensor:
     matrix = torch.cos(math.pi * (position + 0.5) * frequency / size) * math.sqrt(2 / size)
     matrix[0] /= math.sqrt(2)
     return matrix.float()
-
-
-def check_frames(frames: Tensor) -> None:
-    """Raise `ValueError` for frames that no autoencoder takes."""
-    if frames.ndim != 5 or frames.shape[1] != 3:
-        raise ValueError(f"frames must be (B, 3, 1 + T, H, W), got {tuple(frames.shape)}")
-    _, _, length, height, width = frames.shape
-    if (length - 1) % TEMPORAL or height % SPATIAL or width % SPATIAL:
-        raise ValueError(
-            f"{length} frames of {height}x{width} do not fit: "
-            "1 + a multiple of 4 frames, sides divisible by 8"
-        )
-
-
-def fingerprint(name: str, config: dict) -> str:
-    """A short name for an autoencoder and its settings, the same for the same settings."""
-    settings = {key: value for key, value in dict(config).items() if not key.startswith("_")}
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-    return f"{name}-{digest[:12]}"

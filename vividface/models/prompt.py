@@ -15,19 +15,19 @@ from vividface.files import atomic_path
 _TOKENS = 512
 
 
-def embed_prompt(text_encoder: Path | str, tokenizer: Path | str, text: str = "") -> Tensor:
-    """A prompt through UMT5, padded with zeros as Wan pads it.
+def embed_prompt(text_encoder: Path | str, tokenizer: Path | str, *, text: str = "") -> Tensor:
+    """Embed a prompt with UMT5, padded with zeros as Wan pads it.
 
     Args:
         text_encoder: folder of a UMT5 encoder, as in Wan's diffusers release.
         tokenizer: folder of its tokenizer.
-        text: the prompt.
+        text: text of the prompt.
 
     Returns:
         (512, width) float32.
 
     Raises:
-        InputError: a folder does not hold what it should.
+        InputError: a folder holds no text encoder or no tokenizer.
     """
     from transformers import AutoTokenizer, UMT5EncoderModel
 
@@ -51,19 +51,27 @@ def embed_prompt(text_encoder: Path | str, tokenizer: Path | str, text: str = ""
             f"{text_encoder}, {tokenizer}: no text encoder and tokenizer can be read from them: {reason}"
         ) from None
     with torch.no_grad():
-        hidden = encoder.eval()(tokens.input_ids, tokens.attention_mask).last_hidden_state[0].float()
+        # transformers loads models in evaluation mode.
+        hidden: Tensor = encoder(tokens.input_ids, tokens.attention_mask).last_hidden_state[0].float()
     hidden[int(tokens.attention_mask.sum()) :] = 0
     return hidden
 
 
 def write_prompt(path: Path | str, prompt: Tensor) -> None:
-    """Store a prompt's embedding (tokens, width) as a safetensors file."""
+    """Write the embedding (tokens, width) of a prompt as a safetensors file, atomically."""
     with atomic_path(path) as temporary:
         save_file({"prompt": prompt.contiguous()}, temporary)
 
 
 def load_prompt(path: Path | str, width: int) -> Tensor:
-    """Read what `write_prompt` wrote.
+    """Read a file of `write_prompt`.
+
+    Args:
+        path: safetensors file.
+        width: width of the embedding that the transformer takes.
+
+    Returns:
+        (tokens, width) float32.
 
     Raises:
         InputError: the file holds no prompt embedding of this width.

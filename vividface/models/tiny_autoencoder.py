@@ -11,10 +11,11 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from vividface.models.autoencoders import TEMPORAL, check_frames, fingerprint
+from vividface.models.base import TEMPORAL, check_frames, fingerprint
 
 # Latent frames that are decoded, and encoded, at once: memory does not grow with the clip's length.
 _CHUNK = 4
+# By the index of a block, the last frame that it has seen.
 _Memory = dict[int, Tensor]
 
 
@@ -27,47 +28,47 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
     first group only the last frame is kept, which aligns the others with Wan's.
 
     Args:
-        latent_channels: C, 16 for Wan 2.1.
-        width: channels of the encoder and of the decoder's last stage.
+        latent_channels: number of channels of the latents, 16 for Wan 2.1.
+        width: number of channels of the encoder and of the decoder's last stage.
     """
 
     @register_to_config
-    def __init__(self, latent_channels: int = 16, width: int = 64) -> None:
+    def __init__(self, *, latent_channels: int = 16, width: int = 64) -> None:
         super().__init__()
         encoder: list[nn.Module] = [_conv(3, width), nn.ReLU()]
         for stride in (2, 2, 1):
-            encoder += [_TimePool(width, stride), _conv(width, width, stride=2, bias=False)]
+            encoder += [_TimePool(width, stride=stride), _conv(width, width, stride=2, bias=False)]
             encoder += [_MemoryBlock(width) for _ in range(3)]
         self.encoder = nn.Sequential(*encoder, _conv(width, latent_channels))
         channels = [4 * width, 2 * width, width, width]
         decoder: list[nn.Module] = [_SoftClamp(), _conv(latent_channels, channels[0]), nn.ReLU()]
         for before, after, stride in zip(channels, channels[1:], (1, 2, 2), strict=False):
             decoder += [_MemoryBlock(before) for _ in range(3)]
-            decoder += [nn.Upsample(scale_factor=2), _TimeGrow(before, stride)]
+            decoder += [nn.Upsample(scale_factor=2), _TimeGrow(before, stride=stride)]
             decoder.append(_conv(before, after, bias=False))
         self.decoder = nn.Sequential(*decoder, nn.ReLU(), _conv(width, 3))
 
     @property
     def latent_channels(self) -> int:
-        """C."""
+        """C, 16 for Wan 2.1."""
         return int(self.config.latent_channels)
 
     @property
     def fingerprint(self) -> str:
-        """Names the autoencoder and its settings."""
+        """Name of the autoencoder with its settings."""
         return fingerprint("tiny-wan", self.config)
 
     @apply_forward_hook
     def encode_video(self, frames: Tensor) -> Tensor:
-        """See `Autoencoder`."""
+        """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, C, 1 + T/4, H/8, W/8)."""
         check_frames(frames)
         groups = torch.cat([frames, frames[:, :, -1:].expand(-1, -1, TEMPORAL - 1, -1, -1)], dim=2)
-        return _run(self.encoder, (groups + 1) / 2, TEMPORAL * _CHUNK)
+        return _apply(self.encoder, (groups + 1) / 2, chunk=TEMPORAL * _CHUNK)
 
     @apply_forward_hook
     def decode_video(self, latents: Tensor) -> Tensor:
-        """See `Autoencoder`."""
-        return _run(self.decoder, latents, _CHUNK)[:, :, TEMPORAL - 1 :] * 2 - 1
+        """Latents (B, C, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
+        return _apply(self.decoder, latents, chunk=_CHUNK)[:, :, TEMPORAL - 1 :] * 2 - 1
 
 
 class _MemoryBlock(nn.Module):
@@ -86,7 +87,7 @@ class _MemoryBlock(nn.Module):
 class _TimePool(nn.Module):
     """Joins `stride` successive frames to one."""
 
-    def __init__(self, width: int, stride: int) -> None:
+    def __init__(self, width: int, *, stride: int) -> None:
         super().__init__()
         self.stride = stride
         self.conv = nn.Conv2d(width * stride, width, 1, bias=False)
@@ -99,7 +100,7 @@ class _TimePool(nn.Module):
 class _TimeGrow(nn.Module):
     """Makes `stride` successive frames of each."""
 
-    def __init__(self, width: int, stride: int) -> None:
+    def __init__(self, width: int, *, stride: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width * stride, 1, bias=False)
 
@@ -113,26 +114,26 @@ class _SoftClamp(nn.Module):
         return torch.tanh(x / 3) * 3
 
 
-def _conv(inputs: int, outputs: int, stride: int = 1, bias: bool = True) -> nn.Conv2d:
+def _conv(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> nn.Conv2d:
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias)
 
 
-def _run(layers: nn.Sequential, video: Tensor, chunk: int) -> Tensor:
+def _apply(layers: nn.Sequential, video: Tensor, *, chunk: int) -> Tensor:
     """Apply layers to (B, C, T, H, W) in chunks of frames; blocks remember the frame before the chunk."""
     memory: _Memory = {}
-    parts = [_run_chunk(layers, part, memory) for part in video.split(chunk, dim=2)]
+    parts = [_apply_to_chunk(layers, part, memory) for part in torch.split(video, chunk, dim=2)]
     return torch.cat(parts, dim=2)
 
 
-def _run_chunk(layers: nn.Sequential, video: Tensor, memory: _Memory) -> Tensor:
+def _apply_to_chunk(layers: nn.Sequential, video: Tensor, memory: _Memory) -> Tensor:
     batch = video.shape[0]
     x = video.transpose(1, 2).flatten(0, 1)
     for index, layer in enumerate(layers):
         if isinstance(layer, _MemoryBlock):
-            frames = x.unflatten(0, (batch, -1))
+            frames = x.view(batch, -1, *x.shape[1:])
             before = memory.get(index, torch.zeros_like(frames[:, :1]))
             memory[index] = frames[:, -1:]
             x = layer(x, torch.cat([before, frames[:, :-1]], dim=1).flatten(0, 1))
         else:
             x = layer(x)
-    return x.unflatten(0, (batch, -1)).transpose(1, 2)
+    return x.view(batch, -1, *x.shape[1:]).transpose(1, 2)

@@ -34,7 +34,8 @@ class _PromptAttention(nn.Module, WanAttnProcessor):
     def forward(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
         prompt = arguments[0]
         bias = self.bias.to(hidden_states.dtype).view(1, 1, 1, -1)
-        return WanAttnProcessor.__call__(self, attn, hidden_states, prompt, attention_mask=bias)
+        attended: Tensor = WanAttnProcessor.__call__(self, attn, hidden_states, prompt, attention_mask=bias)
+        return attended
 
 
 class OneStepTransformer(WanTransformer3DModel):
@@ -48,11 +49,11 @@ class OneStepTransformer(WanTransformer3DModel):
         prediction: `velocity`: the network predicts z_h - z_l (Eq. 2). `wan`: it predicts z_l - z_h, the sign
             in which Wan is pretrained (noise - data).
         timestep: t* of Eq. 3, fed straight to the timestep embedding, on the scale 0..1000.
-        prompt_repeats: how often each distinct token of the stored prompt embedding stands in the prompt. Wan
-            pads with zeros to 512 tokens, so the empty prompt is one real token and 511 equal ones. None: no
-            prompt is stored yet, as in a transformer that was imported without one.
-        clip_frames: frames of the clips that it was trained on.
-        clip_size: their sides in pixels.
+        prompt_repeats: number of times that each distinct token of the stored prompt embedding stands in the
+            prompt. Wan pads with zeros to 512 tokens, so the empty prompt is one real token and 511 equal
+            ones. None: no prompt is stored yet, as in a transformer that was imported without one.
+        clip_frames: number of frames of the training clips.
+        clip_size: side of the training clips, px.
 
     The other arguments are those of diffusers' WanTransformer3DModel.
     """
@@ -60,6 +61,7 @@ class OneStepTransformer(WanTransformer3DModel):
     @register_to_config
     def __init__(
         self,
+        *,
         patch_size: tuple[int, ...] = (1, 2, 2),
         num_attention_heads: int = 12,
         attention_head_dim: int = 128,
@@ -100,13 +102,13 @@ class OneStepTransformer(WanTransformer3DModel):
             rope_max_seq_len=rope_max_seq_len,
             pos_embed_seq_len=pos_embed_seq_len,
         )
-        self._hold_prompt(torch.zeros(len(prompt_repeats or ()), text_dim), prompt_repeats or ())
+        self._store_prompt(torch.zeros(len(prompt_repeats or ()), text_dim), prompt_repeats or ())
 
     def set_prompt(self, prompt: Tensor) -> None:
         """Store the embedding of the prompt, folding tokens that follow an equal one.
 
         Args:
-            prompt: (tokens, text_dim), as the text encoder gives it, padded.
+            prompt: (tokens, text_dim), the text encoder's output, padded.
 
         Raises:
             ValueError: its shape does not fit.
@@ -114,25 +116,25 @@ class OneStepTransformer(WanTransformer3DModel):
         if prompt.ndim != 2 or prompt.shape[1] != self.config.text_dim or not len(prompt):
             raise ValueError(f"the prompt is {tuple(prompt.shape)}, not (tokens, {self.config.text_dim})")
         tokens, counts = torch.unique_consecutive(prompt.float(), dim=0, return_counts=True)
-        self._hold_prompt(tokens.to(self.prompt), counts.tolist())
+        self._store_prompt(tokens.to(self.prompt), counts.tolist())
         self.register_to_config(prompt_repeats=counts.tolist())
 
-    def _hold_prompt(self, tokens: Tensor, repeats: Sequence[int]) -> None:
+    def _store_prompt(self, tokens: Tensor, repeats: Sequence[int]) -> None:
         self.register_buffer("prompt", tokens)
         processor = _PromptAttention(repeats) if len(repeats) > 1 else WanAttnProcessor()
         for block in self.blocks:
             block.attn2.set_processor(processor)
 
-    def start_as_identity(self) -> None:
+    def zero_output(self) -> None:
         """Zero the output layer, so that the untrained model restores every video to itself."""
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def restore(self, low: Tensor) -> Tensor:
+    def restore(self, lq: Tensor) -> Tensor:
         """Eq. 3: the restored latents from the degraded ones, in a single step.
 
         Args:
-            low: z_l, normalised latents (B, C, T', H', W') with H' and W' even.
+            lq: z_l, normalised latents (B, C, T', H', W') with H' and W' even.
 
         Returns:
             the estimate of z_h, of the same shape.
@@ -142,8 +144,8 @@ class OneStepTransformer(WanTransformer3DModel):
         """
         if not len(self.prompt):
             raise ValueError("the transformer holds no prompt embedding; give it one with `set_prompt`")
-        batch = low.shape[0]
-        timestep = torch.full((batch,), self.config.timestep, device=low.device, dtype=torch.float32)
-        prompt = self.prompt.to(low.dtype).expand(batch, -1, -1)
-        output = self(low, timestep, prompt, return_dict=False)[0]
-        return low + output if self.config.prediction == "velocity" else low - output
+        batch = lq.shape[0]
+        timestep = torch.full((batch,), self.config.timestep, device=lq.device, dtype=torch.float32)
+        prompt = self.prompt.to(lq.dtype).expand(batch, -1, -1)
+        output: Tensor = self(lq, timestep, prompt, return_dict=False)[0]
+        return lq + output if self.config.prediction == "velocity" else lq - output

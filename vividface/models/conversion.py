@@ -1,6 +1,6 @@
-"""Bringing published checkpoints into this project's format.
+"""Converting published checkpoints into this project's format.
 
-What is read: Wan's original files (the transformer's safetensors, `Wan2.1_VAE.pth`), checkpoints of
+Sources are Wan's original files (the transformer's safetensors, `Wan2.1_VAE.pth`), checkpoints of
 trainers that wrap them (DiffSynth, Lightning), TAEHV's `taew2_1.pth`, diffusers' folders and files, and an
 embedding of the empty prompt. Nothing that is read may run code.
 """
@@ -28,7 +28,7 @@ from torch import Tensor
 from vividface.errors import InputError
 from vividface.files import atomic_path
 from vividface.models.autoencoders import WanAutoencoder
-from vividface.models.presets import load_transformer, update_index
+from vividface.models.checkpoints import load_transformer, update_index
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
 from vividface.models.transformer import OneStepTransformer, Prediction
 
@@ -46,8 +46,8 @@ class _Format:
 
     Attributes:
         part: `transformer`, `autoencoder` or `prompt`.
-        title: as it is named to the user.
-        anchors: keys that this layout alone has, all of them.
+        title: name for the user.
+        anchors: keys that only this layout has, all of them.
     """
 
     part: str
@@ -68,16 +68,37 @@ _FORMATS = (_WAN_DIT, _DIFFUSERS_DIT, _WAN_VAE, _DIFFUSERS_VAE, _TAEHV, _PROMPT)
 
 
 @dataclass(frozen=True)
-class Imported:
-    """What was found: a line per part, and whether the checkpoint is complete now."""
+class _Part:
+    """A part as a source holds it.
 
-    found: list[str]
+    Attributes:
+        kind: layout of the part.
+        weights: tensors, without prefixes before their names.
+        config: config.json of a diffusers folder, or None.
+    """
+
+    kind: _Format
+    weights: _Weights
+    config: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Imported:
+    """The outcome of an import.
+
+    Attributes:
+        parts: descriptions of the parts that were imported, a line each.
+        missing: names of the parts that the checkpoint still lacks.
+    """
+
+    parts: list[str]
     missing: list[str]
 
 
 def import_checkpoint(
     sources: Iterable[Path | str],
     output: Path | str,
+    *,
     prediction: Prediction = "wan",
     timestep: float = 400.0,
     overwrite: bool = False,
@@ -85,84 +106,78 @@ def import_checkpoint(
     """Convert checkpoints and write, or complete, a checkpoint folder.
 
     Args:
-        sources: files or folders, each in any of the formats of the module's description, that is recognised
-            by its keys; together they may hold each part once.
-        output: the checkpoint's folder; parts that it holds already stay.
-        prediction: the sign in which the transformer predicts; Wan and the authors' release: `wan`. That of
-            a diffusers folder which states its own is kept.
-        timestep: t*, likewise.
-        overwrite: whether parts that are there may be replaced.
+        sources: files or folders in the formats of the module's description, which are recognised by their
+            keys; together they may hold each part once.
+        output: folder of the checkpoint; parts that it holds already stay.
+        prediction: sign of the transformer's prediction; `wan` for Wan and the authors' release. A diffusers
+            folder that states its own keeps it.
+        timestep: t* of the transformer; a diffusers folder that states its own keeps it.
+        overwrite: whether existing parts may be replaced.
 
     Raises:
         InputError: a source cannot be read, is in no known format, has unknown or missing keys or wrong
-            shapes, or a part is there already.
+            shapes, or a part exists already.
     """
     output = Path(output)
-    parts: dict[str, tuple[ModelMixin | Tensor, str]] = {}
+    models: dict[str, ModelMixin] = {}
+    lines: dict[str, str] = {}
+    prompt: Tensor | None = None
     for source in map(Path, sources):
-        for kind, weights, config in _recognise(source):
-            if kind.part in parts:
-                raise InputError(f"{source}: holds the {kind.part} a second time; give each part once")
-            part = _build(source, kind, weights, config, prediction, timestep)
-            parts[kind.part] = (
-                part,
-                f"{kind.part}: {kind.title}, {_size(weights)} M parameters, from {source}",
-            )
-    there = [name for name in parts if name != "prompt" and (output / name).exists()]
-    if there and not overwrite:
-        raise InputError(f"{output}/{there[0]}: exists already; add --overwrite to replace it")
-    prompt = parts.pop("prompt", None)
+        for part in _recognise(source):
+            name = part.kind.part
+            if name in lines:
+                raise InputError(f"{source}: holds the {name} a second time; give each part once")
+            if part.kind is _PROMPT:
+                prompt = part.weights["prompt"]
+            else:
+                models[name] = _build(source, part, prediction=prediction, timestep=timestep)
+            lines[name] = f"{name}: {part.kind.title}, {_size(part.weights)} M parameters, from {source}"
+    existing = [name for name in models if (output / name).exists()]
+    if existing and not overwrite:
+        raise InputError(f"{output}/{existing[0]}: exists already; add --overwrite to replace it")
     if prompt is not None:
-        parts["transformer"] = _with_prompt(parts.get("transformer"), output, prompt)
-    for name, (part, _) in parts.items():
-        assert isinstance(part, ModelMixin)
+        if "transformer" not in models:
+            models["transformer"] = load_transformer(output / "transformer")
+            lines["transformer"] = f"transformer: the one in {output}"
+        try:
+            models["transformer"].set_prompt(prompt)
+        except ValueError as error:
+            raise InputError(
+                f"{lines['prompt']}: {error}; take the one made with Wan's own text encoder"
+            ) from None
+    for name, model in models.items():
         with atomic_path(output / name) as temporary:
-            part.save_pretrained(temporary)
-    found = [line for _, line in parts.values()] + ([prompt[1]] if prompt is not None else [])
-    return Imported(found, update_index(output))
+            model.save_pretrained(temporary)
+    # The prompt, which is stored in the transformer, comes last.
+    names = [*models, "prompt"] if prompt is not None else list(models)
+    return Imported([lines[name] for name in names], update_index(output))
 
 
-def _with_prompt(
-    given: tuple[ModelMixin | Tensor, str] | None, output: Path, prompt: tuple[ModelMixin | Tensor, str]
-) -> tuple[ModelMixin | Tensor, str]:
-    """The transformer, the given one or the one that is there, with its prompt."""
-    if given is None:
-        given = load_transformer(output / "transformer"), f"transformer: the one in {output}"
-    transformer, embedding = given[0], prompt[0]
-    assert isinstance(transformer, OneStepTransformer)
-    assert isinstance(embedding, Tensor)
-    try:
-        transformer.set_prompt(embedding)
-    except ValueError as error:
-        raise InputError(f"{prompt[1]}: {error}; take the one made with Wan's own text encoder") from None
-    return given
-
-
-def _recognise(source: Path) -> list[tuple[_Format, _Weights, dict | None]]:
-    """The parts that a file or folder holds, each with its weights, without prefixes, and its config."""
+def _recognise(source: Path) -> list[_Part]:
+    """The parts that a file or folder holds."""
     if source.is_dir():
         return _recognise_folder(source)
     weights = _unwrap(_read(source))
-    found: list[tuple[_Format, _Weights, dict | None]] = []
+    parts: list[_Part] = []
     rest = set(weights)
     for kind in _FORMATS:
         for prefix in _prefixes(rest, kind.anchors):
             keys = {key for key in rest if key.startswith(prefix)}
-            found.append((kind, {key.removeprefix(prefix): weights[key] for key in sorted(keys)}, None))
+            parts.append(_Part(kind, {key.removeprefix(prefix): weights[key] for key in sorted(keys)}))
             rest -= keys
-    if not found:
+    if not parts:
         raise InputError(
             f"{source}: is in no format that is known ({', '.join(kind.title for kind in _FORMATS)}); "
             f"its keys begin with {_listed(sorted(weights))}"
         )
     if rest:
         raise InputError(f"{source}: has keys that belong to no part: {_listed(sorted(rest))}")
-    return found
+    return parts
 
 
-def _recognise_folder(folder: Path) -> list[tuple[_Format, _Weights, dict | None]]:
+def _recognise_folder(folder: Path) -> list[_Part]:
     """A model's folder, or one that holds several: a diffusers pipeline, or Wan's original release."""
-    found: list[tuple[_Format, _Weights, dict | None]] = []
+    parts: list[_Part] = []
     files = sorted(folder.glob("*.safetensors"))
     if (folder / "config.json").is_file() and files:
         weights: _Weights = {}
@@ -171,55 +186,47 @@ def _recognise_folder(folder: Path) -> list[tuple[_Format, _Weights, dict | None
         config = json.loads((folder / "config.json").read_text())
         kinds = [kind for kind in _FORMATS if set(kind.anchors) <= set(weights)]
         if kinds:
-            found.append((kinds[0], weights, config if kinds[0] in _WITH_CONFIG else None))
-        found += [part for file in folder.glob("Wan2.1_VAE.*") for part in _recognise(file)]
+            parts.append(_Part(kinds[0], weights, config if kinds[0] in _WITH_CONFIG else None))
+        parts += [part for file in folder.glob("Wan2.1_VAE.*") for part in _recognise(file)]
     else:
         for name in ("transformer", "autoencoder", "vae"):
             if (folder / name / "config.json").is_file():
-                found += _recognise_folder(folder / name)
-    if not found:
+                parts += _recognise_folder(folder / name)
+    if not parts:
         raise InputError(
             f"{folder}: holds no model that is known; give a diffusers folder, Wan's release, or a file"
         )
-    return found
+    return parts
 
 
-def _build(
-    source: Path,
-    kind: _Format,
-    weights: _Weights,
-    config: dict | None,
-    prediction: Prediction,
-    timestep: float,
-) -> ModelMixin | Tensor:
-    if kind is _PROMPT:
-        return weights["prompt"]
+def _build(source: Path, part: _Part, *, prediction: Prediction, timestep: float) -> ModelMixin:
+    kind, weights = part.kind, part.weights
     if kind is _WAN_DIT:
         weights = convert_wan_transformer_to_diffusers(weights)
     if kind is _WAN_VAE:
         weights = convert_wan_vae_to_diffusers(weights)
+    model: type[ModelMixin]
     try:
         if kind.part == "transformer":
-            settings = _transformer_config(weights) | {"prediction": prediction, "timestep": timestep}
+            model = OneStepTransformer
+            config = _transformer_config(weights) | {"prediction": prediction, "timestep": timestep}
             if "prompt" not in weights:
-                settings["prompt_repeats"] = None
-            settings |= _known(OneStepTransformer, config)
-            weights.setdefault("prompt", torch.zeros(0, settings["text_dim"]))
-            return _filled(OneStepTransformer, settings, weights, source, kind)
-        if kind is _TAEHV:
-            return _filled(
-                TinyWanAutoencoder, _known(TinyWanAutoencoder, config), _last_time_step(weights), source, kind
-            )
-        settings = {"base_dim": weights["encoder.conv_in.weight"].shape[0]} | _known(WanAutoencoder, config)
-        return _filled(WanAutoencoder, settings, weights, source, kind)
+                config["prompt_repeats"] = None
+            config |= _known(model, part.config)
+            weights.setdefault("prompt", torch.zeros(0, config["text_dim"]))
+        elif kind is _TAEHV:
+            model, weights = TinyWanAutoencoder, _last_time_step(weights)
+            config = _known(model, part.config)
+        else:
+            model = WanAutoencoder
+            config = {"base_dim": weights["encoder.conv_in.weight"].shape[0]} | _known(model, part.config)
+        return _filled(model, config, weights, where=f"{source}: does not fit {kind.title}")
     except KeyError as error:
         raise InputError(f"{source}: is not {kind.title}: the key {error} is missing") from None
 
 
-def _filled(
-    model: type[ModelMixin], config: dict[str, Any], weights: _Weights, source: Path, kind: _Format
-) -> ModelMixin:
-    """A model with these weights, every one of which it has, and which are all that it has."""
+def _filled(model: type[ModelMixin], config: dict[str, Any], weights: _Weights, *, where: str) -> ModelMixin:
+    """Build a model from weights, whose keys must match exactly."""
     with torch.device("meta"):
         built = model.from_config(config)
     expected = built.state_dict()
@@ -233,7 +240,7 @@ def _filled(
     problems = [("unknown keys", unknown), ("missing keys", missing), ("wrong shapes", wrong)]
     told = "; ".join(f"{what}: {_listed(keys)}" for what, keys in problems if keys)
     if told:
-        raise InputError(f"{source}: does not fit {kind.title} ({model.__name__}): {told}")
+        raise InputError(f"{where} ({model.__name__}): {told}")
     built.load_state_dict(weights, assign=True)
     return built
 
@@ -264,8 +271,8 @@ def _last_time_step(weights: _Weights) -> _Weights:
     }
 
 
-def _known(model: type[ModelMixin], config: dict | None) -> dict[str, Any]:
-    """What a diffusers config.json says that the model takes."""
+def _known(model: type[ModelMixin], config: dict[str, Any] | None) -> dict[str, Any]:
+    """The keys of a diffusers config.json that the model takes."""
     names = model._get_init_keys(model)
     return {key: value for key, value in (config or {}).items() if key in names}
 
@@ -286,7 +293,7 @@ def _read(path: Path) -> Any:
 
 
 def _unwrap(content: Any) -> _Weights:
-    """The tensors by name, out of what trainers wrap around them."""
+    """The tensors by name, without the wrappers of trainers."""
     while isinstance(content, dict):
         inner = next((content[name] for name in _WRAPPERS if isinstance(content.get(name), dict)), None)
         if inner is None:
@@ -298,7 +305,7 @@ def _unwrap(content: Any) -> _Weights:
 
 
 def _prefixes(keys: set[str], anchors: tuple[str, ...]) -> list[str]:
-    """What stands in front of a part's keys, wherever all of its anchors do."""
+    """The prefixes of a part's keys, one for each place where all of its anchors are."""
     first = anchors[0]
     candidates = {key.removesuffix(first) for key in keys if key == first or key.endswith(f".{first}")}
     return sorted(prefix for prefix in candidates if all(prefix + anchor in keys for anchor in anchors))

@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vividface.cli import main
+from vividface.cli.main import main
 from vividface.errors import InputError
-from vividface.models.convert import import_checkpoint
-from vividface.models.presets import load_autoencoder, load_checkpoint, load_transformer
+from vividface.models.checkpoints import load_autoencoder, load_checkpoint, load_transformer
+from vividface.models.conversion import import_checkpoint
 from vividface.models.prompt import write_prompt
 
 # From diffusers' names to Wan's own, in the order in which they have to be replaced.
@@ -132,7 +132,7 @@ def test_round_trip(kind, wan_transformer, wan_autoencoder, prompt_file, tmp_pat
 def test_parts_come_one_by_one(wan_transformer, tiny_autoencoder, prompt_file, tmp_path):
     output = tmp_path / "checkpoint"
     save_file(wan_dit(wan_transformer), tmp_path / "dit.safetensors")
-    first = import_checkpoint([tmp_path / "dit.safetensors"], output, "velocity", 250.0)
+    first = import_checkpoint([tmp_path / "dit.safetensors"], output, prediction="velocity", timestep=250.0)
     assert first.missing == ["autoencoder", "prompt embedding"] or first.missing == ["autoencoder"]
     weights = tiny_autoencoder.state_dict()
     # Trained to make twice the frames at the first stage, of which the last are taken.
