@@ -1,8 +1,10 @@
+"""Faces restored in their crops and pasted back."""
+
 import numpy as np
 import pytest
 
-from vividface.faces.backend import Face, Region
-from vividface.restoration.paste import Frame, restore_faces
+from vividface.faces.base import Face, Region
+from vividface.restoration.paste import FaceFrame, restore_faces
 
 
 def make_face(x, y, size, person=0):
@@ -14,7 +16,7 @@ def make_face(x, y, size, person=0):
 class Boxes:
     """The face is its box; people are told apart by the brightness of the pixel in its middle."""
 
-    points, identity, same_person = 68, "boxes", 0.9
+    num_landmarks, same_person = 68, 0.9
 
     def embed(self, frames, faces):
         vectors = []
@@ -44,7 +46,7 @@ def scene(count, place, depth=np.uint8, shape=(120, 160)):
                 x, y, size = at
                 pixels[y : y + size, x : x + size] = peak // 4 * value + peak // 8
                 faces.append(make_face(x, y, size))
-        frames.append(Frame(pixels, faces))
+        frames.append(FaceFrame(pixels, faces))
     return frames
 
 
@@ -54,7 +56,7 @@ def brighten(crops):
 
 
 def run(frames, restore=brighten, size=64):
-    return restore_faces(frames, restore, Boxes(), size, margin=0.3, min_face=16)
+    return restore_faces(frames, restore, backend=Boxes(), size=size, margin=0.3, min_face=16)
 
 
 def changes(frames, result):
@@ -69,7 +71,7 @@ def test_a_model_that_changes_nothing_changes_no_pixel(size, depth):
         frames = scene(9, place, depth)
         result = run(frames, lambda crops: crops, size)
         assert not any(change.any() for change in changes(frames, result))
-        assert result.with_face == [True] * 9
+        assert result.has_face == [True] * 9
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])
@@ -108,7 +110,7 @@ def test_every_face_and_only_faces():
     tiny = scene(6, lambda i: [(50, 40, 10)])
     result = run(tiny)
     assert not any(change.any() for change in changes(tiny, result))
-    assert result.with_face == [False] * 6
+    assert result.has_face == [False] * 6
 
 
 def test_a_face_that_comes_is_faded_in_and_a_gap_is_filled():
@@ -122,7 +124,7 @@ def test_a_face_that_comes_is_faded_in_and_a_gap_is_filled():
     assert middle[12] == 31, "the detector missed it once"
     assert middle[19] == 31, "the window's end is no reason to fade"
     once = scene(20, lambda i: [(50, 40, 40) if i == 7 else None])
-    assert run(once).with_face == [False] * 20
+    assert run(once).has_face == [False] * 20
 
 
 def test_a_window_at_the_border_is_continued():

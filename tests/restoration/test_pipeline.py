@@ -1,10 +1,13 @@
+"""The restoration as a diffusers pipeline."""
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
 from vividface.models.autoencoders import DCTAutoencoder, WanAutoencoder
-from vividface.models.presets import NANO, load_checkpoint, save_checkpoint
+from vividface.models.checkpoints import load_checkpoint, save_checkpoint
+from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
 from vividface.restoration.pipeline import OneStepFacePipeline
 

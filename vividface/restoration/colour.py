@@ -14,16 +14,16 @@ _LEVELS = 5
 _KERNEL = np.array([0.25, 0.5, 0.25], np.float32)
 
 
-def correct(restored: np.ndarray, degraded: np.ndarray, kind: Correction) -> np.ndarray:
+def correct_colours(restored: np.ndarray, lq: np.ndarray, *, kind: Correction) -> np.ndarray:
     """Give restored frames the colours of the degraded ones.
 
     Args:
-        restored: (F, H, W, 3), uint8 or uint16.
-        degraded: likewise, of the same shape.
-        kind: `adain`: each channel gets the mean and the standard deviation that it had (adaptive instance
-            normalisation, Huang and Belongie, ICCV 2017); `wavelet`: the coarse part of an a-trous wavelet
-            decomposition is taken from the degraded frame, the details from the restored one (StableSR, Wang
-            et al., IJCV 2024); `none`.
+        restored: restored frames (F, H, W, 3), uint8 or uint16.
+        lq: degraded frames of the same shape and type.
+        kind: name of the correction. `adain`: each channel gets the mean and the standard deviation that it
+            had (adaptive instance normalisation, Huang and Belongie, ICCV 2017); `wavelet`: the coarse part
+            of an a-trous wavelet decomposition is taken from the degraded frame, the details from the
+            restored one (StableSR, Wang et al., IJCV 2024); `none`.
 
     Returns:
         frames of the same shape and type; exactly `restored` where both are the same.
@@ -33,7 +33,7 @@ def correct(restored: np.ndarray, degraded: np.ndarray, kind: Correction) -> np.
     change = _adain if kind == "adain" else _wavelet
     peak = np.iinfo(restored.dtype).max
     corrected = np.empty_like(restored)
-    for index, (new, old) in enumerate(zip(restored, degraded, strict=True)):
+    for index, (new, old) in enumerate(zip(restored, lq, strict=True)):
         values = change(new.astype(np.float32), old.astype(np.float32))
         corrected[index] = np.rint(values.clip(0, peak)).astype(restored.dtype)
     return corrected
@@ -42,12 +42,14 @@ def correct(restored: np.ndarray, degraded: np.ndarray, kind: Correction) -> np.
 def _adain(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     axes = (0, 1)
     spread = old.std(axes) / np.maximum(new.std(axes), 1e-6)
-    return (new - new.mean(axes)) * spread + old.mean(axes)
+    corrected: np.ndarray = (new - new.mean(axes)) * spread + old.mean(axes)
+    return corrected
 
 
 def _wavelet(new: np.ndarray, old: np.ndarray) -> np.ndarray:
     # The blur is linear, so that the exchange of the coarse parts is the blurred difference.
-    return new + _coarse(old - new)
+    corrected: np.ndarray = new + _coarse(old - new)
+    return corrected
 
 
 def _coarse(frame: np.ndarray) -> np.ndarray:

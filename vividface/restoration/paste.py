@@ -1,39 +1,40 @@
-"""Restoring the faces of whole frames: each in its own stabilised square window, pasted back softly."""
+"""Restoring the faces of whole frames: each in its own stabilised square crop, pasted back softly."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from vividface.faces.backend import Face, FaceBackend, Region
+from vividface.faces.base import Face, FaceBackend, Region
+from vividface.faces.crops import CropBox, face_box
 from vividface.faces.tracking import FaceTracker, interpolate
-from vividface.faces.windows import face_box
+from vividface.restoration.base import Restorer
 from vividface.video import eight_bits
 
 # A face that was found in fewer frames, or a smaller share of those between its first and last, is none.
 _LEAST_FRAMES = 3
 _LEAST_SHARE = 0.5
-# A window stands still while the face's way through it is shorter than this, as a share of the face's side.
+# A crop stands still while the face's way through it is shorter than this, as a share of the face's side.
 _STILL = 0.5
-# A window that follows a face moves as smoothly as this, in frames (standard deviation).
+# A crop that follows a face moves as smoothly as this, in frames (standard deviation).
 _SMOOTH = 8.0
 # Frames over which a face that comes or goes is faded in or out.
 _FADE = 4
-# Softness of the mask's edge as a share of the window's side, and along time in frames (standard deviations).
+# Softness of the mask's edge as a share of the crop's side, and along time in frames (standard deviations).
 _SOFT = 0.03
 _SOFT_FRAMES = 1.0
 
 
 @dataclass(frozen=True)
-class Frame:
-    """A frame that is to be restored.
+class FaceFrame:
+    """A frame and its faces.
 
     Attributes:
-        pixels: (H, W, 3), uint8 or uint16, RGB.
-        faces: those found in it.
+        pixels: frame (H, W, 3), uint8 or uint16, RGB.
+        faces: faces of the frame.
     """
 
     pixels: np.ndarray
@@ -42,20 +43,21 @@ class Frame:
 
 @dataclass(frozen=True)
 class PastedFaces:
-    """What came out of a window of frames.
+    """A window of frames with its faces restored.
 
     Attributes:
-        frames: (H, W, 3) each; pixels beyond all masks are those that came in.
-        with_face: whether a face was restored in each.
+        frames: frames (H, W, 3); pixels beyond all masks are the original ones.
+        has_face: whether a face was restored, for each frame.
     """
 
     frames: list[np.ndarray]
-    with_face: list[bool]
+    has_face: list[bool]
 
 
 def restore_faces(
-    frames: Sequence[Frame],
-    restore: Callable[[np.ndarray], np.ndarray],
+    frames: Sequence[FaceFrame],
+    restore: Restorer,
+    *,
     backend: FaceBackend,
     size: int,
     margin: float,
@@ -64,24 +66,24 @@ def restore_faces(
 ) -> PastedFaces:
     """Restore every face of a window of frames.
 
-    Faces are followed over the window. Each gets a square window that stands still, as in the training clips
+    Faces are followed over the window. Each gets a square crop that stands still, as in the training clips
     (section 3.3), or moves smoothly along with a face that walks; its crops are restored, and what the
     restoration changed is added to the frames within the parsed face. So a model that changes nothing
-    changes no pixel, and a window larger than `size` loses no detail to the resizing.
+    changes no pixel, and a crop larger than `size` loses no detail to the resizing.
 
     Args:
-        frames: of one shot.
-        restore: maps crops (F, size, size, 3) to the same shape and type.
-        backend: tells people apart and parses faces.
-        size: side of the crops, a multiple of 16.
-        margin: of the window around the face, as a share of the face's side, in all.
-        min_face: px, median side below which a face is left alone.
-        regions: what is pasted back.
+        frames: frames of one shot.
+        restore: function of crops (F, size, size, 3) that gives the same shape and type.
+        backend: face backend, which tells people apart and parses faces.
+        size: side of the crops, px, a multiple of 16.
+        margin: sum of the margins around the face, as a share of the face's side.
+        min_face: median side below which a face is left alone, px.
+        regions: regions that are pasted back.
     """
     tracker = FaceTracker(backend)
     tracker.update([eight_bits(frame.pixels) for frame in frames], [frame.faces for frame in frames])
     pasted = [frame.pixels for frame in frames]
-    touched = [False] * len(frames)
+    has_face = [False] * len(frames)
     for person in tracker.people():
         span = _span(person)
         if span is None:
@@ -90,46 +92,48 @@ def restore_faces(
         boxes = face_box(boxes, landmarks)
         if float(np.median((boxes[:, 2:] - boxes[:, :2]).max(axis=1))) < min_face:
             continue
-        squares = _squares(boxes, margin)
-        crops = np.stack(
-            [_cut(frame.pixels, *square, size) for frame, square in zip(frames[span], squares, strict=True)]
-        )
+        crop_boxes = _crop_boxes(boxes, margin)
+        cut = [_cut(frame.pixels, box, size) for frame, box in zip(frames[span], crop_boxes, strict=True)]
+        crops = np.stack(cut)
         changes = restore(crops).astype(np.float32) - crops
-        masks = _masks(backend, crops, boxes, landmarks, squares, regions)
+        masks = _masks(
+            backend, crops, boxes=boxes, landmarks=landmarks, crop_boxes=crop_boxes, regions=regions
+        )
         masks *= _presence(span, len(frames)).reshape(-1, 1, 1)
         for offset, index in enumerate(range(span.start, span.stop)):
-            pasted[index] = _add(pasted[index], changes[offset] * masks[offset, ..., None], *squares[offset])
-            touched[index] = True
-    return PastedFaces(pasted, touched)
+            change = changes[offset] * masks[offset, ..., None]
+            pasted[index] = _add(pasted[index], change, crop_boxes[offset])
+            has_face[index] = True
+    return PastedFaces(pasted, has_face)
 
 
 def _span(person: list[Face | None]) -> slice | None:
     """From the first to the last frame in which a person was found; None if that was too seldom."""
-    found = [index for index, face in enumerate(person) if face is not None]
-    length = found[-1] - found[0] + 1
+    indices = [index for index, face in enumerate(person) if face is not None]
+    length = indices[-1] - indices[0] + 1
     least = min(_LEAST_FRAMES, len(person))
-    if len(found) < least or len(found) < _LEAST_SHARE * length:
+    if len(indices) < least or len(indices) < _LEAST_SHARE * length:
         return None
-    return slice(found[0], found[-1] + 1)
+    return slice(indices[0], indices[-1] + 1)
 
 
-def _squares(boxes: np.ndarray, margin: float) -> list[tuple[float, float, float]]:
-    """Centre x, y and side of the window in each frame, in pixels."""
+def _crop_boxes(boxes: np.ndarray, margin: float) -> list[CropBox]:
+    """The crop in each frame, around boxes (F, 4) in pixels."""
     sides = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     low, high = boxes[:, :2].min(axis=0), boxes[:, 2:].max(axis=0)
     union = float((high - low).max())
     if union <= (1 + _STILL) * float(sides.max()):
-        # Whole pixels: a window that stands still is not resampled between them.
+        # Whole pixels: a crop that stands still is not resampled between them.
         side = float(np.ceil(union * (1 + margin)))
-        centre = np.floor((low + high - side) / 2) + side / 2
-        return [(float(centre[0]), float(centre[1]), side)] * len(boxes)
+        x, y = (float(edge) for edge in np.floor((low + high - side) / 2))
+        return [CropBox(x, y, side)] * len(boxes)
     centres = _smoothed((boxes[:, :2] + boxes[:, 2:]) / 2, _SMOOTH, straight_on=True)
     reach = np.abs(boxes - np.tile(centres, 2)).max()
     side = float(np.ceil(2 * reach * (1 + margin)))
-    return [(float(x), float(y), side) for x, y in centres]
+    return [CropBox(float(x) - side / 2, float(y) - side / 2, side) for x, y in centres]
 
 
-def _smoothed(values: np.ndarray, sigma: float, straight_on: bool) -> np.ndarray:
+def _smoothed(values: np.ndarray, sigma: float, *, straight_on: bool) -> np.ndarray:
     """(F, ...) blurred along time by a Gaussian; the ends are continued straight on, or by their values."""
     reach = int(np.ceil(3 * sigma))
     kernel = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
@@ -145,28 +149,21 @@ def _smoothed(values: np.ndarray, sigma: float, straight_on: bool) -> np.ndarray
     return blurred.astype(values.dtype)
 
 
-def _to_crop(x: float, y: float, side: float, size: int) -> np.ndarray:
-    """The affine map from a frame's pixels to those of a window's crop, (2, 3)."""
-    scale = size / side
-    # Whole coordinates are pixels' centres.
-    shift = [(0.5 - (centre - side / 2)) * scale - 0.5 for centre in (x, y)]
-    return np.array([[scale, 0, shift[0]], [0, scale, shift[1]]], np.float64)
-
-
-def _cut(frame: np.ndarray, x: float, y: float, side: float, size: int) -> np.ndarray:
-    """A window's crop; beyond the frame its edges are continued."""
-    shrink = side / size
+def _cut(frame: np.ndarray, box: CropBox, size: int) -> np.ndarray:
+    """A crop of size x size; beyond the frame its edges are continued."""
+    # Training crops (`crop_frame`) stand on whole pixels, are never put back, and average areas. These may
+    # lie between pixels and are put back, so they take the affine map, which has an inverse.
+    shrink = box.size / size
     if shrink > 1:
         # An affine map takes single pixels, so what a smaller crop cannot show is blurred away before.
-        left, top = (int(np.floor(centre - side / 2 - 8)) for centre in (x, y))
-        right, bottom = (int(np.ceil(centre + side / 2 + 8)) for centre in (x, y))
-        left, top = max(left, 0), max(top, 0)
-        frame = cv2.GaussianBlur(frame[top:bottom, left:right], (0, 0), 0.5 * np.sqrt(shrink**2 - 1) + 1e-3)
-        x, y = x - left, y - top
+        left, top = max(int(np.floor(box.x - 8)), 0), max(int(np.floor(box.y - 8)), 0)
+        right, bottom = int(np.ceil(box.x + box.size + 8)), int(np.ceil(box.y + box.size + 8))
+        frame = cv2.GaussianBlur(frame[top:bottom, left:right], (0, 0), _blur(shrink))
+        box = CropBox(box.x - left, box.y - top, box.size)
     return np.asarray(
         cv2.warpAffine(
             frame,
-            _to_crop(x, y, side, size),
+            box.transform(size),
             (size, size),
             flags=cv2.INTER_LINEAR if shrink > 1 else cv2.INTER_CUBIC,
             borderMode=cv2.BORDER_REPLICATE,
@@ -174,17 +171,18 @@ def _cut(frame: np.ndarray, x: float, y: float, side: float, size: int) -> np.nd
     )
 
 
-def _add(frame: np.ndarray, change: np.ndarray, x: float, y: float, side: float) -> np.ndarray:
-    """A frame with the change of a window's crop, (size, size, 3) float32, added to it."""
+def _add(frame: np.ndarray, change: np.ndarray, box: CropBox) -> np.ndarray:
+    """A frame with the change of a crop, (size, size, 3) float32, added to it."""
     size = change.shape[0]
     height, width = frame.shape[:2]
-    left, top = max(int(np.floor(x - side / 2)), 0), max(int(np.floor(y - side / 2)), 0)
-    right, bottom = min(int(np.ceil(x + side / 2)), width), min(int(np.ceil(y + side / 2)), height)
+    left, top = max(int(np.floor(box.x)), 0), max(int(np.floor(box.y)), 0)
+    right = min(int(np.ceil(box.x + box.size)), width)
+    bottom = min(int(np.ceil(box.y + box.size)), height)
     if right <= left or bottom <= top:
         return frame
-    if size > side:
-        change = cv2.GaussianBlur(change, (0, 0), 0.5 * np.sqrt((size / side) ** 2 - 1) + 1e-3)
-    to_frame = cv2.invertAffineTransform(_to_crop(x - left, y - top, side, size))
+    if size > box.size:
+        change = cv2.GaussianBlur(change, (0, 0), _blur(size / box.size))
+    to_frame = cv2.invertAffineTransform(CropBox(box.x - left, box.y - top, box.size).transform(size))
     placed = cv2.warpAffine(
         change, to_frame, (right - left, bottom - top), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT
     )
@@ -195,19 +193,25 @@ def _add(frame: np.ndarray, change: np.ndarray, x: float, y: float, side: float)
     return result
 
 
+def _blur(factor: float) -> float:
+    """The standard deviation, px, of the blur before an image is shrunk by a factor."""
+    return float(0.5 * np.sqrt(factor**2 - 1) + 1e-3)
+
+
 def _masks(
     backend: FaceBackend,
     crops: np.ndarray,
+    *,
     boxes: np.ndarray,
     landmarks: np.ndarray,
-    squares: list[tuple[float, float, float]],
+    crop_boxes: list[CropBox],
     regions: Collection[Region],
 ) -> np.ndarray:
     """Soft masks of the crops, (F, size, size) float32 in [0, 1]; 0 at their borders."""
     size = crops.shape[1]
     faces = []
-    for box, points, square in zip(boxes, landmarks, squares, strict=True):
-        to_crop = _to_crop(*square, size)
+    for box, points, crop_box in zip(boxes, landmarks, crop_boxes, strict=True):
+        to_crop = crop_box.transform(size)
         corners, moved = (
             (part @ to_crop[:, :2].T + to_crop[:, 2]).astype(np.float32)
             for part in (box.reshape(2, 2), points)
@@ -222,7 +226,8 @@ def _masks(
         masks = _smoothed(masks, _SOFT_FRAMES, straight_on=False)
     distance = np.minimum(np.arange(size), np.arange(size)[::-1]) / (2 * sigma)
     ramp = distance.clip(0, 1).astype(np.float32)
-    return masks * np.minimum(ramp[:, None], ramp)
+    masks *= np.minimum(ramp[:, None], ramp)
+    return masks
 
 
 def _presence(span: slice, length: int) -> np.ndarray:

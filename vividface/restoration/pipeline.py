@@ -15,11 +15,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional as F
 
-from vividface.data.latents import frames_to_tensor, tensor_to_frames
-from vividface.models.autoencoders import TEMPORAL, Autoencoder
-from vividface.models.presets import load_checkpoint
+from vividface.models.base import TEMPORAL, Autoencoder
+from vividface.models.checkpoints import load_checkpoint
 from vividface.models.transformer import OneStepTransformer
-from vividface.restoration.windows import restore_windows
+from vividface.restoration.streaming import restore_windows
+from vividface.tensors import frames_to_tensor, tensor_to_frames
 
 # The transformer's patches are 2 latent positions of 8 px wide.
 _MULTIPLE = 16
@@ -30,11 +30,11 @@ OutputType = Literal["np", "pt", "pil", "latent"]
 
 @dataclass
 class OneStepFacePipelineOutput(BaseOutput):
-    """What the pipeline gives.
+    """The output of the pipeline.
 
     Attributes:
-        frames: (F, H, W, 3) float32 in [0, 1] for `np`, (F, 3, H, W) for `pt`, a list for `pil`, normalised
-            latents (1, C, T', H', W') for `latent`.
+        frames: frames (F, H, W, 3) float32 in [0, 1] for `np`, (F, 3, H, W) for `pt`, a list of images for
+            `pil`, normalised latents (1, C, T', H', W') for `latent`.
     """
 
     frames: np.ndarray | Tensor | list[Image.Image]
@@ -43,11 +43,13 @@ class OneStepFacePipelineOutput(BaseOutput):
 class OneStepFacePipeline(DiffusionPipeline):
     """Degraded frames in, restored frames out: encode, one step of the transformer, decode.
 
-    Nothing is drawn at random: the same input gives the same output.
+    Nothing is drawn at random: the same input gives the same output. `from_pretrained` loads it as any
+    pipeline of diffusers, `from_checkpoint` with one-line errors, for rules and commands; for files there is
+    `vividface.enhance_video`.
 
     Args:
         transformer: v_theta; None leaves the latents as they are, which gives the autoencoder's round trip.
-        autoencoder: of the checkpoint.
+        autoencoder: autoencoder of the checkpoint.
     """
 
     model_cpu_offload_seq = "transformer->autoencoder"
@@ -59,14 +61,25 @@ class OneStepFacePipeline(DiffusionPipeline):
 
     @classmethod
     def from_checkpoint(
-        cls, folder: Path | str, device: str = "cpu", dtype: torch.dtype = torch.float32
+        cls, folder: Path | str, *, device: str = "cpu", dtype: torch.dtype = torch.float32
     ) -> OneStepFacePipeline:
-        """Load what a training stage or `vividface import-checkpoint` wrote; `InputError` if it cannot be."""
-        return cls(*load_checkpoint(folder, dtype)).to(device)
+        """Load a checkpoint as `from_pretrained` does, but frozen and with one-line errors.
+
+        Args:
+            folder: folder that a training stage or `vividface import-checkpoint` wrote.
+            device: `cpu` or `cuda`.
+            dtype: type of the weights.
+
+        Raises:
+            InputError: the folder is no complete checkpoint.
+        """
+        pipeline: OneStepFacePipeline = cls(*load_checkpoint(folder, dtype=dtype)).to(device)
+        return pipeline
 
     def __call__(
         self,
         video: Video,
+        *,
         window: int = 81,
         overlap: int | None = None,
         output_type: OutputType = "np",
@@ -77,13 +90,22 @@ class OneStepFacePipeline(DiffusionPipeline):
         Args:
             video: frames (F, H, W, 3), uint8, uint16, or floats in [0, 1]; a tensor (F, 3, H, W) of floats in
                 [0, 1]; or images. RGB, of any F, H and W.
-            window: frames restored at once, 1 + a multiple of 4: bounds the memory.
-            overlap: frames that two windows share; at most half a window. None: 8, or what a window allows.
-            output_type: of `OneStepFacePipelineOutput.frames`.
-            return_dict: False returns a tuple with the frames.
+            window: number of frames restored at once, 1 + a multiple of 4, which bounds the memory.
+            overlap: number of frames that two windows share, at most half a window; None takes 8, or what a
+                window allows.
+            output_type: type of `OneStepFacePipelineOutput.frames`.
+            return_dict: whether the output is an object; otherwise a tuple with the frames.
 
         Raises:
             ValueError: the shape or type does not fit, or latents of more than one window are asked for.
+
+        Example:
+            >>> import numpy as np
+            >>> from vividface import OneStepFacePipeline
+            >>> pipeline = OneStepFacePipeline.from_pretrained("checkpoints/main/pixel_stage")
+            >>> frames = np.zeros((9, 64, 64, 3), np.uint8)
+            >>> pipeline(frames, output_type="np").frames.shape
+            (9, 64, 64, 3)
         """
         frames = _as_frames(video)
         result: np.ndarray | Tensor | list[Image.Image]
@@ -97,7 +119,7 @@ class OneStepFacePipeline(DiffusionPipeline):
             shared = min(8, window // 2) if overlap is None else overlap
             with self.progress_bar(total=len(frames)) as bar:
                 restored: list[np.ndarray] = []
-                for part in restore_windows(frames, self._restore_list, window, shared):
+                for part in restore_windows(frames, self._restore_list, window=window, overlap=shared):
                     restored += part.frames
                     bar.update(len(part.frames))
             result = _as_output(np.stack(restored), output_type)
@@ -124,9 +146,9 @@ class OneStepFacePipeline(DiffusionPipeline):
         video = _pad(frames_to_tensor(frames), *frames.shape[:3])
         video = video[None].to(self._execution_device, self.autoencoder.dtype)
         latents: Tensor = self.autoencoder.encode_video(video)
-        if self.transformer is None:
-            return latents
-        return self.transformer.restore(latents.to(self.transformer.dtype))
+        if self.transformer is not None:
+            latents = self.transformer.restore(latents.to(self.transformer.dtype))
+        return latents
 
     def _restore_list(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         return list(self.restore(np.stack(frames)))
@@ -154,7 +176,7 @@ def _as_frames(video: Video) -> np.ndarray:
     if frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
         raise ValueError(f"frames of shape {frames.shape} are not (F, H, W, 3)")
     if np.issubdtype(frames.dtype, np.floating):
-        return np.rint(frames.clip(0, 1) * 65535).astype(np.uint16)
+        return np.asarray(np.rint(frames.clip(0, 1) * 65535).astype(np.uint16))
     if frames.dtype not in (np.uint8, np.uint16):
         raise ValueError(f"frames are {frames.dtype}, not uint8, uint16 or floats")
     return frames
@@ -164,7 +186,7 @@ def _as_output(frames: np.ndarray, kind: OutputType) -> np.ndarray | Tensor | li
     peak = np.iinfo(frames.dtype).max
     if kind == "pil":
         return [Image.fromarray(np.rint(frame * (255 / peak)).astype(np.uint8)) for frame in frames]
-    scaled = frames.astype(np.float32) / peak
+    scaled: np.ndarray = frames.astype(np.float32) / peak
     if kind == "np":
         return scaled
     if kind == "pt":

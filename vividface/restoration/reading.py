@@ -1,4 +1,4 @@
-"""What `vividface enhance` reads: videos with their timing and colours, images, folders of images."""
+"""The sources of an enhancement: videos with their timing and colours, images, folders of images."""
 
 from __future__ import annotations
 
@@ -14,24 +14,20 @@ import numpy as np
 from av.container import InputContainer
 
 from vividface.errors import InputError
-from vividface.video import is_truncated, probe
+from vividface.video import IMAGE_SUFFIXES, is_truncated, is_video, probe
 
-IMAGES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
-VIDEOS = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".3gp"}
-)
 # Layouts of pixels that are written as they were read; others become 4:2:0 of the same depth.
 _KEPT = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"})
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A frame and when it is shown.
+    """A frame as it was read, and when it is shown.
 
     Attributes:
-        pixels: (H, W, 3), upright, RGB, uint8, or uint16 where the source has more than 8 bits.
-        time: of its presentation, in units of the source's time base.
-        duration: likewise; 0 where the source does not say.
+        pixels: frame (H, W, 3), upright, RGB, uint8, or uint16 where the source has more than 8 bits.
+        time: time of its presentation, in units of the source's time base.
+        duration: duration in the same units; 0 where the source does not say.
     """
 
     pixels: np.ndarray
@@ -44,6 +40,14 @@ class Look:
     """How a video stores its pixels, so that the result can store them alike.
 
     The colour values are FFmpeg's numbers; 2 is unspecified, and 0 for the range.
+
+    Attributes:
+        pixel_format: FFmpeg's name of the pixels' format.
+        matrix: matrix from RGB to luma and chroma.
+        range: range of the values, limited or full.
+        primaries: primaries of the colours.
+        transfer: transfer characteristics.
+        pixel_aspect: width of a pixel over its height.
     """
 
     pixel_format: str = "yuv420p"
@@ -58,19 +62,19 @@ class Source(Protocol):
     """A stream of pictures.
 
     Attributes:
-        path: what it is read from, as the user gave it.
-        size: width and height in pixels, upright.
-        count: the number of pictures, as far as it is known before they are read.
-        rate: average pictures per second.
-        time_base: unit of the pictures' times, in seconds.
-        look: how the result stores its pixels.
-        problem: why not everything could be read; empty while nothing is wrong.
+        path: path as the user gave it.
+        size: width and height, px, upright.
+        num_frames: number of pictures, damaged ones included.
+        fps: average frame rate.
+        time_base: unit of the pictures' times, s.
+        look: storage of the result's pixels.
+        problem: reason why not everything could be read, or empty.
     """
 
     path: Path
     size: tuple[int, int]
-    count: int
-    rate: Fraction
+    num_frames: int
+    fps: Fraction
     time_base: Fraction
     look: Look
     problem: str
@@ -78,18 +82,18 @@ class Source(Protocol):
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """The pictures from index `start` on."""
 
-    def identity(self) -> dict[str, object]:
-        """What distinguishes this source from another, or from what lay there before."""
+    def fingerprint(self) -> dict[str, object]:
+        """Values that tell this source apart from another, and from an earlier file of its name."""
 
 
 @dataclass
 class VideoSource:
-    """A video file. What is damaged is left out, and `problem` says so."""
+    """A video file; damaged frames are left out, and `problem` says so."""
 
     path: Path
     size: tuple[int, int] = (0, 0)
-    count: int = 0
-    rate: Fraction = Fraction(25)
+    num_frames: int = 0
+    fps: Fraction = Fraction(25)
     time_base: Fraction = Fraction(1, 1000)
     look: Look = field(default_factory=Look)
     problem: str = ""
@@ -97,7 +101,7 @@ class VideoSource:
 
     def __post_init__(self) -> None:
         info = probe(self.path)
-        self.count, self.rate = info.frames, info.fps
+        self.num_frames, self.fps = info.num_frames, info.fps
         if is_truncated(self.path):
             self.problem = "is truncated"
         with av.open(str(self.path)) as container:
@@ -116,7 +120,7 @@ class VideoSource:
                 int(first.color_trc),
                 Fraction(stream.sample_aspect_ratio or 1),
             )
-            height, width = _upright(first, self._deep).shape[:2]
+            height, width = _upright(first, deep=self._deep).shape[:2]
             if (height, width) != (first.height, first.width):
                 aspect = 1 / self.look.pixel_aspect
                 self.look = Look(**(vars(self.look) | {"pixel_aspect": aspect}))
@@ -138,12 +142,12 @@ class VideoSource:
                 time, duration = max(time, last + 1), frame.duration or duration
                 last = time
                 if index >= start:
-                    yield Picture(self._sized(_upright(frame, self._deep)), time, frame.duration or 0)
+                    yield Picture(self._sized(_upright(frame, deep=self._deep)), time, frame.duration or 0)
                 index += 1
         if damaged and not self.problem:
             self.problem = f"is damaged in {damaged} places"
 
-    def identity(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
         status = self.path.stat()
         return {"path": str(self.path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
@@ -161,14 +165,14 @@ class ImageSource:
 
     path: Path
     files: list[Path]
-    rate: Fraction = Fraction(25)
+    fps: Fraction = Fraction(25)
     size: tuple[int, int] = (0, 0)
     look: Look = field(default_factory=Look)
     problem: str = ""
 
     def __post_init__(self) -> None:
-        self.count = len(self.files)
-        self.time_base = 1 / self.rate
+        self.num_frames = len(self.files)
+        self.time_base = 1 / self.fps
         first = _read_image(self.files[0])
         self.size = (first.shape[1], first.shape[0])
         if first.dtype == np.uint16:
@@ -176,7 +180,7 @@ class ImageSource:
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source`."""
-        for index in range(start, self.count):
+        for index in range(start, self.num_frames):
             pixels = _read_image(self.files[index])
             if pixels.shape[1::-1] != self.size:
                 raise InputError(
@@ -185,7 +189,7 @@ class ImageSource:
                 )
             yield Picture(pixels, index, 1)
 
-    def identity(self) -> dict[str, object]:
+    def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
         status = [file.stat() for file in self.files]
         return {
@@ -196,38 +200,44 @@ class ImageSource:
         }
 
 
-def open_source(path: Path, rate: Fraction = Fraction(25)) -> Source:
-    """A video file, an image, a folder of images, or a pattern such as `frames/*.png`.
+def open_source(path: Path, *, fps: Fraction = Fraction(25)) -> Source:
+    """Open a video file, an image, a folder of images, or a pattern such as `frames/*.png`.
 
     Args:
-        path: what the user gave.
-        rate: frames per second of a folder of images.
+        path: path or pattern as the user gave it.
+        fps: frame rate of a folder of images.
 
     Raises:
-        InputError: there is nothing there, or nothing that can be read.
+        InputError: it does not exist, or cannot be read.
     """
+    if fps <= 0:
+        raise InputError(f"--fps {fps}: is not positive")
     if path.is_dir():
         images = _images(path.iterdir())
+        if not images and videos_in(path):
+            raise InputError(f"{path}: is a folder of videos; give one of them, or use enhance_folder")
         if not images:
             raise InputError(f"{path}: holds neither videos nor images; give a video, or a folder of frames")
-        return ImageSource(path, images, rate)
+        return ImageSource(path, images, fps)
     if not path.exists() and any(sign in path.name for sign in "*?["):
         images = _images(path.parent.glob(path.name))
         if not images:
             raise InputError(f"{path}: no image fits this pattern; check it, and quote it")
-        return ImageSource(path, images, rate)
-    if path.suffix.lower() in IMAGES and path.is_file():
-        return ImageSource(path, [path], rate)
+        return ImageSource(path, images, fps)
+    if not path.exists():
+        raise InputError(f"{path}: there is no such file or folder; check the path")
+    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
+        return ImageSource(path, [path], fps)
     return VideoSource(path)
 
 
 def videos_in(folder: Path) -> list[Path]:
     """The videos of a folder, in the order of their names; those of its subfolders are not."""
-    return sorted(path for path in folder.iterdir() if path.suffix.lower() in VIDEOS and path.is_file())
+    return sorted(path for path in folder.iterdir() if is_video(path))
 
 
 def _images(paths: Iterator[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in IMAGES and path.is_file())
+    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
 
 
 def _read_image(path: Path) -> np.ndarray:
@@ -251,7 +261,7 @@ def _decoded(container: InputContainer) -> Iterator[tuple[bool, av.VideoFrame | 
         yield False, None
 
 
-def _upright(frame: av.VideoFrame, deep: bool) -> np.ndarray:
+def _upright(frame: av.VideoFrame, *, deep: bool) -> np.ndarray:
     """(H, W, 3) RGB, uint8 or uint16."""
     pixels = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

@@ -1,63 +1,55 @@
-"""What `vividface enhance` writes: parts that are whole or not there, joined to one video at the end."""
+"""The parts that an enhancement is written in: their videos and images, and the folder that keeps them."""
 
 from __future__ import annotations
 
-import heapq
 import json
-import math
 import shutil
-import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer, OutputContainer
 
 from vividface.errors import InputError
-from vividface.files import atomic_path, write_json
-from vividface.restoration.reading import Look
-from vividface.video import ffmpeg_executable
+from vividface.files import write_json
+from vividface.restoration.drawing import side_by_side
+from vividface.restoration.reading import Look, Picture
 
 # Without B-frames a part's packets lie in the order of their frames, so parts join at any time stamps.
 # With mbtree PyAV's x264 gives other bits in about one of a hundred encodings of the same frames.
 _X264 = {"crf": "16", "preset": "medium", "bf": "0", "mbtree": "0"}
+# FFmpeg's number of an unspecified colour matrix.
 _UNSPECIFIED = 2
-CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
-# Those whose index can be moved to the front, for players that stream.
-_STREAMED = CONTAINERS - {".mkv"}
-# Written by FFmpeg itself, or about the source's file and not its content.
-_OWN_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "duration"})
 
 
 class PartWriter(Protocol):
-    """Where the pictures of a part go."""
+    """A file or folder that the pictures of a part are written to."""
 
     def write(self, pixels: np.ndarray) -> None:
         """Append a picture (H, W, 3), uint8 or uint16, RGB."""
 
     def close(self) -> None:
-        """Finish; what was written is not whole before."""
+        """Finish; the part is complete after it."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of the result that is whole.
+    """A complete piece of the result.
 
     Attributes:
-        faces: pictures in which a face was restored.
-        resume_at: index of the source's frame from which restoration goes on behind it.
-        skip: frames from there on that are done already.
-        times: of presentation, in units of the source's time base.
-        durations: likewise.
+        num_faces: number of pictures in which a face was restored.
+        resume_at: index of the source's frame from which restoration resumes behind it.
+        skip: number of frames from there on that are restored already.
+        times: times of presentation, in units of the source's time base.
+        durations: durations of the pictures, in the same units.
     """
 
-    faces: int
+    num_faces: int
     resume_at: int
     skip: int
     times: list[int]
@@ -65,14 +57,14 @@ class Part:
 
 
 class PartFolder:
-    """The parts of an unfinished result, beside where it will be: a run that was killed goes on from there.
+    """The folder of the parts of an unfinished result, beside its future place, to resume a killed run from.
 
     Args:
-        output: the result's path.
-        settings: what the parts depend on; they are used again only if it is the same.
+        output: path of the result.
+        settings: fingerprint of what the parts depend on; they are used again only where it is the same.
     """
 
-    def __init__(self, output: Path, settings: dict) -> None:
+    def __init__(self, output: Path, settings: dict[str, Any]) -> None:
         self.path = output.with_name(f"{output.name}.partial")
         self._settings = json.loads(json.dumps(settings))
 
@@ -87,7 +79,7 @@ class PartFolder:
         write_json(self.path / "run.json", self._settings)
 
     def resume(self) -> list[Part]:
-        """The whole parts of the earlier run; the rest of what it left is removed.
+        """The complete parts of the earlier run; the rest of what it left is removed.
 
         Raises:
             InputError: it was another run: of another source, or with other settings.
@@ -120,7 +112,7 @@ class PartFolder:
         return self.path / f"{index:06d}.{name}{suffix}"
 
     def finish(self, index: int, part: Part) -> None:
-        """Record that a part is whole."""
+        """Record that a part is complete."""
         write_json(self._record(index), asdict(part))
 
     def remove(self) -> None:
@@ -139,17 +131,17 @@ class VideoPart:
     """A part's video stream, H.264, in a Matroska file whose own time stamps do not count.
 
     Args:
-        path: the file.
-        size: width and height in pixels; made even, as 4:2:0 has to be.
-        rate: frames per second.
-        look: how pixels are stored.
+        path: path of the file.
+        size: width and height, px; made even, as 4:2:0 has to be.
+        fps: frame rate.
+        look: storage of the pixels.
     """
 
-    def __init__(self, path: Path, size: tuple[int, int], rate: Fraction, look: Look) -> None:
+    def __init__(self, path: Path, *, size: tuple[int, int], fps: Fraction, look: Look) -> None:
         self._path, self._look, self._index = path, look, 0
         self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
         self._container = av.open(str(path), "w")
-        stream = self._container.add_stream("libx264", rate=rate, options=dict(_X264))
+        stream = self._container.add_stream("libx264", rate=fps, options=dict(_X264))
         assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = self._size
         stream.pix_fmt = look.pixel_format
@@ -157,7 +149,7 @@ class VideoPart:
         context.sample_aspect_ratio = look.pixel_aspect
         context.colorspace, context.color_range = look.matrix, look.range
         context.color_primaries, context.color_trc = look.primaries, look.transfer
-        self._stream, self._rate = stream, rate
+        self._stream, self._fps = stream, fps
 
     def write(self, pixels: np.ndarray) -> None:
         """See `PartWriter`."""
@@ -169,7 +161,7 @@ class VideoPart:
             dst_colorspace=None if self._look.matrix == _UNSPECIFIED else self._look.matrix,
             dst_color_range=self._look.range or None,
         )
-        frame.pts, frame.time_base = self._index, 1 / self._rate
+        frame.pts, frame.time_base = self._index, 1 / self._fps
         self._index += 1
         self._container.mux(self._stream.encode(frame))
 
@@ -184,8 +176,8 @@ class ImagesPart:
     """A part's pictures as image files in a folder.
 
     Args:
-        folder: to be made.
-        names: of the files, in order; the suffix says the format.
+        folder: folder of the files, which is created.
+        names: names of the files, in order; the suffix says the format.
     """
 
     def __init__(self, folder: Path, names: Iterator[str]) -> None:
@@ -204,136 +196,41 @@ class ImagesPart:
         """See `PartWriter`."""
 
 
-def require_container(path: Path) -> None:
-    """Raise `InputError` unless the name is one of a container for H.264 at any time stamps."""
-    if path.suffix.lower() not in CONTAINERS:
-        raise InputError(f"{path}: is no name for the result; name it {', '.join(sorted(CONTAINERS))}")
-
-
-def join_video(
-    output: Path,
-    pieces: Sequence[tuple[Path, Part]],
-    time_base: Fraction,
-    source: Path | None,
-    whole: bool = True,
-) -> list[str]:
-    """Join the parts of a video and the other streams of its source, none of them encoded again.
+class OpenPart:
+    """The part that is being written.
 
     Args:
-        output: appears when it is whole.
-        pieces: the parts' files, in order.
-        time_base: unit of the parts' times.
-        source: a video whose sound, subtitles, chapters and tags are copied.
-        whole: whether the parts are all there are; if not, the other streams end with them.
-
-    Returns:
-        what could not be kept as it was, a sentence each.
+        writers: writer of the result, and of the comparison if there is one.
     """
-    notes: list[str] = []
-    with atomic_path(output) as temporary, ExitStack() as stack:
-        options = {"fflags": "+bitexact"}
-        if output.suffix.lower() in _STREAMED:
-            options["movflags"] = "+faststart"
-        container = stack.enter_context(av.open(str(temporary), "w", options=options))
-        with av.open(str(pieces[0][0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
-        stream.time_base = time_base
-        streams = [_video_packets(pieces, stream, time_base)]
-        if source is not None:
-            last = pieces[-1][1]
-            end = math.inf if whole else float((last.times[-1] + last.durations[-1]) * time_base)
-            original = stack.enter_context(av.open(str(source)))
-            tags = {k: v for k, v in original.metadata.items() if k.lower() not in _OWN_TAGS}
-            container.metadata.update(tags)
-            if original.chapters():
-                container.set_chapters(original.chapters())
-            streams += _other_packets(original, container, source, pieces[0][0].parent, end, stack, notes)
-        for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
-            container.mux(packet)
-    return notes
 
+    def __init__(self, writers: Sequence[PartWriter]) -> None:
+        self._writers = writers
+        self._faces = 0
+        self.times: list[int] = []
+        self._durations: list[int] = []
 
-def join_images(output: Path, folders: Sequence[Path]) -> None:
-    """Move the parts' images into one folder, or, where `output` is an image's name, to it."""
-    images = [image for folder in folders for image in sorted(folder.iterdir())]
-    with atomic_path(output) as temporary:
-        if output.suffix:
-            images[0].replace(temporary)
-            return
-        temporary.mkdir()
-        for image in images:
-            image.replace(temporary / image.name)
+    def write(self, pixels: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
+        """Append a picture.
 
+        Args:
+            pixels: restored frame (H, W, 3).
+            original: the same frame before, for the comparison.
+            picture: time and duration of the frame.
+            has_face: whether a face was restored in it.
+        """
+        self._writers[0].write(pixels)
+        for writer in self._writers[1:]:
+            writer.write(side_by_side(original, pixels, titles=("input", "enhanced")))
+        self.times.append(picture.time)
+        self._durations.append(picture.duration)
+        self._faces += has_face
 
-_Timed = Iterator[tuple[float, av.Packet]]
+    def close(self) -> None:
+        """Finish all writers, also when one of them fails."""
+        with ExitStack() as stack:
+            for writer in self._writers:
+                stack.callback(writer.close)
 
-
-def _video_packets(
-    pieces: Sequence[tuple[Path, Part]], stream: av.VideoStream, time_base: Fraction
-) -> _Timed:
-    for path, part in pieces:
-        with av.open(str(path)) as container:
-            packets = (packet for packet in container.demux(video=0) if packet.size)
-            for packet, time, duration in zip(packets, part.times, part.durations, strict=True):
-                packet.stream, packet.time_base = stream, time_base
-                packet.pts = packet.dts = time
-                packet.duration = duration
-                yield float(time * time_base), packet
-
-
-def _other_packets(
-    original: InputContainer,
-    container: OutputContainer,
-    source: Path,
-    folder: Path,
-    end: float,
-    stack: ExitStack,
-    notes: list[str],
-) -> list[_Timed]:
-    """Sound and subtitles up to a time in seconds, per file they are read from."""
-    copied: dict[int, av.stream.Stream] = {}
-    others: list[_Timed] = []
-    for kind in (*original.streams.audio, *original.streams.subtitles):
-        name = kind.codec_context.name if kind.codec_context is not None else "unknown"
-        if (
-            kind.codec_context is not None
-            and kind.codec_context.codec.canonical_name in container.supported_codecs
-        ):
-            copied[kind.index] = container.add_stream_from_template(kind)
-        elif kind.type == "audio":
-            converted = stack.enter_context(av.open(str(_as_aac(source, kind.index, folder))))
-            made = container.add_stream_from_template(converted.streams.audio[0])
-            others.append(_packets(converted, {0: made}, end))
-            notes.append(f"the sound ({name}) cannot be stored in {container.format.name}: it is AAC now")
-        else:
-            notes.append(f"the subtitles ({name}) cannot be stored in {container.format.name}: left out")
-    return [_packets(original, copied, end), *others] if copied else others
-
-
-def _packets(container: InputContainer, streams: dict[int, av.stream.Stream], end: float) -> _Timed:
-    chosen = [stream for stream in container.streams if stream.index in streams]
-    last = 0.0
-    try:
-        for packet in container.demux(chosen):
-            if not packet.size:
-                continue
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            last = last if stamp is None else float(stamp * packet.time_base)
-            if last < end:
-                packet.stream = streams[packet.stream.index]
-                yield last, packet
-    except av.FFmpegError:
-        # The end of a truncated file, whose pictures end here too.
-        return
-
-
-def _as_aac(source: Path, index: int, folder: Path) -> Path:
-    path = folder / f"{index}.nut"
-    command = [ffmpeg_executable(), "-v", "error", "-y", "-copyts", "-i", str(source), "-map", f"0:{index}"]
-    done = subprocess.run(
-        [*command, "-c:a", "aac", "-b:a", "192k", str(path)], capture_output=True, check=False
-    )
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise InputError(f"{source}: its sound cannot be converted to AAC: {''.join(reason)}")
-    return path
+    def part(self, *, resume_at: int, skip: int) -> Part:
+        """The part that was written; see `Part`."""
+        return Part(self._faces, resume_at, skip, self.times, self._durations)

@@ -1,7 +1,9 @@
+"""Windows of a stream of frames, blended where they overlap."""
+
 import numpy as np
 import pytest
 
-from vividface.restoration.windows import restore_stream, restore_windows
+from vividface.restoration.streaming import restore_stream, restore_windows
 
 
 def numbered(count):
@@ -15,7 +17,7 @@ def value(frame):
 @pytest.mark.parametrize("count", [0, 1, 4, 8, 9, 10, 14, 15, 23])
 @pytest.mark.parametrize("overlap", [0, 3])
 def test_every_frame_comes_out_once_and_in_order(count, overlap):
-    restored = list(restore_stream(numbered(count), lambda frames: frames, 9, overlap))
+    restored = list(restore_stream(numbered(count), lambda frames: frames, window=9, overlap=overlap))
     assert [value(frame) for frame in restored] == list(range(count))
 
 
@@ -26,7 +28,7 @@ def test_windows_are_bounded_and_blended():
         sizes.append(len(frames))
         return np.full_like(frames, 100 * len(sizes))
 
-    values = [value(frame) for frame in restore_stream(numbered(15), restore, 9, 3)]
+    values = [value(frame) for frame in restore_stream(numbered(15), restore, window=9, overlap=3)]
     assert max(sizes) <= 9
     assert values[:6] == [100] * 6
     assert values[6:9] == [125, 150, 175]
@@ -41,19 +43,21 @@ def test_sixteen_bits_are_blended_too():
         return np.full_like(frames, 20000 * len(calls))
 
     deep = [frame.astype(np.uint16) for frame in numbered(12)]
-    values = [value(frame) for frame in restore_stream(deep, restore, 9, 3)]
+    values = [value(frame) for frame in restore_stream(deep, restore, window=9, overlap=3)]
     assert values[5:9] == [20000, 25000, 30000, 35000]
 
 
 @pytest.mark.parametrize("cuts", [[4], [1, 2], [9], [12], [14], [4, 13]])
-def test_no_window_reaches_over_a_cut(cuts):
+def test_no_window_crosses_a_cut(cuts):
     windows = []
 
     def restore(items):
         windows.append([value(item) for item in items])
         return list(items)
 
-    parts = restore_windows(numbered(15), restore, 9, 3, lambda frame: value(frame) in cuts)
+    parts = restore_windows(
+        numbered(15), restore, window=9, overlap=3, starts_shot=lambda frame: value(frame) in cuts
+    )
     frames = [value(frame) for part in parts for frame in part.frames]
     assert frames == list(range(15))
     for window in windows:
@@ -62,7 +66,7 @@ def test_no_window_reaches_over_a_cut(cuts):
 
 @pytest.mark.parametrize("overlap", [0, 3, 4])
 @pytest.mark.parametrize("cuts", [[], [5], [9, 20]])
-def test_restoration_goes_on_behind_any_window(overlap, cuts):
+def test_restoration_resumes_behind_any_window(overlap, cuts):
     """What is behind a window is the same, however much of what is before was ever read."""
 
     def restore(items):
@@ -71,10 +75,17 @@ def test_restoration_goes_on_behind_any_window(overlap, cuts):
 
     def run(first):
         return restore_windows(
-            numbered(30)[first:], restore, 9, overlap, lambda frame: value(frame) in cuts, first
+            numbered(30)[first:],
+            restore,
+            window=9,
+            overlap=overlap,
+            starts_shot=lambda frame: value(frame) in cuts,
+            first=first,
         )
 
     whole = list(run(0))
+    for part in whole:
+        assert len(part.items) == len(part.frames), "every restored frame comes with its item"
     frames = [value(frame) for part in whole for frame in part.frames]
     done = 0
     for part in whole:
@@ -85,4 +96,4 @@ def test_restoration_goes_on_behind_any_window(overlap, cuts):
 
 def test_an_overlap_of_more_than_half_a_window_is_refused():
     with pytest.raises(ValueError, match="an overlap of 5 frames is more than half a window of 9"):
-        list(restore_stream(numbered(3), lambda frames: frames, 9, 5))
+        list(restore_stream(numbered(3), lambda frames: frames, window=9, overlap=5))

@@ -1,0 +1,37 @@
+"""The model and its settings, as the command and `enhance_video` load them."""
+
+import pytest
+
+from vividface.errors import InputError
+from vividface.models.presets import NANO
+from vividface.restoration.enhance import enhance_video
+from vividface.restoration.loading import RestorerOptions, enhance_config, load_restorer
+
+from .helpers import restorer_of
+
+
+def test_a_bad_input_is_told_before_the_weights_are_loaded(tmp_path):
+    (tmp_path / "bad.mp4").write_text("a letter")
+    with pytest.raises(InputError, match=r"bad\.mp4: is not a readable video"):
+        enhance_video(tmp_path / "bad.mp4", tmp_path / "new.mp4", weights=tmp_path / "nowhere")
+
+
+def test_windows_are_those_of_the_training_unless_given():
+    restorer = restorer_of()
+    config = enhance_config(restorer)
+    assert (config.window, config.overlap) == (restorer.clip_frames, 1)
+    assert config.min_face == 24, "the configuration's own default"
+    config = enhance_config(restorer, window=81, scale=2)
+    assert (config.window, config.overlap, config.scale) == (81, 8, 2)
+    assert enhance_config(restorer, window=1).overlap == 0
+    with pytest.raises(InputError, match="options: scale: Input should be less than or equal to 8"):
+        enhance_config(restorer, scale=9)
+
+
+def test_a_restorer_knows_the_clips_it_was_trained_on(checkpoint):
+    options = RestorerOptions(weights=checkpoint, mode="crop", device="cpu")
+    restorer = load_restorer(options)
+    assert restorer.backend is None
+    assert (restorer.clip_frames, restorer.size) == (NANO["clip_frames"], NANO["clip_size"])
+    again = load_restorer(options)
+    assert again.fingerprint == restorer.fingerprint

@@ -1,0 +1,91 @@
+"""Enhancing all videos of a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vividface.config import EnhanceConfig
+from vividface.errors import InputError
+from vividface.restoration.enhance import EnhanceResult, enhance
+from vividface.restoration.joining import CONTAINERS
+from vividface.restoration.loading import FaceRestorer
+from vividface.restoration.reading import open_source
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The outcome of one video of a folder.
+
+    Attributes:
+        source: path of the video.
+        result: result of the enhancement, or None.
+        error: reason why the video was not enhanced, or empty.
+        skipped: whether the result existed already.
+    """
+
+    source: Path
+    result: EnhanceResult | None = None
+    error: str = ""
+    skipped: bool = False
+
+
+def enhance_folder(
+    videos: Sequence[Path],
+    output: Path,
+    *,
+    restorer: FaceRestorer,
+    config: EnhanceConfig,
+    compare: Path | None = None,
+    overwrite: bool = False,
+    resume: bool = False,
+    progress: bool = False,
+    report: Callable[[Outcome], None] = lambda _: None,
+) -> list[Outcome]:
+    """Enhance videos one after the other; one that cannot be enhanced does not stop the others.
+
+    Args:
+        videos: files to enhance.
+        output: folder of the results, which have the videos' names; a container that H.264 or any time stamp
+            does not fit into becomes .mp4.
+        restorer: loaded model and face backend.
+        config: windows, cuts, faces and colours.
+        compare: folder of videos with input and result side by side; None writes none.
+        overwrite: whether existing results may be replaced, and interrupted runs discarded.
+        resume: whether videos whose result exists are skipped, and interrupted runs resumed.
+        progress: whether progress bars are shown.
+        report: function that is called with each outcome as soon as it is known.
+
+    Raises:
+        InputError: two results would have the same name.
+    """
+    results = {video: output / _name(video) for video in videos}
+    if len(set(results.values())) < len(results):
+        raise InputError(f"{videos[0].parent}: two videos differ in nothing but their suffix; rename one")
+    outcomes = []
+    for video, result in results.items():
+        if resume and result.exists():
+            outcome = Outcome(video, skipped=True)
+        else:
+            try:
+                enhanced = enhance(
+                    open_source(video),
+                    result,
+                    restorer=restorer,
+                    config=config,
+                    compare=None if compare is None else compare / result.name,
+                    overwrite=overwrite,
+                    resume=resume,
+                    progress=progress,
+                )
+                outcome = Outcome(video, enhanced)
+            except InputError as error:
+                outcome = Outcome(video, error=str(error))
+        outcomes.append(outcome)
+        report(outcome)
+    return outcomes
+
+
+def _name(video: Path) -> str:
+    return video.name if video.suffix.lower() in CONTAINERS else f"{video.stem}.mp4"

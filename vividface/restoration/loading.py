@@ -1,0 +1,170 @@
+"""Loading what a video is enhanced with: the model and the face backend.
+
+For `vividface enhance` and `enhance_video`. `OneStepFacePipeline` is the model alone, for frames in memory;
+`vividface.models.checkpoints` reads its parts, to train them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import ValidationError
+
+from vividface.config import EnhanceConfig, FacesConfig, describe_problems
+from vividface.devices import choose_device
+from vividface.errors import InputError
+from vividface.faces.base import FaceBackend
+from vividface.faces.load import load_backend
+from vividface.models.autoencoders import WanAutoencoder
+from vividface.models.checkpoints import load_autoencoder, load_checkpoint
+from vividface.restoration.base import Restorer
+from vividface.restoration.pipeline import OneStepFacePipeline
+
+Mode = Literal["full", "crop"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# Folder of each preset's checkpoint unless another is given, and its origin.
+DEFAULT_WEIGHTS = {"nano": Path("checkpoints/main/pixel_stage"), "wan-1.3b": Path("weights/vividface-1.3b")}
+_ORIGINS = {
+    "nano": "`make demo` trains them",
+    "wan-1.3b": "`vividface import-checkpoint` makes them of published ones",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestorerOptions:
+    """Options of the model and the face backend.
+
+    Attributes:
+        preset: preset whose default checkpoint is taken where `weights` is None: `nano` or `wan-1.3b`.
+        weights: folder of the checkpoint; None takes the preset's.
+        mode: `full` finds and pastes faces, `crop` restores whole frames.
+        device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
+        dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
+        autoencoder: folder of another autoencoder for the same latents, e.g. the tiny one; None takes the
+            checkpoint's.
+        faces: face backend of `full`: `dlib`, `facexlib`, or `auto`, which is facexlib on a GPU.
+        size: side of a face's crop, px; None takes that of the training clips.
+        tile: whether large frames are encoded and decoded in tiles; slower, in less memory.
+        offload: whether the GPU holds only the part that computes.
+    """
+
+    preset: str = "nano"
+    weights: Path | None = None
+    mode: Mode = "full"
+    device: str = "auto"
+    dtype: str = "auto"
+    autoencoder: Path | None = None
+    faces: str = "auto"
+    size: int | None = None
+    tile: bool = False
+    offload: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class FaceRestorer:
+    """A model and a face backend, ready to enhance videos.
+
+    Attributes:
+        restore: function of frames (F, H, W, 3), uint8 or uint16, that gives the same shape and type.
+        size: side of a face's crop in the mode `full`, px.
+        clip_frames: number of frames of the training clips: the default window.
+        backend: face backend; None restores whole frames (the mode `crop`).
+        fingerprint: values that tell this restorer apart from another, for an interrupted run.
+    """
+
+    restore: Restorer
+    size: int
+    clip_frames: int
+    backend: FaceBackend | None
+    fingerprint: dict[str, Any]
+
+
+def load_restorer(options: RestorerOptions) -> FaceRestorer:
+    """Load the model and the face backend.
+
+    Args:
+        options: options of the model and the face backend.
+
+    Raises:
+        InputError: the weights do not exist, a folder holds no such model, or the parts do not fit.
+        MissingWeightsError: weights of the face backend are not in the cache.
+    """
+    weights = options.weights or DEFAULT_WEIGHTS[options.preset]
+    if options.weights is None and not weights.exists():
+        raise InputError(f"{weights}: no weights exist here; {_ORIGINS[options.preset]}, or give --weights")
+    device = choose_device(options.device)
+    pipeline = _load_pipeline(weights, options, device)
+    config = pipeline.transformer.config
+    size = options.size or int(config.clip_size)
+    if size % 16:
+        raise InputError(f"--size {size}: is not a multiple of 16")
+    backend = _load_backend(options, device) if options.mode == "full" else None
+    fingerprint = {
+        "weights": str(weights.resolve()),
+        "written": max(file.stat().st_mtime_ns for file in weights.rglob("*.safetensors")),
+        "autoencoder": pipeline.autoencoder.fingerprint,
+        "dtype": str(pipeline.transformer.dtype),
+        "size": size,
+        "faces": type(backend).__name__,
+    }
+    return FaceRestorer(
+        restore=pipeline.restore,
+        size=size,
+        clip_frames=int(config.clip_frames),
+        backend=backend,
+        fingerprint=fingerprint,
+    )
+
+
+def enhance_config(
+    restorer: FaceRestorer, *, window: int | None = None, overlap: int | None = None, **values: Any
+) -> EnhanceConfig:
+    """The settings of an enhancement, where some are not given.
+
+    Args:
+        restorer: loaded model and face backend.
+        window: number of frames restored at once; None takes that of the training clips.
+        overlap: number of frames blended between windows; None takes a tenth of a window.
+        values: values of other keys of `EnhanceConfig`.
+
+    Raises:
+        InputError: a value is wrong.
+    """
+    window = window or restorer.clip_frames
+    if overlap is None:
+        overlap = min(max(window // 10, 1), window // 2)
+    try:
+        return EnhanceConfig.model_validate({"window": window, "overlap": overlap, **values})
+    except ValidationError as error:
+        raise InputError(f"options: {describe_problems(error)}") from None
+
+
+def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneStepFacePipeline:
+    dtype = DTYPES[options.dtype if options.dtype != "auto" else "bf16" if device == "cuda" else "fp32"]
+    transformer, own = load_checkpoint(weights, dtype=dtype)
+    chosen = own if options.autoencoder is None else load_autoencoder(options.autoencoder, dtype=dtype)
+    if chosen.latent_channels != transformer.config.in_channels:
+        raise InputError(
+            f"{options.autoencoder or weights}: its latents have {chosen.latent_channels} channels, but the "
+            f"transformer takes {transformer.config.in_channels}"
+        )
+    if options.tile:
+        if not isinstance(chosen, WanAutoencoder):
+            raise InputError("--tile: only Wan's own autoencoder works in tiles; leave it out")
+        chosen.enable_tiling()
+    pipeline = OneStepFacePipeline(transformer, chosen)
+    if options.offload and device == "cuda":
+        pipeline.enable_model_cpu_offload()
+    else:
+        pipeline.to(device)
+    return pipeline
+
+
+def _load_backend(options: RestorerOptions, device: str) -> FaceBackend:
+    name = options.faces
+    if name == "auto":
+        name = "facexlib" if device == "cuda" else "dlib"
+    return load_backend(FacesConfig.of_backend(name), device, threads=torch.get_num_threads())

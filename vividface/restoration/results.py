@@ -1,0 +1,209 @@
+"""The results of an enhancement: written part by part, so that a killed run can be resumed, then joined."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from vividface.errors import InputError
+from vividface.restoration.drawing import side_by_side
+from vividface.restoration.joining import join_images, join_video, require_container
+from vividface.restoration.reading import ImageSource, Picture, Source, VideoSource
+from vividface.restoration.writing import ImagesPart, OpenPart, Part, PartFolder, PartWriter, VideoPart
+from vividface.video import IMAGE_SUFFIXES
+
+# Frames after which a part is closed: what a killed run has to do again at most.
+_PART_FRAMES = 240
+
+
+class Results:
+    """The results of one source: the enhanced video or images, and the comparison if there is one.
+
+    Args:
+        source: opened source.
+        output: path of the enhanced video or images.
+        compare: path of input and result side by side; None writes none.
+        size: width and height of the result, px.
+        settings: fingerprint of the run; another run's parts are not used.
+
+    Attributes:
+        parts: complete parts, those of an earlier run included.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        output: Path,
+        *,
+        compare: Path | None,
+        size: tuple[int, int],
+        settings: dict[str, Any],
+    ) -> None:
+        self._source, self._output, self._compare, self._size = source, output, compare, size
+        self._folder = PartFolder(output, settings)
+        self._open: OpenPart | None = None
+        self.parts: list[Part] = []
+
+    def begin(self, *, overwrite: bool, resume: bool) -> None:
+        """Check the paths, and take over the parts of an earlier run.
+
+        Args:
+            overwrite: whether existing results may be replaced, and an interrupted run discarded.
+            resume: whether an interrupted run is resumed.
+
+        Raises:
+            InputError: a result exists, has an unsupported name, or an interrupted run does not fit.
+        """
+        for path in [self._output] if self._compare is None else [self._output, self._compare]:
+            if path.resolve() == self._source.path.resolve():
+                raise InputError(f"{path}: is the input itself; give another name")
+            if path.exists() and not overwrite:
+                raise InputError(f"{path}: exists already; give another name or add --overwrite")
+            if not self._is_images(path):
+                require_container(path)
+        if self._folder.exists() and resume:
+            self.parts = self._folder.resume()
+        elif self._folder.exists() and not overwrite:
+            raise InputError(
+                f"{self._folder.path}: an interrupted run left it; add --resume to resume it, or "
+                "--overwrite to begin anew"
+            )
+        else:
+            self._folder.begin()
+
+    @property
+    def num_frames(self) -> int:
+        """The number of frames in complete parts."""
+        return sum(len(part.times) for part in self.parts)
+
+    @property
+    def num_faces(self) -> int:
+        """The number of frames in complete parts in which a face was restored."""
+        return sum(part.num_faces for part in self.parts)
+
+    @property
+    def resume_at(self) -> int:
+        """The index of the source's frame from which restoration resumes behind the complete parts."""
+        return self.parts[-1].resume_at if self.parts else 0
+
+    @property
+    def skip(self) -> int:
+        """The number of frames from `resume_at` on that are in complete parts already."""
+        return self.parts[-1].skip if self.parts else 0
+
+    def write(self, frame: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
+        """Append a frame; see `OpenPart.write`."""
+        if self._open is None:
+            self._open = self._new_part(original)
+        self._open.write(frame, original, picture=picture, has_face=has_face)
+
+    def end_window(self, *, resume_at: int, skip: int) -> None:
+        """Close the part that is being written if it is long enough.
+
+        Args:
+            resume_at: index of the source's frame from which restoration resumes behind this window.
+            skip: number of frames from there on that are written already.
+        """
+        if self._open is not None and len(self._open.times) >= _PART_FRAMES:
+            self._close_part(resume_at=resume_at, skip=skip)
+
+    def end(self) -> None:
+        """Close the last part."""
+        if self._open is not None:
+            self._close_part(resume_at=self._source.num_frames, skip=0)
+
+    def interrupt(self) -> str:
+        """Make a playable file of what is written; returns what to tell the user."""
+        unfinished = []
+        if self._open is not None and self._open.times:
+            self._open.close()
+            unfinished = [self._open.part(resume_at=0, skip=0)]
+        parts = [*self.parts, *unfinished]
+        again = "the same command with --resume resumes it"
+        if not parts or self._is_images(self._output):
+            return f"interrupted after {self.num_frames} frames; {again}"
+        path = self._partial_output()
+        pieces = self._pieces("video", parts)
+        join_video(path, pieces, time_base=self._source.time_base, source=self._sound(), whole=False)
+        num_frames = sum(len(part.times) for part in parts)
+        return f"interrupted: the first {num_frames} frames are in {path}; {again}"
+
+    def abandon(self) -> None:
+        """Leave complete parts for a later run, or nothing if there are none."""
+        if self._open is not None:
+            with suppress(av.FFmpegError, OSError):
+                self._open.close()
+        if not self.parts:
+            self.remove()
+
+    def join(self) -> list[str]:
+        """Join the parts to the results; returns sentences about what could not be kept as it was."""
+        notes: list[str] = []
+        for name, path in (("compare", self._compare), ("video", self._output)):
+            if path is None:
+                continue
+            pieces = self._pieces(name, self.parts)
+            if self._is_images(path):
+                join_images(path, [piece for piece, _ in pieces])
+            else:
+                notes = join_video(path, pieces, time_base=self._source.time_base, source=self._sound())
+        self.remove()
+        self._partial_output().unlink(missing_ok=True)
+        return notes
+
+    def remove(self) -> None:
+        """Remove all parts."""
+        self._folder.remove()
+
+    def _new_part(self, sample: np.ndarray) -> OpenPart:
+        writers = [self._writer("video", self._output, self._size)]
+        if self._compare is not None:
+            height, width = side_by_side(sample, sample, titles=("", "")).shape[:2]
+            writers.append(self._writer("compare", self._compare, (width, height)))
+        return OpenPart(writers)
+
+    def _writer(self, name: str, path: Path, size: tuple[int, int]) -> PartWriter:
+        index = len(self.parts)
+        if self._is_images(path):
+            return ImagesPart(self._folder.file(index, name, ""), self._image_names(path))
+        file = self._folder.file(index, name, ".mkv")
+        return VideoPart(file, size=size, fps=self._source.fps, look=self._source.look)
+
+    def _image_names(self, path: Path) -> Iterator[str]:
+        assert isinstance(self._source, ImageSource)
+        if path.suffix:
+            return iter([path.name])
+        return iter([f"{file.stem}.png" for file in self._source.files[self.num_frames :]])
+
+    def _close_part(self, *, resume_at: int, skip: int) -> None:
+        assert self._open is not None
+        self._open.close()
+        part = self._open.part(resume_at=resume_at, skip=skip)
+        self._folder.finish(len(self.parts), part)
+        self.parts.append(part)
+        self._open = None
+
+    def _pieces(self, name: str, parts: list[Part]) -> list[tuple[Path, Part]]:
+        """The parts' files of one result, `video` or `compare`."""
+        path = self._output if name == "video" else self._compare
+        assert path is not None
+        suffix = "" if self._is_images(path) else ".mkv"
+        return [(self._folder.file(index, name, suffix), part) for index, part in enumerate(parts)]
+
+    def _is_images(self, path: Path) -> bool:
+        """Whether the result is an image, or a folder of them."""
+        if not isinstance(self._source, ImageSource):
+            return False
+        single = self._source.num_frames == 1 and path.suffix.lower() in IMAGE_SUFFIXES
+        return single or not path.suffix
+
+    def _sound(self) -> Path | None:
+        return self._source.path if isinstance(self._source, VideoSource) else None
+
+    def _partial_output(self) -> Path:
+        return self._output.with_name(f"{self._output.stem}.part{self._output.suffix}")
