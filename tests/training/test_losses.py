@@ -1,3 +1,5 @@
+"""The face-focused losses, by hand."""
+
 import pytest
 import torch
 
@@ -55,8 +57,8 @@ def test_the_loss_is_that_of_the_velocity_at_t_zero(prediction, sign):
     """Eq. 1-3: at t = 0 the flow is at the degraded latents, and its velocity is z_h - z_l."""
     torch.manual_seed(0)
     transformer = OneStepTransformer(**(NANO | {"num_layers": 1, "ffn_dim": 64}), prediction=prediction)
-    low, high = torch.randn(2, 1, 768, 2, 4, 4)
-    predicted = transformer(low, torch.tensor([400.0]), transformer.prompt[None], return_dict=False)[0]
+    lq, hq = torch.randn(2, 1, 768, 2, 4, 4)
+    predicted = transformer(lq, torch.tensor([400.0]), transformer.prompt[None], return_dict=False)[0]
     everywhere = (torch.ones(1, 2, 4, 4), torch.tensor([False]))
-    loss = face_focused_loss(transformer.restore(low), high, *everywhere)
-    assert torch.allclose(loss, face_focused_loss(sign * predicted, high - low, *everywhere), rtol=1e-5)
+    loss = face_focused_loss(transformer.restore(lq), hq, *everywhere)
+    assert torch.allclose(loss, face_focused_loss(sign * predicted, hq - lq, *everywhere), rtol=1e-5)

@@ -6,21 +6,21 @@ import torch
 from torch import Tensor, nn
 
 
-def draw_focus(batch: int, p: float, generator: torch.Generator) -> Tensor:
+def draw_focus(num_samples: int, p: float, generator: torch.Generator) -> Tensor:
     """b of Eq. 6: one Bernoulli(p) draw per sample, (B,) bool, on the generator's device."""
-    return torch.rand(batch, generator=generator, device=generator.device) < p
+    return torch.rand(num_samples, generator=generator, device=generator.device) < p
 
 
 def face_focused_loss(
-    prediction: Tensor, target: Tensor, mask: Tensor, focus: Tensor, by_mask: bool = False
+    prediction: Tensor, target: Tensor, mask: Tensor, focus: Tensor, *, by_mask: bool = False
 ) -> Tensor:
     """Eq. 6, with the mean over elements where the paper writes a squared norm.
 
     Args:
-        prediction: (B, C, F, H, W), latents or frames.
-        target: of the same shape.
-        mask: (B, F, H, W) in {0, 1}: 1 on the face; replicated over the channels.
-        focus: (B,) bool: b, whether a sample is supervised on its face alone.
+        prediction: latents or frames (B, C, F, H, W).
+        target: ground truth, of the same shape.
+        mask: 1 on the face, else 0, (B, F, H, W); replicated over the channels.
+        focus: b, whether a sample is supervised on its face alone, (B,) bool.
         by_mask: whether a focused sample's mean is over the elements in its mask alone, so that a small face
             weighs as much as a large one.
 
@@ -37,17 +37,17 @@ def face_focused_loss(
     return squared.mean()
 
 
-def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, chunk: int = 8) -> Tensor:
+def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 8) -> Tensor:
     """L_DISTS of Eq. 8: the mean over frames.
 
     Args:
         prediction: frames (B, 3, F, H, W) in [-1, 1]; values outside are clamped, as a decoder would.
-        target: of the same shape.
-        network: of `vividface.models.perceptual.load_dists`.
-        chunk: frames per call, which bounds the memory of the network's activations.
+        target: ground truth, of the same shape.
+        network: DISTS, of `vividface.models.perceptual.load_dists`.
+        chunk: number of frames per call, which bounds the memory of the network's activations.
     """
-    restored, truth = (
+    restored, expected = (
         (frames.clamp(-1, 1).transpose(1, 2).flatten(0, 1) + 1) / 2 for frames in (prediction, target)
     )
-    pairs = zip(restored.split(chunk), truth.split(chunk), strict=True)
-    return torch.cat([network(a, b).flatten() for a, b in pairs]).mean()
+    pairs = zip(torch.split(restored, chunk), torch.split(expected, chunk), strict=True)
+    return torch.cat([network(*pair).flatten() for pair in pairs]).mean()

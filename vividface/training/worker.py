@@ -1,4 +1,4 @@
-"""One process of a training: `accelerate launch -m vividface.training.worker JOB`."""
+"""One process of a training, from its files to a checkpoint: `python -m vividface.training.worker JOB`."""
 
 from __future__ import annotations
 
@@ -7,37 +7,138 @@ import os
 import sys
 from pathlib import Path
 
+import pandas as pd
+
+from vividface.data.clips import locate_clips
+from vividface.data.latents import LatentClips
+from vividface.data.pixels import PixelClip, PixelClips
 from vividface.errors import InputError, StoppedError
-from vividface.files import write_json
-from vividface.training.jobs import LatentJob, read_job
-from vividface.training.run import train_latent_stage, train_pixel_stage
+from vividface.files import digest, sha256
+from vividface.models.base import SPATIAL, TEMPORAL
+from vividface.models.checkpoints import (
+    build_autoencoder,
+    build_transformer,
+    load_checkpoint,
+    save_checkpoint,
+)
+from vividface.models.perceptual import load_dists
+from vividface.training.job import LatentStageJob, PixelStageJob, read_job
+from vividface.training.monitor import hold_out
+from vividface.training.outcome import write_outcome
+from vividface.training.stages import LatentStage, PixelStage
+from vividface.training.trainer import Trainer
 
 
 def main(path: Path) -> int:
-    """Run a job's stage; returns the exit status: 75 after a signal, 1 for bad input.
-
-    What ended it is left in `outcome-RANK.json` in the job's folder: the launcher reports nothing but that a
-    process failed.
-    """
+    """Run a job's stage; returns the exit status: 75 after a signal, 1 for bad input."""
     rank = int(os.environ.get("RANK", "0"))
     logging.basicConfig(
         level=logging.INFO if rank == 0 else logging.WARNING,
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
     job = read_job(path)
-    outcome = job.folder / f"outcome-{rank:04d}.json"
     try:
-        if isinstance(job, LatentJob):
+        if isinstance(job, LatentStageJob):
             train_latent_stage(job)
         else:
             train_pixel_stage(job)
-    except StoppedError as error:
-        write_json(outcome, {"stopped": str(error)})
-        return os.EX_TEMPFAIL
-    except InputError as error:
-        write_json(outcome, {"error": str(error)})
-        return 1
+    except (StoppedError, InputError) as error:
+        write_outcome(job.folder, f"{rank:04d}", error)
+        return os.EX_TEMPFAIL if isinstance(error, StoppedError) else 1
     return 0
+
+
+def train_latent_stage(job: LatentStageJob) -> None:
+    """Stage one; the first process writes the checkpoint and the curves.
+
+    Raises:
+        InputError: a shard does not fit, no clip is left, or the loss is not finite or explodes.
+        StoppedError: a signal came; the state is saved.
+    """
+    config, autoencoder = job.stage, build_autoencoder(job.model)
+    latents = LatentClips(job.latents, autoencoder, num_frames=config.num_frames)
+    validation_ids = hold_out(latents.clip_ids, config.num_validation_clips, job.seed)
+    clips = latents.subset(set(latents.clip_ids) - validation_ids)
+    selected = None
+    if job.selected is not None and config.fine_share > 0:
+        selected = clips.subset(_clip_ids(job.selected))
+    stage = LatentStage(
+        clips,
+        selected=selected,
+        validation=latents.subset(validation_ids) if validation_ids else None,
+        autoencoder=autoencoder,
+        config=config,
+        p=job.p,
+        seed=job.seed,
+    )
+    settings = {
+        "p": job.p,
+        "model": job.model.results(),
+        "clips": digest(clips.clip_ids),
+        "selected clips": digest(selected.clip_ids) if selected else "",
+        "validation clips": digest(sorted(validation_ids)),
+    }
+    transformer = build_transformer(job.model, job.seed)
+    trainer = Trainer(transformer, stage, config=config, paths=job.paths, seed=job.seed, settings=settings)
+    trained = trainer.run()
+    if trained is not None:
+        _, length, height, _ = clips.shape
+        trained.register_to_config(clip_frames=1 + TEMPORAL * (length - 1), clip_size=SPATIAL * height)
+        save_checkpoint(job.output, trained, build_autoencoder(job.model))
+
+
+def train_pixel_stage(job: PixelStageJob) -> None:
+    """Stage two; see `train_latent_stage`."""
+    config, (transformer, autoencoder) = job.stage, load_checkpoint(job.start)
+    transformer.requires_grad_(requires_grad=True)
+    all_clips = _pixel_clips(job)
+    validation_ids = hold_out(all_clips, config.num_validation_clips, job.seed)
+    training_ids = set(all_clips) - validation_ids
+    if job.selected is not None:
+        training_ids &= _clip_ids(job.selected)
+
+    def choose(clip_ids: set[str]) -> PixelClips:
+        return PixelClips([all_clips[clip] for clip in clip_ids], num_frames=config.num_frames)
+
+    clips = choose(training_ids)
+    stage = PixelStage(
+        clips,
+        validation=choose(validation_ids) if validation_ids else None,
+        autoencoder=autoencoder,
+        dists=load_dists() if config.dists_weight else None,
+        config=config,
+        p=job.p,
+        seed=job.seed,
+    )
+    settings = {
+        "p": job.p,
+        "start": [sha256(path) for path in sorted((job.start / "transformer").glob("*.safetensors"))],
+        "clips": digest(clips.clip_ids),
+        "validation clips": digest(sorted(validation_ids)),
+    }
+    trainer = Trainer(transformer, stage, config=config, paths=job.paths, seed=job.seed, settings=settings)
+    trained = trainer.run()
+    if trained is not None:
+        save_checkpoint(job.output, trained, load_checkpoint(job.start)[1])
+
+
+def _pixel_clips(job: PixelStageJob) -> dict[str, PixelClip]:
+    """The clips of a job by their ids."""
+    folders = {kind: [str(path) for path in getattr(job, kind)] for kind in ("hq", "lq", "masks")}
+    return {
+        row["clip_id"]: PixelClip(
+            clip_id=row["clip_id"],
+            hq=Path(row["hq"]),
+            lq=Path(row["lq"]),
+            mask=Path(row["masks"]),
+            num_frames=int(row["frames"]),
+        )
+        for row in locate_clips(job.clips, **folders).to_dict("records")
+    }
+
+
+def _clip_ids(table: Path) -> set[str]:
+    return set(pd.read_parquet(table)["clip_id"])
 
 
 if __name__ == "__main__":

@@ -1,33 +1,39 @@
-"""How processes share a training, through accelerate, and its optimiser."""
+"""How processes share a training, through accelerate, and its optimizer."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
 from torch import nn
 
-from vividface.config import StageConfig
 from vividface.errors import InputError
+from vividface.training.base import StageConfig
 
 
-def micro_batches(config: StageConfig, processes: int) -> int:
-    """In how many parts each process computes its share of a step's batch, none above `micro_batch`.
+def num_micro_batches(config: StageConfig, *, num_processes: int) -> int:
+    """The number of parts in which a process computes its share of a step's batch, none above `micro_batch`.
+
+    Args:
+        config: hyper-parameters of the stage, with `batch_size` and `micro_batch`.
+        num_processes: number of processes that share a step's batch.
 
     Raises:
         InputError: the batch cannot be shared equally.
     """
-    share, rest = divmod(config.batch_size, processes)
+    share, rest = divmod(config.batch_size, num_processes)
     if rest:
         raise InputError(
-            f"batch_size: {config.batch_size} samples cannot be shared equally by {processes} processes; ask "
-            "for another number of GPUs"
+            f"batch_size: {config.batch_size} samples cannot be shared equally by {num_processes} processes; "
+            "ask for another number of GPUs"
         )
     return next(n for n in range(1, share + 1) if share % n == 0 and share // n <= config.micro_batch)
 
 
 def make_accelerator(config: StageConfig) -> Accelerator:
-    """accelerate, for this process's part of a training.
+    """The accelerator of this process's part of a training.
 
     Raises:
         InputError: the batch cannot be shared, or FSDP is asked for without GPUs.
@@ -45,20 +51,20 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     accelerator = Accelerator(
         mixed_precision=config.precision,
         fsdp_plugin=plugin,
-        # The batch is that of all processes, so the schedule goes on by one step of all of them.
+        # The batch is that of all processes, so the schedule advances by one step of all of them.
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
-    accelerator.gradient_accumulation_steps = micro_batches(config, accelerator.num_processes)
+    accelerator.gradient_accumulation_steps = num_micro_batches(
+        config, num_processes=accelerator.num_processes
+    )
     return accelerator
 
 
 def make_optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
     """AdamW, with states of 32 bits or, `adamw_8bit`, of eight."""
+    build: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
     if config.optimizer == "adamw_8bit":
-        import bitsandbytes
+        from bitsandbytes.optim.adamw import AdamW8bit
 
-        optimizer: torch.optim.Optimizer = bitsandbytes.optim.AdamW8bit(
-            parameters, lr=config.learning_rate, weight_decay=config.weight_decay
-        )
-        return optimizer
-    return torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        build = AdamW8bit
+    return build(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)

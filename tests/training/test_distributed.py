@@ -1,0 +1,57 @@
+"""How processes share a training."""
+
+import pandas as pd
+import pytest
+import torch
+
+from vividface.errors import InputError
+from vividface.training.distributed import num_micro_batches
+from vividface.training.launcher import launch
+from vividface.training.worker import train_latent_stage
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "micro_batch", "num_processes", "parts"),
+    [(32, 4, 8, 1), (32, 4, 2, 4), (32, 3, 2, 8), (6, 4, 1, 2), (3, 4, 1, 1)],
+)
+def test_a_batch_is_shared_by_the_processes(config, batch_size, micro_batch, num_processes, parts):
+    values = {"batch_size": batch_size, "micro_batch": micro_batch}
+    stage = config.latent_stage.model_copy(update=values)
+    assert num_micro_batches(stage, num_processes=num_processes) == parts
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(config):
+    with pytest.raises(InputError, match="3 samples cannot be shared equally by 2 processes"):
+        num_micro_batches(config.latent_stage, num_processes=2)
+
+
+def test_accumulated_micro_batches_are_one_large_batch(make_job, tmp_path):
+    curves = []
+    for micro_batch in (4, 2, 1):
+        job = make_job(tmp_path / str(micro_batch), {"batch_size": 4, "micro_batch": micro_batch})
+        train_latent_stage(job)
+        curves.append(pd.read_csv(job.curve)["loss"].to_numpy())
+    assert curves[1] == pytest.approx(curves[0], rel=1e-5)
+    assert curves[2] == pytest.approx(curves[0], rel=1e-5)
+
+
+def test_two_processes_train_as_one_with_the_same_global_batch(make_job, tmp_path):
+    """Through `accelerate launch`, over gloo."""
+    values = {"iterations": 8, "batch_size": 4}
+    one = make_job(tmp_path / "one", values)
+    two = make_job(tmp_path / "two", values | {"micro_batch": 1}, num_processes=2, threads=2)
+    for job in (one, two):
+        job.output.parent.mkdir()
+        launch(job)
+        assert "step 8 of 8" in job.log.read_text()
+    curves = [pd.read_csv(job.curve)["loss"].to_numpy() for job in (one, two)]
+    assert curves[1] == pytest.approx(curves[0], rel=1e-4)
+    validations = [pd.read_csv(job.validation)["psnr"].to_numpy() for job in (one, two)]
+    assert validations[1] == pytest.approx(validations[0], abs=0.01)
+
+
+def test_fsdp_without_a_gpu_is_refused(make_job, tmp_path):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(InputError, match="strategy: fsdp needs GPUs"):
+        train_latent_stage(make_job(tmp_path, {"strategy": "fsdp"}))

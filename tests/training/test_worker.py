@@ -1,0 +1,142 @@
+"""Both stages, from a job's files to a checkpoint."""
+
+import pandas as pd
+import pytest
+import torch
+from accelerate.state import AcceleratorState
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from vividface.errors import InputError
+from vividface.models.autoencoders import DCTAutoencoder
+from vividface.models.checkpoints import load_checkpoint
+from vividface.training import worker
+from vividface.training.monitor import hold_out
+from vividface.training.trainer import Trainer
+from vividface.training.worker import train_latent_stage, train_pixel_stage
+
+from .conftest import CLIPS
+from .helpers import same_weights, trained_weights
+
+VALIDATION = hold_out(CLIPS, 2, 0)
+SELECTED = set(CLIPS[1:4]) - VALIDATION
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """The clips of every step of a training, in order."""
+    steps = []
+
+    class RecordingTrainer(Trainer):
+        def __init__(self, transformer, stage, *, config, **rest):
+            for step in range(config.iterations):
+                steps.append(set(stage.batch(step, part=0, num_parts=1).clip_ids))
+            super().__init__(transformer, stage, config=config, **rest)
+
+    monkeypatch.setattr(worker, "Trainer", RecordingTrainer)
+    return steps
+
+
+def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(latent_job, seen):
+    train_latent_stage(latent_job)
+    assert set().union(*seen[:3]) == set(CLIPS) - VALIDATION
+    assert set().union(*seen[4:]) <= SELECTED
+    transformer, autoencoder = load_checkpoint(latent_job.output)
+    assert transformer.proj_out.weight.abs().max() > 0
+    assert transformer.config.clip_frames == 5
+    assert transformer.config.clip_size == 32
+    assert autoencoder.fingerprint == DCTAutoencoder().fingerprint
+    curve = pd.read_csv(latent_job.curve)
+    assert list(curve["step"]) == [1, 2, 3, 4, 5, 6]
+    validation = pd.read_csv(latent_job.validation)
+    assert list(validation["step"]) == [3, 6]
+    assert validation["psnr_input"].nunique() == 1
+    assert validation["psnr"].iloc[-1] > validation["psnr_input"].iloc[-1]
+    assert not latent_job.paths.states.exists()
+
+
+def test_without_the_selected_set_every_step_sees_all_clips(make_job, seen, tmp_path):
+    train_latent_stage(make_job(tmp_path, selected=None))
+    assert set().union(*seen[3:]) == set(CLIPS) - VALIDATION
+
+
+def test_the_pixel_stage_starts_from_the_latent_stage(make_pixel_job, latent_job, seen, tmp_path):
+    train_latent_stage(latent_job)
+    seen.clear()
+    job = make_pixel_job(tmp_path, latent_job.output, {"iterations": 1})
+    train_pixel_stage(job)
+    assert seen[0] <= SELECTED
+    before, after = trained_weights(latent_job), trained_weights(job)
+    distance = max((after[name] - before[name]).abs().max() for name in before)
+    assert 0 < distance <= 2 * job.stage.learning_rate, "one step of AdamW from where it started"
+
+
+def test_a_selection_that_leaves_nothing_is_refused(make_job, tmp_path):
+    pd.DataFrame({"clip_id": ["elsewhere"]}).to_parquet(tmp_path / "none.parquet")
+    job = make_job(tmp_path, selected=tmp_path / "none.parquet")
+    with pytest.raises(InputError, match=r"no clip with latents is left.*filter\.threshold"):
+        train_latent_stage(job)
+    assert not job.output.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("fingerprint", "holds latents of the autoencoder 'another'"),
+        ("length", r"0000\.safetensors: the latents of the clip clip_0 are \(768, 3, 4, 4\)"),
+        ("size", r"the latents of the clip clip_1 are \(768, 2, 6, 4\)"),
+        ("mask", r"clip_0\.mask is \(2, 4, 5\) instead of \(2, 4, 4\)"),
+        ("missing", "the clip clip_0 is not complete"),
+    ],
+)
+def test_a_shard_that_does_not_fit_is_refused_by_name(change, message, make_job, data, tmp_path):
+    source, shard = data / "mine" / "latents" / "0000.safetensors", tmp_path / "0000.safetensors"
+    tensors = load_file(source)
+    with safe_open(source, "pt") as file:
+        made_with = file.metadata()["autoencoder"]
+    if change == "fingerprint":
+        made_with = "another"
+    elif change == "length":
+        tensors["clip_0.hq"] = torch.zeros(768, 3, 4, 4)
+    elif change == "size":
+        tensors["clip_1.hq"] = torch.zeros(768, 2, 6, 4)
+    elif change == "mask":
+        tensors["clip_0.mask"] = torch.zeros(2, 4, 5)
+    else:
+        del tensors["clip_0.lq"]
+    save_file(tensors, shard, {"autoencoder": made_with})
+    with pytest.raises(InputError, match=message):
+        train_latent_stage(make_job(tmp_path, latents=[shard]))
+
+
+def test_training_twice_gives_the_same_bits_however_batches_are_read(config, make_job, tmp_path):
+    jobs = [
+        make_job(tmp_path / str(workers), {"num_workers": workers, "checkpoint_every": 6}, model=config.model)
+        for workers in (0, 2)
+    ]
+    for job in jobs:
+        train_latent_stage(job)
+    assert same_weights(*jobs)
+
+
+def test_adapters_are_merged_into_a_plain_checkpoint(make_job, tmp_path):
+    job = make_job(tmp_path, {"lora_rank": 4})
+    train_latent_stage(job)
+    transformer, _ = load_checkpoint(job.output)
+    assert not any("lora" in name for name in transformer.state_dict())
+    assert transformer.proj_out.weight.abs().max() > 0
+    curve = pd.read_csv(job.curve)
+    assert curve["loss"].iloc[-1] < curve["loss"].iloc[0]
+
+
+def test_checkpointing_and_precision_leave_the_curve(make_job, tmp_path):
+    stages = {"plain": {}, "checkpointing": {"gradient_checkpointing": True}, "bf16": {"precision": "bf16"}}
+    curves = {}
+    for name, values in stages.items():
+        AcceleratorState._reset_state(reset_partial_state=True)
+        job = make_job(tmp_path / name, values)
+        train_latent_stage(job)
+        curves[name] = pd.read_csv(job.curve)["loss"].to_numpy()
+    assert curves["checkpointing"] == pytest.approx(curves["plain"], rel=1e-5)
+    assert curves["bf16"] == pytest.approx(curves["plain"], rel=0.02)
+    assert (curves["bf16"] != curves["plain"]).any()
