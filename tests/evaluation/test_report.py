@@ -1,3 +1,5 @@
+"""The report's page and figures."""
+
 import re
 
 import cv2
@@ -5,21 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from vividface.config import load_config
 from vividface.evaluation import figures
 from vividface.evaluation.report import ReportInputs, write_report
+from vividface.evaluation.runs import Run
 from vividface.video import write_clip
 
 CLIPS = ["b_00000", "b_00017"]
 VALIDATION = pd.DataFrame({"step": [5, 10], "psnr_input": [24.0, 24.0], "psnr": [23.0, 25.0]})
-
-
-@pytest.fixture(scope="module")
-def config():
-    from pathlib import Path
-
-    repository = Path(__file__).parents[2]
-    return load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -37,20 +31,23 @@ def inputs(config, tmp_path_factory):
         for index, clip in enumerate(CLIPS)
     ]
     metrics = pd.DataFrame(rows, columns=["dataset", "method", "clip_id", "metric", "value", "reason"])
-    run = {
-        "steps": 1,
-        "seconds_per_clip": dict.fromkeys(CLIPS, 0.5),
-        "frames": dict.fromkeys(CLIPS, 9),
-        "peak_memory_mb": 900,
-        "device": "a CPU",
-        "threads": 1,
-    }
-    scores = {"clip_id": ["a", "b", "c"], "score": [92.0, 88.0, 95.0], "judge": "signals"}
+    run = Run(
+        method="main",
+        num_steps=1,
+        seconds_per_clip=dict.fromkeys(CLIPS, 0.5),
+        num_frames=dict.fromkeys(CLIPS, 9),
+        size=32,
+        peak_memory_mb=900,
+        device="a CPU",
+        threads=1,
+    )
+    scores = {"clip_id": ["a", "b", "c"], "score": [92.0, 88.0, 95.0], "judge": "measured"}
     decisions = pd.DataFrame({**scores, "selected": [True, False, True]})
     curve = pd.DataFrame({"step": [5, 10], "loss": [0.2, 0.1]})
     kept = {
         "clip_id": [*CLIPS, "b_00034"],
         "kept": [True, True, False],
+        "rejection": ["", "", "no face"],
         "reason": ["", "", "no face <b>"],
         "frames": 17,
         "fps": ["25", "25", "25"],
@@ -96,7 +93,7 @@ def test_credits_and_licences_of_every_dataset(page, config):
 def test_what_was_measured_is_said(page):
     assert "On 2 clips of RAVDESS actor B, held out restored frames have a PSNR of 25.05 dB" in page
     assert "a paired gain of +1.00 dB (95 % interval +1.00 to +1.00 over clips)" in page
-    assert "The judge “signals” scored 3 clips on the rubric face90; 2 score above 90" in page
+    assert "The judge “measured” scored 3 clips on the rubric face90; 2 score above 90" in page
     assert page.count("<td>+1.00</td>") == 2
     assert "1 x no face &lt;b&gt;" in page, "text from data is escaped"
     for number in range(1, 8):

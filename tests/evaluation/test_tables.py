@@ -1,20 +1,25 @@
+"""Filling and writing the tables."""
+
 import csv
 import io
+import json
 
 import pandas as pd
 import pytest
 
-from vividface.config import load_config
-from vividface.evaluation.measure import bootstrap_interval
-from vividface.evaluation.tables import build_tables, paired_difference, write_tables
+from vividface.evaluation.runs import Run
+from vividface.evaluation.tables import build_tables, read_results, write_summary, write_tables
 
-
-@pytest.fixture(scope="module")
-def config():
-    from pathlib import Path
-
-    repository = Path(__file__).parents[2]
-    return load_config(repository / "config.yaml", repository / "configs" / "demo.yaml")
+RUN = Run(
+    method="main",
+    num_steps=1,
+    seconds_per_clip={"a": 1.0, "b": 2.0, "c": 3.0},
+    num_frames={"a": 10, "b": 10, "c": 10},
+    size=128,
+    peak_memory_mb=512.4,
+    device="a CPU",
+    threads=1,
+)
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +40,7 @@ def metrics(config):
 
 
 def runs(config):
-    run = {
-        "steps": 1,
-        "seconds_per_clip": {"a": 1.0, "b": 2.0, "c": 3.0},
-        "frames": {"a": 10, "b": 10, "c": 10},
-        "peak_memory_mb": 512.4,
-    }
-    return {("held_out", method): run for method in config.methods()}
+    return {("held_out", method): RUN for method in config.methods()}
 
 
 def test_the_papers_numbers(tables):
@@ -100,15 +99,24 @@ def test_three_forms_are_written(tables, tmp_path):
     assert len(list(tmp_path.iterdir())) == 21
 
 
-def test_paired_difference(config):
-    table = paired_difference(metrics(config), "held_out", "main", "bicubic", "psnr_rgb")
-    assert list(table["clip_id"]) == ["a", "b", "c"]
-    expected = config.methods().index("main") - config.methods().index("bicubic")
-    assert table["difference"].tolist() == pytest.approx([expected] * 3)
+def test_results_are_read_from_their_files(config, tmp_path):
+    expected = metrics(config)
+    for method in ("bicubic", "main"):
+        (tmp_path / "restored/held_out" / method).mkdir(parents=True)
+        RUN.write(tmp_path / "restored/held_out" / method)
+        (tmp_path / "metrics/held_out").mkdir(parents=True, exist_ok=True)
+        rows = expected[expected["method"] == method]
+        rows.to_parquet(tmp_path / "metrics/held_out" / f"{method}.parquet")
+    read, read_runs = read_results(
+        sorted((tmp_path / "metrics/held_out").iterdir()), sorted((tmp_path / "restored/held_out").iterdir())
+    )
+    assert read_runs == {("held_out", "bicubic"): RUN, ("held_out", "main"): RUN}
+    assert set(read["method"]) == {"bicubic", "main"}
+    assert len(read) == expected["method"].isin(["bicubic", "main"]).sum()
 
 
-def test_bootstrap_is_seeded_and_holds_the_mean():
-    values = pd.Series([1.0, 2.0, 3.0, 4.0, 5.0]).to_numpy()
-    low, high = bootstrap_interval(values, 500)
-    assert (low, high) == bootstrap_interval(values, 500)
-    assert 1 < low < 3 < high < 5
+def test_the_summary_holds_the_means_of_what_was_measured(config, tmp_path):
+    write_summary(metrics(config), tmp_path / "summary")
+    summary = json.loads((tmp_path / "summary/bicubic.json").read_text())
+    assert list(summary) == ["held_out"]
+    assert summary["held_out"] == pytest.approx({"psnr_rgb": 25.1, "ids_dlib": 0.6, "lpips_alex": 0.3})

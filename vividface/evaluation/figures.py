@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -22,12 +22,13 @@ from matplotlib.figure import Figure
 plt.rcParams.update({"figure.dpi": 110, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False})
 
 
-def training_curves(curves: dict[str, pd.DataFrame], validations: dict[str, pd.DataFrame]) -> bytes:
+def training_curves(curves: Mapping[str, pd.DataFrame], validations: Mapping[str, pd.DataFrame]) -> bytes:
     """Loss and validation PSNR over steps, a column per stage.
 
     Args:
-        curves: per run, `{variant}/{stage}`, its CSV with `step` and `loss`.
-        validations: likewise with `step`, and `psnr` and `psnr_input` in dB if clips were held out.
+        curves: training curves with `step` and `loss`, by `{variant}/{stage}`.
+        validations: measures of validation clips by the same names, with `step`, `psnr` and `psnr_input`, dB;
+            without rows where no clips were held out.
     """
     stages = sorted({name.rpartition("/")[2] for name in curves})
     variants = sorted({name.rpartition("/")[0] for name in curves})
@@ -54,12 +55,12 @@ def training_curves(curves: dict[str, pd.DataFrame], validations: dict[str, pd.D
     return _png(figure)
 
 
-def before_after(clips: Sequence[dict[str, Path]], frame: int = 8) -> bytes:
-    """The same frame of each clip in each of its versions, side by side.
+def before_after(clips: Sequence[Mapping[str, Path]], *, frame: int = 8) -> bytes:
+    """One frame of each clip in each of its versions, side by side.
 
     Args:
         clips: per clip, the path of each version by its title; the last is the ground truth.
-        frame: which frame.
+        frame: index of the frame.
     """
     rows = []
     for versions in clips:
@@ -79,12 +80,12 @@ def before_after(clips: Sequence[dict[str, Path]], frame: int = 8) -> bytes:
     return _png(figure)
 
 
-def temporal_slice(versions: dict[str, Path], column: float = 0.5) -> bytes:
+def temporal_slice(versions: Mapping[str, Path], *, column: float = 0.5) -> bytes:
     """One pixel column over time, per version of a clip (the paper's Figure 7).
 
     Args:
         versions: path of each version by its title; the last is the ground truth.
-        column: where, as a share of the width.
+        column: place of the column, as a share of the width.
     """
     figure, axes = plt.subplots(1, len(versions), figsize=(1.9 * len(versions), 2.4))
     for axis, title, frames in zip(np.atleast_1d(axes), versions, _read(versions), strict=True):
@@ -97,7 +98,11 @@ def temporal_slice(versions: dict[str, Path], column: float = 0.5) -> bytes:
 
 
 def time_versus_quality(
-    points: dict[str, tuple[float, float]], quality: str, paper: dict[str, tuple[float, float]]
+    points: Mapping[str, tuple[float, float]],
+    *,
+    quality: str,
+    paper: Mapping[str, tuple[float, float]],
+    highlighted: Collection[str],
 ) -> bytes:
     """Time against quality (the paper's Figure 1): ours on the left, the paper's Table 3 on the right.
 
@@ -105,15 +110,16 @@ def time_versus_quality(
         points: milliseconds per frame and quality, by method.
         quality: name of the quality's metric.
         paper: seconds per 81 frames of 512x512 and IDS, by method.
+        highlighted: methods in red.
     """
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     panels = (
         (points, "ms per frame (measured)", quality),
         (paper, "s per clip (paper, A100)", "IDS (paper)"),
     )
-    for axis, (held, x, y) in zip(axes, panels, strict=True):
-        for name, (time, value) in held.items():
-            axis.scatter(max(time, 1e-3), value, s=28, color="tab:red" if "ividFace" in name else "tab:blue")
+    for axis, (methods, x, y) in zip(axes, panels, strict=True):
+        for name, (time, value) in methods.items():
+            axis.scatter(max(time, 1e-3), value, s=28, color="tab:red" if name in highlighted else "tab:blue")
             axis.annotate(
                 name, (max(time, 1e-3), value), textcoords="offset points", xytext=(4, 4), fontsize=7
             )
@@ -122,8 +128,8 @@ def time_versus_quality(
     return _png(figure)
 
 
-def dataset_statistics(datasets: dict[str, pd.DataFrame]) -> bytes:
-    """What each dataset's clips are: kept or why not, size of the face, sharpness, duration.
+def dataset_statistics(datasets: Mapping[str, pd.DataFrame]) -> bytes:
+    """The clips of each dataset: kept or why not, size of the face, sharpness, duration.
 
     Args:
         datasets: the clips' table of each dataset by its title.
@@ -136,7 +142,7 @@ def dataset_statistics(datasets: dict[str, pd.DataFrame]) -> bytes:
     size = (13, 2.3 * len(datasets))
     figure, axes = plt.subplots(len(datasets), 4, figsize=size, squeeze=False, layout="constrained")
     for row, (title, table) in zip(axes, datasets.items(), strict=True):
-        reasons = table["reason"].str.partition(":")[0].replace("", "kept").value_counts()
+        reasons = table["rejection"].replace("", "kept").value_counts()
         colours = ["tab:green" if reason == "kept" else "tab:gray" for reason in reasons.index]
         bars = row[0].barh(reasons.index[::-1], reasons.to_numpy()[::-1], color=colours[::-1])
         row[0].bar_label(bars, padding=2)
@@ -164,10 +170,10 @@ def score_histogram(scores: pd.Series, threshold: float | None) -> bytes:
     return _png(figure)
 
 
-def _read(versions: dict[str, Path], start: int = 0, stop: int | None = None) -> list[np.ndarray]:
+def _read(versions: Mapping[str, Path], start: int = 0, stop: int | None = None) -> list[np.ndarray]:
     """The frames of each version of a clip, at the size of the last, which is the ground truth."""
     info = probe(list(versions.values())[-1])
-    return [read_clip(path, start, stop, (info.width, info.height)) for path in versions.values()]
+    return [read_clip(path, start, stop, size=(info.width, info.height)) for path in versions.values()]
 
 
 def _enlarge(image: np.ndarray, side: int = 256) -> np.ndarray:

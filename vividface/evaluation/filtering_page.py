@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,10 @@ import pandas as pd
 
 from vividface.config.filtering import SelectionConfig
 from vividface.errors import InputError
-from vividface.files import atomic_path
+from vividface.files import write_text
 from vividface.filtering.rubric import Rubric
 from vividface.filtering.selection import threshold_of
-from vividface.video import iterate_frames, probe
+from vividface.video import sample_evenly
 
 _FRAMES, _SIDE = 4, 128
 # A page of more pictures than this is slow to open: those whose scores are nearest the threshold have them.
@@ -27,7 +28,8 @@ _PICTURES = 600
 def write_filtering_page(
     scores: pd.DataFrame,
     decisions: pd.DataFrame,
-    folders: dict[tuple[str, str], Path],
+    *,
+    hq_dirs: Mapping[tuple[str, str], Path],
     config: SelectionConfig,
     rubric: Rubric,
     output: Path,
@@ -35,12 +37,15 @@ def write_filtering_page(
     """Render the page, one sortable row per clip.
 
     Args:
-        scores: of `score_shard`.
-        decisions: of `decide`.
-        folders: of the clips, by dataset and shard.
-        config: the selection.
-        rubric: by which was scored.
-        output: the HTML file.
+        scores: tables of `score_shard`.
+        decisions: table of `decide`.
+        hq_dirs: folders of the clips, by (dataset, shard).
+        config: selection.
+        rubric: rubric that the scores were given on.
+        output: HTML file.
+
+    Returns:
+        `output`.
     """
     threshold = threshold_of(config, rubric)
     table = decisions.merge(scores.drop(columns=["score", "shard", "judge"]), on="clip_id", validate="1:1")
@@ -48,7 +53,7 @@ def write_filtering_page(
     nearest = set((table["score"] - middle).abs().sort_values(na_position="first").index[:_PICTURES])
     rows = []
     for index, row in enumerate(table.to_dict("records")):
-        video = folders[row["dataset"], row["shard"]] / f"{row['clip_id']}.mkv"
+        video = hq_dirs[row["dataset"], row["shard"]] / f"{row['clip_id']}.mkv"
         rows.append(_row(row, rubric, _strip(video) if index in nearest else ""))
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
@@ -63,8 +68,7 @@ def write_filtering_page(
         threshold=threshold,
         config=config,
     )
-    with atomic_path(output) as temporary:
-        temporary.write_text(page)
+    write_text(output, page)
     return output
 
 
@@ -84,14 +88,11 @@ def _row(row: dict[Any, Any], rubric: Rubric, picture: str) -> dict[str, Any]:
 
 
 def _strip(video: Path) -> str:
-    """Some frames of a clip side by side, a JPEG in base 64; empty if none can be read."""
+    """Evenly spaced frames of a clip side by side, a JPEG in base 64; empty if none can be read."""
     try:
-        last = probe(video).frames - 1
-        wanted = set(np.linspace(0, last, _FRAMES).round().astype(int).tolist())
         frames = [
             cv2.resize(frame, (_SIDE, _SIDE), interpolation=cv2.INTER_AREA)
-            for index, frame in enumerate(iterate_frames(video))
-            if index in wanted
+            for frame in sample_evenly(video, _FRAMES)
         ]
     except InputError:
         return ""

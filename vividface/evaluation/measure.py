@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from vividface.config import FacesConfig
-from vividface.errors import InputError, MissingAssetError
+from vividface.errors import InputError, MissingWeightsError
 from vividface.evaluation.metrics import Clip, Metric, NotMeasurableError, load_metrics
-from vividface.evaluation.metrics.faces import (
+from vividface.evaluation.metrics.features import (
     ClipFaces,
     FaceReader,
     available_features,
@@ -22,128 +23,143 @@ from vividface.evaluation.metrics.faces import (
 from vividface.video import read_clip
 
 
+@dataclass(frozen=True)
+class Measurement:
+    """One metric of one clip.
+
+    Attributes:
+        clip_id: the clip.
+        metric: name of the metric's variant.
+        value: value; None where the metric cannot be measured.
+        reason: reason why not, or empty.
+    """
+
+    clip_id: str
+    metric: str
+    value: float | None
+    reason: str = ""
+
+
 def measure_clips(
-    restored: dict[str, Path],
-    reference: dict[str, Path] | None,
-    metrics: list[str],
-    faces: FacesConfig,
-    identity: str,
+    restored: Mapping[str, Path],
+    reference: Mapping[str, Path] | None,
+    *,
+    metrics: Iterable[str],
+    faces_config: FacesConfig,
     reference_faces: Path | None = None,
     device: str = "cpu",
 ) -> pd.DataFrame:
-    """Measure every metric on every clip.
+    """Measure metrics of clips.
 
     Args:
-        restored: clips by id.
-        reference: the true clips, or None for really degraded ones.
-        metrics: names, as in the configuration.
-        faces: the face backend.
-        identity: the backbone of `ids` and `facecons`.
-        reference_faces: of `write_reference_faces`; what it lacks is found here, for this method alone.
-        device: where the networks run; dlib's and FaceMesh run on the CPU.
+        restored: files of the restored clips, by their ids.
+        reference: files of the clips that they are compared with, by the same ids; None for really degraded
+            ones, which have no ground truth.
+        metrics: names of the metrics, as in the configuration.
+        faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
+        reference_faces: file of `write_reference_faces`; the faces that it lacks are found here.
+        device: device of the networks; dlib's and FaceMesh run on the CPU.
 
     Returns:
-        rows `clip_id`, `metric`, `value`, `reason`: a metric that cannot be measured has a null value and the
-        reason.
+        a row `clip_id`, `metric`, `value`, `reason` per clip and metric: a metric that cannot be measured has
+        a null value and the reason.
 
     Raises:
         InputError: a metric is not known, a clip has no reference, or they differ in size or length.
     """
-    ready, missing = load_metrics(metrics, identity)
-    reader = _reader(faces, ready, missing, device)
-    known = load_faces(reference_faces) if reference_faces else {}
-    rows: list[dict] = []
+    loaded, missing = load_metrics(metrics, identity_network=faces_config.identity_network)
+    reader = _load_reader(faces_config, loaded, missing, device)
+    features = _features(loaded.values(), with_reference=reference is not None)
+    stored = load_faces(reference_faces) if reference_faces else {}
+    measurements: list[Measurement] = []
     for clip_id, path in tqdm(restored.items(), desc="measure", unit="clip"):
-        frames, truth = _read(clip_id, path, reference)
-        features = _features(ready.values(), truth is not None)
-        found, true_faces = None, None
+        frames, reference_frames = _read(clip_id, path, reference)
+        clip = Clip(frames=frames, reference=reference_frames, device=device)
         if reader is not None:
-            if truth is not None:
-                true_faces = reader.read(truth, features, known=_matching(known.get(clip_id), truth))
-            found = reader.read(frames, features, fallback=true_faces)
-        clip = Clip(frames, truth, found, true_faces, device)
-        rows += [_measure(clip_id, clip, name, metric) for name, metric in ready.items()]
-        rows += [_row(clip_id, name, None, reason) for name, reason in missing.items()]
-    table = pd.DataFrame(rows, columns=["clip_id", "metric", "value", "reason"])
-    return table.astype({"value": "float64"})
+            clip = _with_faces(clip, reader, features, stored=stored.get(clip_id))
+        measurements += [_measure(clip_id, clip, name, metric) for name, metric in loaded.items()]
+        measurements += [Measurement(clip_id, name, None, reason) for name, reason in missing.items()]
+    columns = [field.name for field in fields(Measurement)]
+    return pd.DataFrame(measurements, columns=columns).astype({"value": "float64"})
 
 
 def write_reference_faces(
-    reference: dict[str, Path], faces: FacesConfig, output: Path, device: str = "cpu"
+    reference: Mapping[str, Path], faces_config: FacesConfig, *, output: Path, device: str = "cpu"
 ) -> None:
-    """Find the faces of the true clips once, for all methods: all features whose networks are there."""
-    reader = FaceReader(faces, device)
+    """Find the faces of the ground truth once for all methods, with the features whose networks exist here.
+
+    Args:
+        reference: files of the true clips, by their ids.
+        faces_config: the face backend.
+        output: safetensors file.
+        device: device of the backend's networks.
+    """
+    reader = FaceReader(faces_config, device)
     features = available_features(reader)
     clips = tqdm(reference.items(), desc="reference faces", unit="clip")
     save_faces(output, {clip: reader.read(read_clip(path), features) for clip, path in clips})
 
 
-def bootstrap_interval(values: np.ndarray, resamplings: int, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile bootstrap interval of a mean over clips.
-
-    Args:
-        values: (N,), one per clip.
-        resamplings: how often the clips are drawn again, with replacement.
-        seed: of the drawing.
-    """
-    generator = np.random.default_rng(seed)
-    draws = generator.integers(0, len(values), (resamplings, len(values)))
-    low, high = np.percentile(np.asarray(values)[draws].mean(axis=1), [2.5, 97.5])
-    return float(low), float(high)
-
-
-def _reader(
-    faces: FacesConfig, ready: dict[str, Metric], missing: dict[str, str], device: str
+def _load_reader(
+    faces_config: FacesConfig, loaded: dict[str, Metric], missing: dict[str, str], device: str
 ) -> FaceReader | None:
-    """The reader of faces, if a metric needs one; metrics whose networks are not there move to `missing`."""
-    wanted = {name: metric.feature for name, metric in ready.items() if metric.needs_faces}
+    """The reader of faces, if a metric needs one; metrics whose networks do not exist here become missing."""
     reader = None
-    for name, feature in wanted.items():
+    for name, metric in list(loaded.items()):
+        if not metric.needs_faces:
+            continue
         try:
-            reader = reader or FaceReader(faces, device)
-            if feature is not None:
-                reader.prepare(feature)
-        except MissingAssetError as error:
+            reader = reader or FaceReader(faces_config, device)
+            if metric.feature is not None:
+                reader.prepare(metric.feature)
+        except MissingWeightsError as error:
             missing[name] = str(error)
-            del ready[name]
-    return reader if any(metric.needs_faces for metric in ready.values()) else None
+            del loaded[name]
+    return reader if any(metric.needs_faces for metric in loaded.values()) else None
 
 
-def _features(metrics: Iterable[Metric], with_truth: bool) -> Collection[str]:
-    usable = [metric for metric in metrics if with_truth or not metric.needs_reference]
+def _features(metrics: Iterable[Metric], *, with_reference: bool) -> Collection[str]:
+    usable = [metric for metric in metrics if with_reference or not metric.needs_reference]
     return sorted({metric.feature for metric in usable if metric.feature is not None})
 
 
 def _read(
-    clip_id: str, path: Path, reference: dict[str, Path] | None
+    clip_id: str, path: Path, reference: Mapping[str, Path] | None
 ) -> tuple[np.ndarray, np.ndarray | None]:
+    """A clip's frames and its reference's."""
     frames = read_clip(path)
     if reference is None:
         return frames, None
     if clip_id not in reference:
-        raise InputError(f"{clip_id}: is restored, but has no ground truth; remove {path} or add its truth")
-    truth = read_clip(reference[clip_id])
-    if truth.shape != frames.shape:
+        raise InputError(
+            f"{clip_id}: is restored, but has no ground truth; remove {path} or add its ground truth"
+        )
+    reference_frames = read_clip(reference[clip_id])
+    if reference_frames.shape != frames.shape:
         raise InputError(
             f"{path}: has frames, height and width {frames.shape[:3]}, but its ground truth "
-            f"{reference[clip_id]} has {truth.shape[:3]}; restore it again"
+            f"{reference[clip_id]} has {reference_frames.shape[:3]}; restore it again"
         )
-    return frames, truth
+    return frames, reference_frames
 
 
-def _matching(known: ClipFaces | None, truth: np.ndarray) -> ClipFaces | None:
-    """Faces found before, unless they are of another cut of the clip."""
-    return known if known is not None and len(known.found) == len(truth) else None
+def _with_faces(
+    clip: Clip, reader: FaceReader, features: Collection[str], *, stored: ClipFaces | None
+) -> Clip:
+    """A clip with its faces and its reference's, of which those stored before need not be found again."""
+    reference_faces = None
+    if clip.reference is not None:
+        # Faces of another number of frames are of another cut of the clip.
+        same = stored if stored is not None and len(stored.found) == len(clip.reference) else None
+        reference_faces = reader.read(clip.reference, features, earlier=same)
+    faces = reader.read(clip.frames, features, fallback=reference_faces)
+    return replace(clip, faces=faces, reference_faces=reference_faces)
 
 
-def _measure(clip_id: str, clip: Clip, name: str, metric: Metric) -> dict:
+def _measure(clip_id: str, clip: Clip, name: str, metric: Metric) -> Measurement:
     if metric.needs_reference and clip.reference is None:
-        return _row(clip_id, name, None, "this benchmark has no ground truth")
+        return Measurement(clip_id, name, None, "this benchmark has no ground truth")
     try:
-        return _row(clip_id, name, metric.measure(clip), "")
+        return Measurement(clip_id, name, metric.measure(clip))
     except NotMeasurableError as error:
-        return _row(clip_id, name, None, str(error))
-
-
-def _row(clip_id: str, metric: str, value: float | None, reason: str) -> dict:
-    return {"clip_id": clip_id, "metric": metric, "value": value, "reason": reason}
+        return Measurement(clip_id, name, None, str(error))

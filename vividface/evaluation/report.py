@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import importlib.metadata
 import platform
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,47 +13,125 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from vividface.config import Config
+from vividface.config import BASELINES, Config
+from vividface.data.clips import locate_clips
 from vividface.evaluation import figures
-from vividface.evaluation.measure import bootstrap_interval
 from vividface.evaluation.metrics import variant
-from vividface.evaluation.tables import Table, build_tables, cell_texts, paired_difference
-from vividface.files import atomic_path
+from vividface.evaluation.paper import paper_tables
+from vividface.evaluation.runs import Run
+from vividface.evaluation.statistics import bootstrap_interval, paired_difference
+from vividface.evaluation.table_formats import Table, cell_texts
+from vividface.evaluation.tables import build_tables, read_results
+from vividface.files import write_text
 from vividface.filtering.rubric import load_rubric
 from vividface.filtering.selection import threshold_of
 
-_PACKAGES = ("torch", "diffusers", "accelerate", "transformers", "pyiqa", "snakemake")
+_PACKAGES = ("torch", "diffusers", "accelerate", "transformers", "pyiqa")
 _SHOWN_CLIPS = 3
-_COMPARED = ("bicubic", "classical", "realesrgan", "main")
+# The paper's method, and the variant that stands for it here.
+_PAPERS, _OURS = "VividFace", "main"
+# Methods that the pictures show beside the input.
+_COMPARED = ("classical", "realesrgan", _OURS)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class ReportInputs:
-    """What the report is made from.
+    """Results of a run of the workflow.
 
     Attributes:
         metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value`, `reason`.
-        runs: `run.json` by (dataset, method).
+        runs: runs by (dataset, method).
         curves: training curves by `{variant}/{stage}`.
-        validations: measures on clips held out from training, likewise.
-        decisions: the clips' final scores, and which are selected.
-        clips: the clips' table of every dataset.
-        located: per benchmark, its kept clips with `clip_id`, `lq` and `hq`.
+        validations: measures of validation clips by `{variant}/{stage}`.
+        decisions: final scores of the clips, and which are selected.
+        clips: table of the clips, by dataset.
+        located: kept clips with `clip_id`, `lq` and `hq`, by benchmark.
         restored: folder of each (dataset, method).
     """
 
     metrics: pd.DataFrame
-    runs: dict[tuple[str, str], dict]
-    curves: dict[str, pd.DataFrame]
-    validations: dict[str, pd.DataFrame]
+    runs: Mapping[tuple[str, str], Run]
+    curves: Mapping[str, pd.DataFrame]
+    validations: Mapping[str, pd.DataFrame]
     decisions: pd.DataFrame
-    clips: dict[str, pd.DataFrame]
-    located: dict[str, pd.DataFrame]
-    restored: dict[tuple[str, str], Path]
+    clips: Mapping[str, pd.DataFrame]
+    located: Mapping[str, pd.DataFrame]
+    restored: Mapping[tuple[str, str], Path]
+
+    @classmethod
+    def read(
+        cls,
+        *,
+        metrics: Iterable[str],
+        restored: Iterable[str],
+        curves: Iterable[str],
+        validations: Iterable[str],
+        decisions: str,
+        clips: Iterable[str],
+        lq: Iterable[str],
+        hq: Iterable[str],
+    ) -> ReportInputs:
+        """Read the workflow's files.
+
+        Args:
+            metrics: tables `results/metrics/{dataset}/{method}.parquet`.
+            restored: folders `results/restored/{dataset}/{method}`.
+            curves: files `checkpoints/{variant}/{stage}.csv`.
+            validations: files `checkpoints/{variant}/{stage}_validation.csv`.
+            decisions: table of `vividface.filtering.selection.decide`.
+            clips: tables `data/{dataset}/clips.parquet`.
+            lq: folders of the benchmarks' degraded clips, `data/{dataset}/{lq or hq}/{shard}`.
+            hq: folders of the benchmarks' true clips, `data/{dataset}/hq/{shard}`.
+        """
+        folders = [Path(path) for path in restored]
+        measurements, runs = read_results(metrics, folders)
+        tables = {Path(path).parent.name: path for path in clips}
+        shards = {"lq": list(lq), "hq": list(hq)}
+        benchmarks = dict.fromkeys(folder.parent.name for folder in folders)
+        return cls(
+            metrics=measurements,
+            runs=runs,
+            curves=_by_training(curves),
+            validations=_by_training(validations),
+            decisions=pd.read_parquet(decisions),
+            clips={name: pd.read_parquet(path) for name, path in tables.items()},
+            located={
+                name: locate_clips(
+                    [tables[name]],
+                    **{
+                        kind: [path for path in paths if _dataset_of(path) == name]
+                        for kind, paths in shards.items()
+                    },
+                )
+                for name in benchmarks
+            },
+            restored={(folder.parent.name, folder.name): folder for folder in folders},
+        )
+
+
+def _by_training(paths: Iterable[str]) -> dict[str, pd.DataFrame]:
+    tables = {}
+    for path in map(Path, paths):
+        tables[f"{path.parent.name}/{path.stem.removesuffix('_validation')}"] = pd.read_csv(path)
+    return tables
+
+
+def _dataset_of(shard: str) -> str:
+    return Path(shard).parts[-3]
 
 
 def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
-    """Render the report to `output`, a self-contained HTML file."""
+    """Render the report.
+
+    Args:
+        config: the experiment.
+        inputs: results of the run.
+        output: HTML file, self-contained.
+
+    Returns:
+        `output`.
+    """
+    tables = build_tables(inputs.metrics, inputs.runs, config)
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent),
         autoescape=True,
@@ -65,18 +144,19 @@ def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
         facts=_facts(config, inputs),
         gains=gains,
         images={name: base64.b64encode(png).decode() for name, png in _images(config, inputs).items()},
-        tables=[_render(t) for t in build_tables(inputs.metrics, inputs.runs, config).values()],
+        tables=[_render(table) for table in tables.values()],
         selection=_selection(config, inputs.decisions),
         data=_data(config, inputs.clips),
     )
-    with atomic_path(output) as temporary:
-        temporary.write_text(page)
+    write_text(output, page)
     return output
 
 
-def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict:
+def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict[str, Any]:
     """The paired gain in PSNR over the degraded input, as a sentence and per clip."""
-    table = paired_difference(inputs.metrics, dataset, "main", "bicubic", "psnr_rgb")
+    table = paired_difference(
+        inputs.metrics, dataset=dataset, method="main", baseline="bicubic", metric="psnr_rgb"
+    )
     low, high = bootstrap_interval(table["difference"].to_numpy(), config.evaluation.bootstrap)
     text = (
         f"On {len(table)} clips of {config.datasets[dataset].title} restored frames have a PSNR of "
@@ -87,9 +167,9 @@ def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict:
 
 
 def _facts(config: Config, inputs: ReportInputs) -> dict[str, str]:
-    run = next(run for (_, method), run in inputs.runs.items() if method == "main")
+    run = next(run for (_, method), run in inputs.runs.items() if method == _OURS)
     model = config.model
-    clips = f"{config.clips.frames} frames of {config.clips.size} x {config.clips.size}"
+    clips = f"{config.clips.num_frames} frames of {config.clips.size} x {config.clips.size}"
     versions = ", ".join(f"{name} {importlib.metadata.version(name)}" for name in _PACKAGES)
     iterations = f"{config.latent_stage.iterations} latent, {config.pixel_stage.iterations} pixel"
     return {
@@ -98,7 +178,7 @@ def _facts(config: Config, inputs: ReportInputs) -> dict[str, str]:
         "iterations": iterations,
         "seed": str(config.seed),
         "judge": f"{config.filter.judge} (the paper: Qwen2.5-VL)",
-        "machine": f"{run['device']}, {run['threads']} thread(s) per job, Python {platform.python_version()}",
+        "machine": f"{run.device}, {run.threads} thread(s) per job, Python {platform.python_version()}",
         "packages": versions,
     }
 
@@ -107,7 +187,8 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
     dataset = next(name for name, d in config.by_role("benchmark").items() if d.degrade)
     located = inputs.located[dataset]
     step = max(1, len(located) // _SHOWN_CLIPS)
-    shown = [_versions(inputs, dataset, row) for row in located.iloc[::step].head(_SHOWN_CLIPS).itertuples()]
+    clips = located.iloc[::step].head(_SHOWN_CLIPS).to_dict("records")
+    shown = [_versions(config, inputs, dataset, clip) for clip in clips]
     return {
         "before_after": figures.before_after(shown),
         "temporal_slice": figures.temporal_slice(shown[0]),
@@ -120,42 +201,56 @@ def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
     }
 
 
-def _versions(inputs: ReportInputs, dataset: str, row: Any) -> dict[str, Path]:
-    methods = {"classical": "denoise + unsharp", "realesrgan": "Real-ESRGAN", "main": "VividFace"}
+def _versions(config: Config, inputs: ReportInputs, dataset: str, clip: Mapping[Any, Any]) -> dict[str, Path]:
+    """The path of each version of a clip by its title in the pictures."""
     restored = {
-        title: inputs.restored[dataset, method] / f"{row.clip_id}.mkv"
-        for method, title in methods.items()
+        _short_title(config, method): inputs.restored[dataset, method] / f"{clip['clip_id']}.mkv"
+        for method in _COMPARED
         if (dataset, method) in inputs.restored
     }
-    return {"degraded": Path(row.lq), **restored, "ground truth": Path(row.hq)}
+    return {"degraded": Path(clip["lq"]), **restored, "ground truth": Path(clip["hq"])}
+
+
+def _short_title(config: Config, method: str) -> str:
+    """A method's title without what stands in parentheses."""
+    title = BASELINES.get(method) or config.variants[method].title
+    return title.partition(" (")[0]
 
 
 def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> bytes:
-    quality = variant("ids", config.identity)
-    measured = inputs.metrics.query("dataset == @dataset and metric == @quality and method in @_COMPARED")
-    if measured["value"].isna().all():
+    methods = [name for name in ("bicubic", *_COMPARED) if (dataset, name) in inputs.runs]
+    measured = inputs.metrics[
+        (inputs.metrics["dataset"] == dataset) & inputs.metrics["method"].isin(methods)
+    ].dropna(subset="value")
+    quality = variant("ids", config.faces.identity_network)
+    if quality not in set(measured["metric"]):
         quality = "psnr_rgb"
-    points = {}
-    for (name, method), run in inputs.runs.items():
-        part = inputs.metrics.query("dataset == @name and method == @method and metric == @quality")
-        if name == dataset and method in _COMPARED and part["value"].notna().any():
-            time = 1000 * sum(run["seconds_per_clip"].values()) / sum(run["frames"].values())
-            title = "VividFace" if method == "main" else method
-            points[title] = (time, float(part["value"].mean()))
-    table = build_tables(inputs.metrics, inputs.runs, config)[3]
-    paper = {
-        row.method: (float(row.cells[1].value or 0), float(row.cells[3].value or 0))
-        for row in table.rows
-        if row.source == "paper"
+    means = measured[measured["metric"] == quality].groupby("method")["value"].mean()
+    points = {
+        _short_title(config, method): (
+            inputs.runs[dataset, method].milliseconds_per_frame,
+            float(means[method]),
+        )
+        for method in methods
+        if method in means
     }
-    return figures.time_versus_quality(points, quality, paper)
+    paper = {
+        method: (time, ids) for method, (time, ids) in paper_tables()[3].values("Time (s)", "IDS").items()
+    }
+    ours = {_short_title(config, _OURS), _PAPERS}
+    return figures.time_versus_quality(points, quality=quality, paper=paper, highlighted=ours)
 
 
-def _render(table: Table) -> dict:
+def _render(table: Table) -> dict[str, Any]:
     notes = [f"[{number}] missing: {reason}" for reason, number in table.footnotes().items()]
     rows = [
-        {"method": r.method, "source": r.source, "clips": r.clips or "", "cells": cell_texts(table, r)}
-        for r in table.rows
+        {
+            "method": row.method,
+            "source": row.source,
+            "clips": row.num_clips or "",
+            "cells": cell_texts(table, row),
+        }
+        for row in table.rows
     ]
     benchmarks = ", ".join(dict.fromkeys(row.benchmark for row in table.rows if row.benchmark))
     return {
@@ -186,7 +281,7 @@ def _selection(config: Config, decisions: pd.DataFrame) -> str:
     )
 
 
-def _data(config: Config, clips: dict[str, pd.DataFrame]) -> list[dict]:
+def _data(config: Config, clips: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
     rows = []
     for name, table in clips.items():
         kept = table["kept"].astype(bool)

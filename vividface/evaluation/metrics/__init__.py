@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from vividface.errors import InputError, MissingAssetError
-from vividface.evaluation.metrics import face, image
+from collections.abc import Iterable
+
+from vividface.errors import InputError, MissingWeightsError
+from vividface.evaluation.metrics import identity, image, landmarks
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
 
 __all__ = [
@@ -27,15 +29,15 @@ METRICS: dict[str, type[Metric]] = {
         image.LPIPSVGG,
         image.DISTS,
         image.NIQE,
-        face.IdentitySimilarity,
-        face.IdentitySimilarityArcFace,
-        face.FaceConsistency,
-        face.FaceConsistencyArcFace,
-        face.RefinedMeshDistance,
-        face.MeshDistance,
-        face.LandmarkDistance,
-        face.LandmarkMotionError,
-        face.LandmarkMotion,
+        identity.IdentitySimilarity,
+        identity.IdentitySimilarityArcFace,
+        identity.FaceConsistency,
+        identity.FaceConsistencyArcFace,
+        landmarks.RefinedMeshDistance,
+        landmarks.MeshDistance,
+        landmarks.LandmarkDistance,
+        landmarks.LandmarkMotionError,
+        landmarks.LandmarkMotion,
     )
 }
 
@@ -49,9 +51,9 @@ UNAVAILABLE: dict[str, str] = {
 _LOWER_IS_BETTER = {"fvd_set"}
 
 
-def variant(name: str, identity: str) -> str:
-    """The variant that a name in the configuration stands for: `ids` is `ids_dlib` with dlib's identity."""
-    return f"{name}_{identity}" if name in ("ids", "facecons") else name
+def variant(name: str, identity_network: str) -> str:
+    """The variant that a name in the configuration stands for: `ids` is `ids_dlib` with dlib's network."""
+    return f"{name}_{identity_network}" if name in ("ids", "facecons") else name
 
 
 def direction(name: str) -> str:
@@ -61,8 +63,12 @@ def direction(name: str) -> str:
     return "lower" if name in _LOWER_IS_BETTER else "higher"
 
 
-def load_metrics(names: list[str], identity: str) -> tuple[dict[str, Metric], dict[str, str]]:
+def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[str, Metric], dict[str, str]]:
     """Build metrics by name.
+
+    Args:
+        names: names, as in the configuration.
+        identity_network: backbone of `ids` and `facecons`.
 
     Returns:
         those that can be measured, and for the others the reason why not, both by their variant's name.
@@ -72,15 +78,15 @@ def load_metrics(names: list[str], identity: str) -> tuple[dict[str, Metric], di
     """
     ready: dict[str, Metric] = {}
     missing: dict[str, str] = {}
-    for name in (variant(name, identity) for name in names):
+    for name in (variant(name, identity_network) for name in names):
         if name in UNAVAILABLE:
             missing[name] = UNAVAILABLE[name]
         elif name not in METRICS:
-            known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
-            raise InputError(f"evaluation.metrics: {name} is not known; known are {known}")
+            names_known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
+            raise InputError(f"evaluation.metrics: {name} is not known; known are {names_known}")
         else:
             try:
                 ready[name] = METRICS[name]()
-            except MissingAssetError as error:
+            except MissingWeightsError as error:
                 missing[name] = str(error)
     return ready, missing

@@ -1,4 +1,4 @@
-"""What a metric is, and what it sees of a clip."""
+"""The interface of a metric, and what it sees of a clip."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vividface.evaluation.metrics.faces import ClipFaces
+from vividface.evaluation.metrics.features import ClipFaces
 
 
 class NotMeasurableError(Exception):
     """A metric has no value for a clip; the message says why, as tables print it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Clip:
     """A clip under measurement.
 
     Attributes:
-        frames: the restored frames (F, H, W, 3) uint8, RGB.
-        reference: the true frames, or None.
-        faces: the faces of the restored frames; None where no face metric is asked for.
-        reference_faces: those of the true frames, likewise.
-        device: where networks run.
+        frames: restored frames (F, H, W, 3) uint8, RGB.
+        reference: true frames of the same shape, or None.
+        faces: faces of the restored frames; None where no face metric is asked for.
+        reference_faces: faces of the true frames; None where no face metric compares with them.
+        device: device of the networks.
     """
 
     frames: np.ndarray
@@ -42,7 +42,7 @@ class Clip:
 
     @cached_property
     def reference_tensor(self) -> Tensor:
-        """The true frames, likewise."""
+        """The true frames (F, 3, H, W) in [0, 1]."""
         if self.reference is None:
             raise ValueError("the clip has no reference")
         return _to_tensor(self.reference, self.device)
@@ -52,14 +52,14 @@ class Metric:
     """A measure of one clip.
 
     Attributes:
-        name: the variant's name, as tables print it.
-        better: the direction.
-        needs_reference: whether it compares with the ground truth.
+        name: name of the variant, as tables print it.
+        better: direction of better values.
+        needs_reference: whether it compares with a reference.
         needs_faces: whether it looks at faces.
-        feature: what it needs of the faces beside their landmarks, of `faces.FEATURES`.
+        feature: feature that it needs of the faces beside their landmarks, of `features.FEATURES`.
 
     Raises:
-        MissingAssetError: its weights are not in the cache.
+        MissingWeightsError: its weights are not in the cache.
     """
 
     name: ClassVar[str]
@@ -69,7 +69,11 @@ class Metric:
     feature: ClassVar[str | None] = None
 
     def measure(self, clip: Clip) -> float:
-        """The clip's value, a mean over its frames; `NotMeasurableError` if it has none."""
+        """The clip's value, a mean over its frames.
+
+        Raises:
+            NotMeasurableError: it has none.
+        """
         raise NotImplementedError
 
 

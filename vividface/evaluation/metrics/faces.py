@@ -1,155 +1,67 @@
-"""The faces of a clip as the face metrics need them: landmarks, meshes and identity of every frame."""
+"""The interface of the face metrics, and which faces they compare.
+
+A frame in which the detector misses the restored face is looked at where the reference's face is or, without
+a reference, where the frames around it have the face: a failure counts, it is not left out. A clip in which
+no frame has a face, restored or true, has no value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import dataclass, field
-from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
-
-from vividface.config import FacesConfig
-from vividface.errors import InputError, MissingAssetError
-from vividface.evaluation.metrics.mesh import FaceMesh, RefinedFaceMesh
-from vividface.faces.backend import Face, load_backend
-from vividface.faces.tracking import follow, interpolate
-from vividface.files import atomic_path
-
-_MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
-FEATURES = ("identity", *_MESHES)
+from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
+from vividface.evaluation.metrics.features import ClipFaces
 
 
-@dataclass(frozen=True)
-class ClipFaces:
-    """One person over a clip of F frames.
+class FaceMetric(Metric):
+    """A metric of a clip's own faces."""
 
-    Attributes:
-        boxes: (F, 4) float32, pixels, of every frame, also of those without a detection; zeros if nothing
-            tells where the face is.
-        landmarks: (F, K, 2) float32, pixels, likewise; K = 68 or 5, as the backend has it.
-        found: (F,) bool, whether the detector found the face.
-        features: of every frame: `identity` (F, D) float32, of unit length; `mesh_478` (F, 478, 2) and
-            `mesh_468` (F, 468, 2) float32, pixels; those that were asked for.
-    """
+    needs_faces: ClassVar[bool] = True
+    needs_reference: ClassVar[bool] = False
 
-    boxes: np.ndarray
-    landmarks: np.ndarray
-    found: np.ndarray
-    features: dict[str, np.ndarray] = field(default_factory=dict)
+    def measure(self, clip: Clip) -> float:
+        """See `Metric`."""
+        return self.value(clip, require_faces(clip))
+
+    def value(self, clip: Clip, faces: ClipFaces) -> float:
+        """The clip's value from its faces."""
+        raise NotImplementedError
 
 
-class FaceReader:
-    """Finds what `ClipFaces` holds.
+class FaceReferenceMetric(Metric):
+    """A metric that compares a clip's faces with its reference's."""
+
+    needs_faces: ClassVar[bool] = True
+    needs_reference: ClassVar[bool] = True
+
+    def measure(self, clip: Clip) -> float:
+        """See `Metric`."""
+        faces, reference = require_faces(clip), clip.reference_faces
+        if reference is None or not reference.found.any():
+            raise NotMeasurableError("no face is found in the ground truth")
+        return self.value(clip, faces, reference)
+
+    def value(self, clip: Clip, faces: ClipFaces, reference: ClipFaces) -> float:
+        """The clip's value from its faces and the reference's."""
+        raise NotImplementedError
+
+
+def require_faces(clip: Clip) -> ClipFaces:
+    """The clip's faces.
 
     Raises:
-        MissingAssetError: the face backend's networks are not installed.
+        NotMeasurableError: none is found.
     """
-
-    def __init__(self, faces: FacesConfig, device: str = "cpu") -> None:
-        self._backend = load_backend(faces, device)
-        self._meshes: dict[str, FaceMesh] = {}
-
-    def prepare(self, feature: str) -> None:
-        """Load what a feature needs; `MissingAssetError` if it is not in the cache."""
-        if feature == "identity":
-            self._backend.require_identity()
-        elif feature in _MESHES and feature not in self._meshes:
-            self._meshes[feature] = _MESHES[feature]()
-
-    def read(
-        self,
-        frames: np.ndarray,
-        features: Collection[str],
-        known: ClipFaces | None = None,
-        fallback: ClipFaces | None = None,
-    ) -> ClipFaces:
-        """Read a clip's faces.
-
-        Args:
-            frames: (F, H, W, 3) uint8, RGB.
-            features: which of `FEATURES` to compute.
-            known: what was found in these frames before; only what it lacks is computed.
-            fallback: the true frames' faces: where the detector misses the restored face, it is looked at
-                where the true one is, so that a failure costs similarity instead of being left out. Without
-                it, the landmarks of such a frame are interpolated in time.
-
-        Raises:
-            MissingAssetError: a feature's network is not in the cache.
-        """
-        faces = known or self._locate(frames, fallback)
-        done = dict(faces.features)
-        if faces.found.any():
-            for feature in features:
-                if feature not in done:
-                    self.prepare(feature)
-                    done[feature] = self._compute(feature, frames, faces)
-        return ClipFaces(faces.boxes, faces.landmarks, faces.found, done)
-
-    def _locate(self, frames: np.ndarray, fallback: ClipFaces | None) -> ClipFaces:
-        tracked = follow(self._backend, [list(frames)])
-        found = np.array([face is not None for face in tracked])
-        if fallback is not None and fallback.found.any():
-            boxes, landmarks = fallback.boxes.copy(), fallback.landmarks.copy()
-            for index, face in enumerate(tracked):
-                if face is not None:
-                    boxes[index], landmarks[index] = face.box, face.landmarks
-        elif found.any():
-            boxes, landmarks, _ = interpolate(tracked)
-        else:
-            boxes = np.zeros((len(frames), 4), np.float32)
-            landmarks = np.zeros((len(frames), self._backend.points, 2), np.float32)
-        return ClipFaces(boxes, landmarks, found)
-
-    def _compute(self, feature: str, frames: np.ndarray, clip: ClipFaces) -> np.ndarray:
-        faces = [Face(*pair, 0.0) for pair in zip(clip.boxes, clip.landmarks, strict=True)]
-        if feature in _MESHES:
-            return np.stack([self._meshes[feature].fit(*pair) for pair in zip(frames, faces, strict=True)])
-        return self._backend.embed(list(frames), faces)
+    if clip.faces is None or not clip.faces.found.any():
+        raise NotMeasurableError("no face is found in the clip")
+    return clip.faces
 
 
-def available_features(reader: FaceReader) -> list[str]:
-    """The features whose networks are there."""
-    ready = []
-    for feature in FEATURES:
-        try:
-            reader.prepare(feature)
-        except MissingAssetError:
-            continue
-        ready.append(feature)
-    return ready
+def require_frames(clip: Clip, min_frames: int) -> None:
+    """Refuse a clip that is too short.
 
-
-def save_faces(path: Path, faces: dict[str, ClipFaces]) -> None:
-    """Write clips' faces to one safetensors file."""
-    tensors = {}
-    for clip, held in faces.items():
-        arrays = {
-            "boxes": held.boxes,
-            "landmarks": held.landmarks,
-            "found": held.found.astype(np.uint8),
-            **held.features,
-        }
-        tensors.update({f"{clip}/{name}": np.ascontiguousarray(array) for name, array in arrays.items()})
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors))
-
-
-def load_faces(path: Path) -> dict[str, ClipFaces]:
-    """Read what `save_faces` wrote; `InputError` if it is something else."""
-    held: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        for name, array in load_file(path).items():
-            clip, _, key = name.rpartition("/")
-            held.setdefault(clip, {})[key] = array
-        return {
-            clip: ClipFaces(
-                arrays.pop("boxes"), arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays
-            )
-            for clip, arrays in held.items()
-        }
-    except (OSError, SafetensorError, KeyError) as error:
-        raise InputError(
-            f"{path}: does not hold a benchmark's faces ({error}); delete it and make it again"
-        ) from None
+    Raises:
+        NotMeasurableError: it has fewer frames.
+    """
+    if len(clip.frames) < min_frames:
+        raise NotMeasurableError(f"the clip has fewer than {min_frames} frames")

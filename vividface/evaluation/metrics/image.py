@@ -7,9 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 
-from vividface.assets import asset_path
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
 from vividface.models.perceptual import load_dists, load_lpips
+from vividface.weights.cache import weights_path
 
 # Pixels at once: four frames of 512 px, whose VGG16 features take about a gigabyte.
 _CHUNK_PIXELS = 1 << 20
@@ -30,9 +30,9 @@ class _ImageMetric(Metric):
         """See `Metric`."""
         network = self._network.to(clip.device)
         chunk = max(_CHUNK_PIXELS // (clip.frames.shape[1] * clip.frames.shape[2]), 1)
-        frames = clip.tensor.split(chunk)
+        frames = torch.split(clip.tensor, chunk)
         if self.needs_reference:
-            pairs = zip(frames, clip.reference_tensor.split(chunk), strict=True)
+            pairs = zip(frames, torch.split(clip.reference_tensor, chunk), strict=True)
             values: list[Tensor] = [network(a, b).flatten() for a, b in pairs]
         else:
             values = [network(a).flatten() for a in frames]
@@ -50,7 +50,8 @@ class PSNR(_ImageMetric):
     def _build(self) -> nn.Module:
         from pyiqa.archs.psnr_arch import PSNR as Network
 
-        return Network(test_y_channel=False)
+        network: nn.Module = Network(test_y_channel=False)
+        return network
 
 
 class SSIMLuma(_ImageMetric):
@@ -76,7 +77,7 @@ class _SSIM(nn.Module):
 
     _window: Tensor
 
-    def __init__(self, luma: bool) -> None:
+    def __init__(self, *, luma: bool) -> None:
         super().__init__()
         self._luma = luma
         window = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
@@ -137,11 +138,17 @@ class NIQE(_ImageMetric):
     def _build(self) -> nn.Module:
         from pyiqa.archs.niqe_arch import NIQE as Network
 
-        return Network(test_y_channel=True, pretrained_model_path=str(asset_path("niqe_parameters")))
+        parameters = str(weights_path("niqe_parameters"))
+        network: nn.Module = Network(test_y_channel=True, pretrained_model_path=parameters)
+        return network
 
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
         height, width = clip.frames.shape[1:3]
         if min(height, width) < _NIQE_BLOCK:
             raise NotMeasurableError(f"NIQE needs frames of {_NIQE_BLOCK} px, these are {width}x{height}")
-        return super().measure(clip)
+        try:
+            return super().measure(clip)
+        except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
+            # A frame of one colour has no statistics.
+            raise NotMeasurableError(f"{self.name} is not a number for these frames") from None

@@ -13,35 +13,14 @@ import ncnn
 import numpy as np
 import torch
 
-from vividface.assets import asset_path
+from vividface.config import BASELINES
 from vividface.errors import InputError
+from vividface.restoration.base import Restorer
 from vividface.video import ffmpeg_executable
-
-Restore = Callable[[np.ndarray], np.ndarray]
+from vividface.weights.cache import weights_path
 
 # Below this many pixels of the shorter side, halving a frame takes the eyes from a face.
 _HALVED_FROM = 256
-
-
-def load_baseline(name: str) -> Restore:
-    """A restorer by its name: maps frames (F, H, W, 3) uint8 RGB to the same shape and type.
-
-    Args:
-        name: `bicubic`, `classical` or `realesrgan`.
-
-    Raises:
-        InputError: there is no baseline of this name.
-        MissingAssetError: the network of `realesrgan` has not been fetched.
-    """
-    if name == "bicubic":
-        return bicubic
-    if name == "classical":
-        return classical
-    if name == "realesrgan":
-        return RealESRGAN(asset_path("realesrgan_param"), asset_path("realesrgan_bin"))
-    raise InputError(
-        f"evaluation.baselines: there is no baseline {name!r}; choose bicubic, classical or realesrgan"
-    )
 
 
 def bicubic(frames: np.ndarray) -> np.ndarray:
@@ -71,7 +50,11 @@ def classical(frames: np.ndarray) -> np.ndarray:
     with tempfile.TemporaryFile() as filtered:
         command = ffmpeg.compile(stream, cmd=ffmpeg_executable())
         result = subprocess.run(
-            command, input=np.ascontiguousarray(frames).data, stdout=filtered, stderr=subprocess.PIPE
+            command,
+            input=np.ascontiguousarray(frames).data,
+            stdout=filtered,
+            stderr=subprocess.PIPE,
+            check=False,
         )
         filtered.seek(0)
         restored = np.frombuffer(filtered.read(), np.uint8)
@@ -92,15 +75,15 @@ class RealESRGAN:
     the eyes (26.49 against 26.60 dB).
 
     Args:
-        param: the network's graph.
-        weights: the network's weights.
+        param: file of the network's graph.
+        weights: file of the network's weights.
     """
 
     def __init__(self, param: Path, weights: Path) -> None:
         self._net = ncnn.Net()
         self._net.opt.num_threads = torch.get_num_threads()
         if self._net.load_param(str(param)) or self._net.load_model(str(weights)):
-            raise InputError(f"{weights}: ncnn cannot load it; delete it and run `vividface assets fetch`")
+            raise InputError(f"{weights}: ncnn cannot load it; delete it and run `vividface weights fetch`")
 
     def __call__(self, frames: np.ndarray) -> np.ndarray:
         """Restore frames (F, H, W, 3) uint8 RGB; the same shape and type."""
@@ -127,4 +110,29 @@ class RealESRGAN:
         if status:
             raise RuntimeError(f"ncnn failed on a frame of {width}x{height} with status {status}")
         planes = np.array(output).transpose(1, 2, 0) * 255
-        return np.clip(np.rint(planes), 0, 255).astype(np.uint8)
+        return np.asarray(np.clip(np.rint(planes), 0, 255).astype(np.uint8))
+
+
+# How the restorer of a baseline is loaded, by the baseline's name.
+_LOADERS: dict[str, Callable[[], Restorer]] = {
+    "bicubic": lambda: bicubic,
+    "classical": lambda: classical,
+    "realesrgan": lambda: RealESRGAN(weights_path("realesrgan_param"), weights_path("realesrgan_bin")),
+}
+
+
+def load_builtin(name: str) -> Restorer:
+    """The restorer of a baseline that is no model of ours.
+
+    Args:
+        name: name of the baseline.
+
+    Raises:
+        InputError: there is no such baseline.
+        MissingWeightsError: its network has not been fetched.
+    """
+    if name not in _LOADERS:
+        raise InputError(
+            f"evaluation.baselines: there is no baseline {name!r}; choose of {', '.join(BASELINES)}"
+        )
+    return _LOADERS[name]()

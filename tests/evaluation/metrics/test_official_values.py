@@ -12,12 +12,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vividface.assets import fetch_group
-from vividface.assets.packages import fetch_member
 from vividface.config.datasets import PackageMember
 from vividface.downloads import cache_directory
 from vividface.errors import InputError
 from vividface.evaluation.metrics import METRICS, Clip
+from vividface.weights.packages import fetch_member
 
 ARCHIVE = "80fb913302585a774875c224b4f95068ac17bebd88f735876e6f0c3bb0988d34"
 FOLDER = "pyiqa-0.1.16/ResultsCalibra"
@@ -35,7 +34,7 @@ def official(tmp_path_factory):
         sha256="ed0a95cf5ad67dbfa4fac7c6c8a3b6320319d87cbb1119e03859d9bff93194ba",
     )
     try:
-        table = fetch_member(results, folder / "results.csv", ARCHIVE, sdist=True)
+        table = fetch_member(results, folder / "results.csv", archive=ARCHIVE, sdist=True)
     except InputError as error:
         pytest.skip(f"pyiqa's source archive is not to be had here: {error}")
     archive = cache_directory() / "packages" / "pyiqa-0.1.16" / "pyiqa-0.1.16.tar.gz"
@@ -61,13 +60,10 @@ def official(tmp_path_factory):
         ("niqe", "niqe(ours)", 3e-3),
     ],
 )
-def test_metric_gives_its_authors_value(metric, row, tolerance, official):
+def test_metric_gives_its_authors_value(metric, row, tolerance, official, fetched):
     if metric in ("lpips_alex", "dists", "niqe"):
-        try:
-            fetch_group(metric)
-        except InputError as error:
-            pytest.skip(f"the weights of {metric} are not to be had here: {error}")
+        fetched(metric)
     pairs, values = official
     network = METRICS[metric]()
-    measured = [network.measure(Clip(*pairs[name])) for name in NAMES]
+    measured = [network.measure(Clip(frames=pairs[name][0], reference=pairs[name][1])) for name in NAMES]
     assert measured == pytest.approx(values[row], abs=tolerance)

@@ -1,3 +1,5 @@
+"""The baselines that are no model of ours."""
+
 import subprocess
 from pathlib import Path
 
@@ -5,10 +7,11 @@ import cv2
 import numpy as np
 import pytest
 
-from vividface.assets import is_cached
-from vividface.errors import InputError, MissingAssetError
-from vividface.evaluation import baselines
-from vividface.evaluation.baselines import RealESRGAN, load_baseline
+from vividface.config import BASELINES
+from vividface.errors import InputError, MissingWeightsError
+from vividface.evaluation.methods import builtin
+from vividface.evaluation.methods.builtin import RealESRGAN, load_builtin
+from vividface.weights.cache import is_cached
 
 
 def picture(height, width, frames=4):
@@ -30,20 +33,24 @@ def error(first, second):
 @pytest.fixture(scope="module")
 def realesrgan():
     if not (is_cached("realesrgan_param") and is_cached("realesrgan_bin")):
-        pytest.skip("the network is not in the cache; run `vividface assets fetch realesrgan`")
-    return load_baseline("realesrgan")
+        pytest.skip("the network is not in the cache; run `vividface weights fetch realesrgan`")
+    return load_builtin("realesrgan")
+
+
+def test_the_configurations_baselines_are_these_and_the_models_own():
+    assert {*builtin._LOADERS, "autoencoder", "untuned"} == set(BASELINES)
 
 
 def test_bicubic_is_the_input():
     frames = noisy(picture(32, 48))
-    np.testing.assert_array_equal(load_baseline("bicubic")(frames), frames)
+    np.testing.assert_array_equal(load_builtin("bicubic")(frames), frames)
 
 
 @pytest.mark.parametrize("shape", [(64, 96), (33, 47)])
 def test_classical_keeps_shape_and_colours(shape):
     clean = picture(*shape, frames=8)
     frames = noisy(clean, 2)
-    restored = load_baseline("classical")(frames)
+    restored = load_builtin("classical")(frames)
     assert restored.shape == frames.shape
     assert restored.dtype == np.uint8
     assert restored.flags.writeable
@@ -55,7 +62,7 @@ def test_classical_calms_noise_over_time_and_sharpens_edges():
     edge = np.repeat(np.where(np.arange(64) < 32, 60.0, 190.0)[None, :, None], 64, axis=0)
     clean = np.repeat(cv2.GaussianBlur(np.repeat(edge, 3, axis=2), (0, 0), 2)[None], 12, axis=0)
     frames = noisy(clean, 3)
-    restored = load_baseline("classical")(frames)
+    restored = load_builtin("classical")(frames)
     flicker = [np.diff(video[4:, :, :24].astype(float), axis=0).std() for video in (frames, restored)]
     assert flicker[1] < 0.8 * flicker[0]
     slope = [np.diff(video[4:].mean(axis=(0, 1, 3))).max() for video in (frames, restored)]
@@ -64,19 +71,19 @@ def test_classical_calms_noise_over_time_and_sharpens_edges():
 
 def test_classical_handles_one_frame_and_many():
     one = noisy(picture(32, 32, 1))
-    assert load_baseline("classical")(one).shape == one.shape
+    assert load_builtin("classical")(one).shape == one.shape
     many = noisy(picture(128, 128, 120))
-    assert load_baseline("classical")(many).shape == many.shape
+    assert load_builtin("classical")(many).shape == many.shape
 
 
 def test_classical_says_when_ffmpeg_fails(monkeypatch):
     monkeypatch.setattr(
-        baselines.subprocess,
+        builtin.subprocess,
         "run",
         lambda command, **_: subprocess.CompletedProcess(command, 1, stderr=b"out of memory"),
     )
     with pytest.raises(RuntimeError, match="out of memory"):
-        load_baseline("classical")(noisy(picture(16, 16)))
+        load_builtin("classical")(noisy(picture(16, 16)))
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (35, 41), (256, 257)])
@@ -109,8 +116,8 @@ def test_realesrgan_is_deterministic(realesrgan):
 
 def test_realesrgan_needs_its_files(monkeypatch, tmp_path):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
-    with pytest.raises(MissingAssetError, match="vividface assets fetch realesrgan_param"):
-        load_baseline("realesrgan")
+    with pytest.raises(MissingWeightsError, match="vividface weights fetch realesrgan_param"):
+        load_builtin("realesrgan")
     broken = tmp_path / "broken.param"
     broken.write_text("not a network")
     with pytest.raises(InputError, match="ncnn cannot load it"):
@@ -119,4 +126,4 @@ def test_realesrgan_needs_its_files(monkeypatch, tmp_path):
 
 def test_an_unknown_baseline_is_named():
     with pytest.raises(InputError, match="no baseline 'sharpen'"):
-        load_baseline("sharpen")
+        load_builtin("sharpen")

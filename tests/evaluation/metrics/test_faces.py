@@ -1,0 +1,93 @@
+"""The face metrics: identity, landmarks and their motion."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from vividface.evaluation.metrics import METRICS, Clip, NotMeasurableError
+from vividface.evaluation.metrics.features import ClipFaces
+
+
+def synthetic_faces(count=5, found=None):
+    """A face that moves by (1, 0) px a frame, with random identities."""
+    generator = np.random.default_rng(1)
+    steps = np.arange(count, dtype=np.float32)[:, None, None] * (1, 0)
+    features = {
+        f"mesh_{points}": (generator.uniform(20, 80, (1, points, 2)) + steps).astype(np.float32)
+        for points in (468, 478)
+    }
+    identity = generator.normal(size=(count, 128)).astype(np.float32)
+    features["identity"] = identity / np.linalg.norm(identity, axis=1, keepdims=True)
+    landmarks = (generator.uniform(20, 80, (1, 68, 2)) + steps).astype(np.float32)
+    boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
+    return ClipFaces(boxes, landmarks, np.ones(count, bool) if found is None else np.array(found), features)
+
+
+def shifted(faces, offset):
+    meshes = {name: faces.features[name] + np.float32(offset) for name in ("mesh_468", "mesh_478")}
+    return replace(faces, landmarks=faces.landmarks + np.float32(offset), features=faces.features | meshes)
+
+
+def clip_of(faces, reference):
+    frames = np.zeros((len(faces.found), 100, 200, 3), np.uint8)
+    return Clip(frames=frames, reference=frames, faces=faces, reference_faces=reference)
+
+
+def test_landmark_distances_are_in_units_of_the_frame():
+    reference = synthetic_faces()
+    clip = clip_of(shifted(reference, (2, 0)), reference)
+    for name in ("akd", "akd_468", "akd_68"):
+        assert METRICS[name]().measure(clip) == pytest.approx(1000 * 2 / 200, rel=1e-4)
+    vertical = clip_of(shifted(reference, (0, 2)), reference)
+    assert METRICS["akd"]().measure(vertical) == pytest.approx(1000 * 2 / 100, rel=1e-4)
+
+
+def test_motion_counts_changes_of_place_not_places():
+    reference = synthetic_faces()
+    assert METRICS["tlme"]().measure(clip_of(shifted(reference, (7, 3)), reference)) == pytest.approx(
+        0, abs=1e-3
+    )
+    frozen = np.repeat(reference.features["mesh_478"][:1], 5, axis=0)
+    still = replace(reference, features=reference.features | {"mesh_478": frozen})
+    assert METRICS["tlme"]().measure(clip_of(still, reference)) == pytest.approx(1000 / 200, rel=1e-4)
+    assert METRICS["landmark_motion"]().measure(clip_of(still, reference)) == 0
+    assert METRICS["landmark_motion"]().measure(clip_of(reference, reference)) == pytest.approx(5, rel=1e-4)
+
+
+def test_identity_is_a_mean_of_cosines_over_all_frames():
+    reference = synthetic_faces()
+    identity = reference.features["identity"].copy()
+    assert METRICS["ids_dlib"]().measure(clip_of(reference, reference)) == pytest.approx(1)
+    identity[-1] *= -1
+    flipped = replace(reference, features=reference.features | {"identity": identity})
+    assert METRICS["ids_dlib"]().measure(clip_of(flipped, reference)) == pytest.approx(3 / 5)
+    constant = np.repeat(identity[:1], 5, axis=0)
+    steady = replace(reference, features=reference.features | {"identity": constant})
+    assert METRICS["facecons_dlib"]().measure(clip_of(steady, reference)) == pytest.approx(1)
+    expected = (identity[1:] @ identity[0]).mean()
+    assert METRICS["facecons_dlib"]().measure(clip_of(flipped, reference)) == pytest.approx(expected)
+
+
+def test_undetected_frames_do_not_count_as_perfect_landmarks():
+    reference = synthetic_faces()
+    restored = shifted(reference, (2, 0))
+    landmarks = restored.landmarks.copy()
+    landmarks[:3] = reference.landmarks[:3]
+    partly = replace(restored, landmarks=landmarks, found=np.array([False] * 3 + [True] * 2))
+    assert METRICS["akd_68"]().measure(clip_of(partly, reference)) == pytest.approx(10, rel=1e-4)
+
+
+def test_reasons_why_a_clip_has_no_value():
+    reference, lost = synthetic_faces(), synthetic_faces(found=[False] * 5)
+    with pytest.raises(NotMeasurableError, match="no face is found in the clip"):
+        METRICS["akd"]().measure(clip_of(lost, reference))
+    few = replace(reference, landmarks=reference.landmarks[:, :5])
+    with pytest.raises(NotMeasurableError, match="gives 5 landmarks, not 68"):
+        METRICS["akd_68"]().measure(clip_of(few, few))
+    with pytest.raises(NotMeasurableError, match="no face is found in the ground truth"):
+        METRICS["ids_dlib"]().measure(clip_of(reference, lost))
+    single = synthetic_faces(1)
+    for name in ("tlme", "landmark_motion", "facecons_dlib"):
+        with pytest.raises(NotMeasurableError, match="fewer than 2 frames"):
+            METRICS[name]().measure(clip_of(single, single))

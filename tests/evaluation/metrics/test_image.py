@@ -1,0 +1,122 @@
+"""The image metrics."""
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from vividface.evaluation.metrics import METRICS, Clip, NotMeasurableError
+from vividface.video import read_clip
+from vividface.weights.cache import weights_path
+
+IMAGE_METRICS = ["psnr_rgb", "ssim_y", "ssim_rgb", "lpips_alex", "lpips_vgg", "dists"]
+
+
+def noisy(frames, sigma=12.0):
+    noise = np.random.default_rng(0).normal(0, sigma, frames.shape)
+    return np.clip(frames + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("name", IMAGE_METRICS)
+def test_equal_frames_have_the_best_value(name, moving_frames, fetched):
+    if name.startswith(("lpips", "dists")):
+        fetched(name)
+    best = {"psnr_rgb": 80.0, "ssim_y": 1.0, "ssim_rgb": 1.0}.get(name, 0.0)
+    metric = METRICS[name]()
+    value = metric.measure(Clip(frames=moving_frames, reference=moving_frames))
+    assert value == pytest.approx(best, abs=1e-5)
+    worse = metric.measure(Clip(frames=noisy(moving_frames), reference=moving_frames))
+    assert worse < value - 0.01 if metric.better == "higher" else worse > value + 0.01
+
+
+def test_psnr_is_the_mean_over_frames():
+    reference = np.full((2, 32, 32, 3), 100, np.uint8)
+    frames = reference + np.array([10, 20], np.uint8)[:, None, None, None]
+    expected = np.mean([20 * np.log10(255 / error) for error in (10, 20)])
+    assert METRICS["psnr_rgb"]().measure(Clip(frames=frames, reference=reference)) == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize(("name", "luma"), [("ssim_y", True), ("ssim_rgb", False)])
+def test_ssim_equals_pyiqas(name, luma, moving_frames):
+    from pyiqa.archs.ssim_arch import SSIM
+
+    clip = Clip(frames=noisy(moving_frames), reference=moving_frames)
+    expected = SSIM(downsample=False, test_y_channel=luma)(clip.tensor, clip.reference_tensor).mean()
+    assert METRICS[name]().measure(clip) == pytest.approx(float(expected), abs=1e-6)
+
+
+@pytest.mark.parametrize("backbone", ["alex", "vgg"])
+def test_lpips_equals_its_definition(backbone, shared, moving_frames, fetched):
+    """Written out anew, with a backbone from another file."""
+    from torchvision import models
+
+    fetched(f"lpips_{backbone}")
+    builder, file = {"alex": ("alexnet", "alexnet"), "vgg": ("vgg16", "vgg16")}[backbone]
+    network = getattr(models, builder)(weights=None)
+    path = shared / "weights" / f"{file}_features_torchvision.pth"
+    network.load_state_dict(torch.load(path, weights_only=True, map_location="cpu"), strict=False)
+    heads = list(
+        torch.load(weights_path(f"lpips_{backbone}_heads"), weights_only=True, map_location="cpu").values()
+    )
+    taps = {"alex": (1, 4, 7, 9, 11), "vgg": (3, 8, 15, 22, 29)}[backbone]
+    shift = torch.tensor([-0.030, -0.088, -0.188]).view(3, 1, 1)
+    scale = torch.tensor([0.458, 0.448, 0.450]).view(3, 1, 1)
+
+    def features(image):
+        x, kept = (2 * image - 1 - shift) / scale, []
+        for index, layer in enumerate(network.features):
+            x = layer(x)
+            if index in taps:
+                kept.append(x / (x.norm(dim=1, keepdim=True) + 1e-10))
+        return kept
+
+    clip = Clip(frames=noisy(moving_frames), reference=moving_frames)
+    with torch.inference_mode():
+        pairs = zip(features(clip.tensor), features(clip.reference_tensor), heads, strict=True)
+        expected = sum(((a - b) ** 2 * head).sum(dim=1).mean() for a, b, head in pairs)
+    assert METRICS[f"lpips_{backbone}"]().measure(clip) == pytest.approx(float(expected), rel=1e-4)
+
+
+def test_dists_weights_equal_the_authors(shared, fetched):
+    fetched("dists")
+    ours = torch.load(weights_path("dists_weights"), weights_only=True, map_location="cpu")
+    theirs = torch.load(shared / "weights" / "dists_weights.pt", weights_only=True, map_location="cpu")
+    network = METRICS["dists"]()._network
+    for name in ("alpha", "beta"):
+        assert torch.equal(ours[name], theirs[name])
+        assert torch.equal(getattr(network, name), theirs[name])
+
+
+def test_niqe_parameters_equal_pyiqas_and_rank_damage(shared, fetched):
+    from scipy.io import loadmat
+
+    fetched("niqe")
+    ours = loadmat(weights_path("niqe_parameters"))
+    theirs = loadmat(shared / "weights" / "niqe_modelparameters.mat")
+    for name in ("mu_prisparam", "cov_prisparam"):
+        assert np.array_equal(ours[name], theirs[name])
+    clean = read_clip(shared / "faces" / "bench" / "HDTF_1_GT.mp4", 0, 1)
+    blurred = cv2.GaussianBlur(clean[0], (0, 0), 4)[None]
+    metric = METRICS["niqe"]()
+    values = [
+        metric.measure(Clip(frames=frames, reference=None)) for frames in (clean, blurred, noisy(clean, 30))
+    ]
+    assert 2 < values[0] < 7
+    assert values[1] > values[0] + 2
+    assert values[2] > values[0] + 2
+
+
+def test_niqe_has_no_value_for_tiny_frames(moving_frames, fetched):
+    fetched("niqe")
+    with pytest.raises(NotMeasurableError, match="NIQE needs frames of 96 px, these are 64x64"):
+        METRICS["niqe"]().measure(Clip(frames=moving_frames, reference=None))
+
+
+def test_niqe_has_no_value_where_a_frame_is_of_one_colour(fetched):
+    fetched("niqe")
+    frames = np.random.default_rng(0).integers(0, 256, (3, 128, 128, 3), dtype=np.uint8)
+    frames[1] = 0
+    with pytest.raises(NotMeasurableError, match="niqe is not a number for these frames"):
+        METRICS["niqe"]().measure(Clip(frames=frames, reference=None))

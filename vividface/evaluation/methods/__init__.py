@@ -1,0 +1,1 @@
+"""The compared methods: what they restore a benchmark with."""

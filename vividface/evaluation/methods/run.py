@@ -1,0 +1,141 @@
+"""Restoring a benchmark's clips with one method, timed (Table 3)."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from tqdm import tqdm
+
+from vividface.config import Config, RestorationConfig
+from vividface.evaluation.methods.builtin import load_builtin
+from vividface.evaluation.runs import Run
+from vividface.files import atomic_path
+from vividface.models.checkpoints import build_autoencoder, build_transformer
+from vividface.restoration.base import Restorer
+from vividface.restoration.colour import correct_colours
+from vividface.restoration.pipeline import OneStepFacePipeline
+from vividface.restoration.streaming import restore_stream
+from vividface.video import probe, read_clip, write_clip
+
+
+@dataclass(frozen=True)
+class Method:
+    """A method's restorer and how the tables describe it.
+
+    Attributes:
+        restore: function of frames (F, H, W, 3) uint8, RGB, that gives the same shape and type.
+        num_steps: number of diffusion steps; 0 for a method without diffusion.
+        takes_hq: whether it restores the true clips (the autoencoder's round trip: a ceiling).
+    """
+
+    restore: Restorer
+    num_steps: int
+    takes_hq: bool = False
+
+
+def load_method(name: str, config: Config, *, checkpoint: Path | None, device: str = "cpu") -> Method:
+    """A baseline, or a trained variant.
+
+    Args:
+        name: name of the method in the configuration.
+        config: the experiment; only the baselines `autoencoder` and `untuned` read it, their model and its
+            seed.
+        checkpoint: checkpoint of a variant; None for a baseline.
+        device: `cpu` or `cuda`.
+
+    Raises:
+        InputError: there is no such method, or its weights cannot be loaded.
+    """
+    if checkpoint is not None:
+        return Method(OneStepFacePipeline.from_checkpoint(checkpoint, device=device).restore, num_steps=1)
+    if name == "autoencoder":
+        pipeline = OneStepFacePipeline(None, build_autoencoder(config.model)).to(device)
+        return Method(pipeline.restore, num_steps=0, takes_hq=True)
+    if name == "untuned":
+        transformer = build_transformer(config.model, config.seed).eval()
+        pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model)).to(device)
+        return Method(pipeline.restore, num_steps=1)
+    return Method(load_builtin(name), num_steps=0)
+
+
+def restore_clips(
+    name: str,
+    method: Method,
+    *,
+    clips: pd.DataFrame,
+    config: RestorationConfig,
+    output: Path,
+    device: str = "cpu",
+) -> None:
+    """Restore the clips to `output/{clip}.mkv` and write `output/run.json`.
+
+    The time of a clip is that of the restorer alone, from frames in memory to frames in memory, after a
+    warm-up on the first window; decoding and encoding of files are not in it.
+
+    Args:
+        name: name of the method.
+        method: the method, of `load_method`.
+        clips: one row per clip: `clip_id`, and the paths `lq` and `hq`, which are the same for a really
+            degraded one; lq frames are resized to the size of hq.
+        config: windows of longer clips, and the colour correction of a diffusion model's result; the other
+            methods are measured as they are.
+        output: folder of the results, written atomically.
+        device: device named in `run.json`; on a GPU, peak memory is the GPU's.
+    """
+    seconds: dict[str, float] = {}
+    num_frames: dict[str, int] = {}
+    size = 0
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        for row in tqdm(clips.to_dict("records"), desc=name, unit="clip"):
+            clip = row["clip_id"]
+            info = probe(row["hq"])
+            frames = read_clip(row["hq" if method.takes_hq else "lq"], size=(info.width, info.height))
+            if not seconds:
+                method.restore(frames[: config.window])
+            started = time.perf_counter()
+            restored = _restore(frames, method, config)
+            seconds[clip] = time.perf_counter() - started
+            num_frames[clip] = len(frames)
+            size = frames.shape[1]
+            write_clip(temporary / f"{clip}.mkv", restored, info.fps)
+        run = Run(
+            method=name,
+            num_steps=method.num_steps,
+            seconds_per_clip=seconds,
+            num_frames=num_frames,
+            size=size,
+            peak_memory_mb=_peak_memory_mb(device),
+            device=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+            threads=torch.get_num_threads(),
+        )
+        run.write(temporary)
+
+
+def _restore(frames: np.ndarray, method: Method, config: RestorationConfig) -> np.ndarray:
+    stream = restore_stream(frames, method.restore, window=config.window, overlap=config.overlap)
+    restored = np.stack(list(stream))
+    # Only for a diffusion model does the configuration hold `colour`.
+    return correct_colours(restored, frames, kind=config.colour) if method.num_steps else restored
+
+
+def _peak_memory_mb(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

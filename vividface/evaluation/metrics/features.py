@@ -1,0 +1,165 @@
+"""The faces of a clip as the face metrics need them: landmarks, meshes and identity of all frames."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from vividface.config import FacesConfig
+from vividface.errors import InputError, MissingWeightsError
+from vividface.faces.base import Face
+from vividface.faces.load import load_backend
+from vividface.faces.mesh import FaceMesh, RefinedFaceMesh
+from vividface.faces.tracking import follow, interpolate
+from vividface.files import atomic_path
+
+_MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
+FEATURES = ("identity", *_MESHES)
+
+
+@dataclass(frozen=True)
+class ClipFaces:
+    """One person over a clip of F frames.
+
+    Attributes:
+        boxes: boxes (F, 4) float32, px, of all frames, also of those without a detection; zeros where nothing
+            tells where the face is.
+        landmarks: landmarks (F, K, 2) float32, px, of all frames; K = 68 or 5, as the backend has it.
+        found: whether the detector found the face, (F,) bool.
+        features: features of all frames, as far as they were asked for: `identity` (F, D) float32, of unit
+            length; `mesh_478` (F, 478, 2) and `mesh_468` (F, 468, 2) float32, px.
+    """
+
+    boxes: np.ndarray
+    landmarks: np.ndarray
+    found: np.ndarray
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+
+
+class FaceReader:
+    """Finds the faces of clips and their features.
+
+    Args:
+        faces_config: the face backend.
+        device: device of its networks.
+
+    Raises:
+        MissingWeightsError: the face backend's networks are not installed.
+    """
+
+    def __init__(self, faces_config: FacesConfig, device: str = "cpu") -> None:
+        self._backend = load_backend(faces_config, device)
+        self._meshes: dict[str, FaceMesh] = {}
+
+    def prepare(self, feature: str) -> None:
+        """Load what a feature needs; `MissingWeightsError` if it is not in the cache."""
+        if feature == "identity":
+            self._backend.require_identity()
+        elif feature in _MESHES and feature not in self._meshes:
+            self._meshes[feature] = _MESHES[feature]()
+
+    def read(
+        self,
+        frames: np.ndarray,
+        features: Collection[str],
+        *,
+        earlier: ClipFaces | None = None,
+        fallback: ClipFaces | None = None,
+    ) -> ClipFaces:
+        """Read a clip's faces.
+
+        Args:
+            frames: frames (F, H, W, 3) uint8, RGB.
+            features: names of `FEATURES` to compute.
+            earlier: faces read from these frames before; only the features that they lack are computed.
+            fallback: the reference's faces: where the detector misses the restored face, it is looked at
+                where the reference's is, so that a failure costs similarity instead of being left out. None
+                interpolates the landmarks of such a frame in time.
+
+        Raises:
+            MissingWeightsError: a feature's network is not in the cache.
+        """
+        faces = earlier or self._locate(frames, fallback)
+        computed = dict(faces.features)
+        if faces.found.any():
+            for feature in features:
+                if feature not in computed:
+                    self.prepare(feature)
+                    computed[feature] = self._compute(feature, frames, faces)
+        return ClipFaces(faces.boxes, faces.landmarks, faces.found, computed)
+
+    def _locate(self, frames: np.ndarray, fallback: ClipFaces | None) -> ClipFaces:
+        tracked = follow(self._backend, [list(frames)])
+        found = np.array([face is not None for face in tracked])
+        if fallback is not None and fallback.found.any():
+            boxes, landmarks = fallback.boxes.copy(), fallback.landmarks.copy()
+            for index, face in enumerate(tracked):
+                if face is not None:
+                    boxes[index], landmarks[index] = face.box, face.landmarks
+        elif found.any():
+            boxes, landmarks, _ = interpolate(tracked)
+        else:
+            boxes = np.zeros((len(frames), 4), np.float32)
+            landmarks = np.zeros((len(frames), self._backend.num_landmarks, 2), np.float32)
+        return ClipFaces(boxes, landmarks, found)
+
+    def _compute(self, feature: str, frames: np.ndarray, clip: ClipFaces) -> np.ndarray:
+        faces = [Face(*pair, 0.0) for pair in zip(clip.boxes, clip.landmarks, strict=True)]
+        if feature in _MESHES:
+            return np.stack([self._meshes[feature].fit(*pair) for pair in zip(frames, faces, strict=True)])
+        return self._backend.embed(list(frames), faces)
+
+
+def available_features(reader: FaceReader) -> list[str]:
+    """The features whose networks exist here."""
+    ready = []
+    for feature in FEATURES:
+        try:
+            reader.prepare(feature)
+        except MissingWeightsError:
+            continue
+        ready.append(feature)
+    return ready
+
+
+def save_faces(path: Path, faces: Mapping[str, ClipFaces]) -> None:
+    """Write clips' faces to one safetensors file: `{clip}.boxes`, `{clip}.landmarks`, `{clip}.found`, ..."""
+    tensors = {}
+    for clip, clip_faces in faces.items():
+        arrays = {
+            "boxes": clip_faces.boxes,
+            "landmarks": clip_faces.landmarks,
+            "found": clip_faces.found.astype(np.uint8),
+            **clip_faces.features,
+        }
+        tensors.update({f"{clip}.{name}": np.ascontiguousarray(array) for name, array in arrays.items()})
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(save(tensors))
+
+
+def load_faces(path: Path) -> dict[str, ClipFaces]:
+    """Read what `save_faces` wrote.
+
+    Raises:
+        InputError: the file holds something else.
+    """
+    by_clip: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        for key, array in load_file(path).items():
+            clip, _, name = key.rpartition(".")
+            by_clip.setdefault(clip, {})[name] = array
+        return {
+            clip: ClipFaces(
+                arrays.pop("boxes"), arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays
+            )
+            for clip, arrays in by_clip.items()
+        }
+    except (OSError, SafetensorError, KeyError) as error:
+        raise InputError(
+            f"{path}: does not hold a benchmark's faces ({error}); delete it and make it again"
+        ) from None

@@ -1,0 +1,184 @@
+"""The paper's tables as data, and as Markdown, CSV and LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass, field
+from itertools import groupby
+
+from vividface.evaluation.metrics import direction
+
+_ARROWS = {"higher": "↑", "lower": "↓"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One value.
+
+    Attributes:
+        value: mean over clips; None where it is missing.
+        interval: 95 % interval, where it was measured.
+        reason: reason why it is missing, or empty.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """A method's values.
+
+    Attributes:
+        method: title of the method.
+        source: `paper` or `measured`.
+        benchmark: title of the benchmark; empty for the paper's.
+        num_clips: number of clips, where it was measured.
+        cells: values, one per column.
+    """
+
+    method: str
+    source: str
+    benchmark: str
+    num_clips: int | None
+    cells: list[Cell]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """One of the paper's tables.
+
+    Attributes:
+        number: number in the paper, 1 to 7.
+        title: title in the paper.
+        columns: pairs of a heading and the name of a metric's variant, or `run.NAME` for a figure of the run.
+        rows: the paper's rows, then the measured.
+        notes: sentences below the table.
+    """
+
+    number: int
+    title: str
+    columns: list[tuple[str, str]]
+    rows: list[Row]
+    notes: list[str] = field(default_factory=list)
+
+    def footnotes(self) -> dict[str, int]:
+        """The reasons for missing values, numbered in order of appearance."""
+        reasons = [cell.reason for row in self.rows for cell in row.cells if cell.reason]
+        return {reason: number for number, reason in enumerate(dict.fromkeys(reasons), 1)}
+
+    def headings(self) -> list[str]:
+        """Column heads with their direction and, for metrics, the variant's name."""
+        return [_heading(*column) for column in self.columns]
+
+    def to_markdown(self) -> str:
+        """GitHub Markdown: the paper's rows and the measured rows as two blocks of one table."""
+        notes = self.footnotes()
+        head = ["Method", "Source", "Clips", *self.headings()]
+        lines = [f"# Table {self.number}: {self.title}", "", _pipe(head), _pipe(["---"] * len(head))]
+        for benchmark, rows in self._blocks():
+            if benchmark is not None:
+                lines.append(_pipe([f"**measured: {benchmark}**", *[""] * (len(head) - 1)]))
+            for row in rows:
+                lines.append(
+                    _pipe([row.method, row.source, str(row.num_clips or ""), *cell_texts(self, row)])
+                )
+        lines.append("")
+        lines += [f"[{number}] missing: {reason}" for reason, number in notes.items()]
+        lines += [f"Note: {note}" for note in self.notes]
+        return "\n".join(lines).rstrip() + "\n"
+
+    def to_csv(self) -> str:
+        """One row per method; per column the value, the bounds of its interval and why it is missing."""
+        names = [name for _, name in self.columns]
+        fields = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high", "_missing")]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["method", "source", "benchmark", "clips", *fields])
+        for row in self.rows:
+            values: list[object] = []
+            for cell in row.cells:
+                low, high = cell.interval or ("", "")
+                values += ["" if cell.value is None else repr(float(cell.value)), low, high, cell.reason]
+            writer.writerow([row.method, row.source, row.benchmark, row.num_clips or "", *values])
+        return text.getvalue()
+
+    def to_latex(self) -> str:
+        """A booktabs table; a rule stands between the paper's rows and the measured ones."""
+        notes = self.footnotes()
+        head = " & ".join(_latex(text) for text in ["Method", *self.headings()])
+        lines = [
+            r"\begin{table}[t]",
+            r"\centering",
+            rf"\caption{{{_latex(self.title)}.}}",
+            rf"\begin{{tabular}}{{l{'c' * len(self.columns)}}}",
+            r"\toprule",
+            rf"{head} \\",
+            r"\midrule",
+        ]
+        span = len(self.columns) + 1
+        for benchmark, rows in self._blocks():
+            if benchmark is not None:
+                caption = rf"\multicolumn{{{span}}}{{l}}{{\emph{{measured: {_latex(benchmark)}}}}} \\"
+                lines += [r"\midrule", caption]
+            for row in rows:
+                texts = [row.method, *cell_texts(self, row)]
+                lines.append(" & ".join(_latex(text) for text in texts) + r" \\")
+        lines += [r"\bottomrule", r"\end{tabular}"]
+        lines += [rf"\par\footnotesize [{n}] missing: {_latex(reason)}" for reason, n in notes.items()]
+        lines += [rf"\par\footnotesize {_latex(note)}" for note in self.notes]
+        return "\n".join([*lines, r"\end{table}", ""])
+
+    def _blocks(self) -> list[tuple[str | None, list[Row]]]:
+        """Consecutive rows of one benchmark, with its title; None for the paper's."""
+        blocks = groupby(self.rows, key=lambda row: row.benchmark if row.source == "measured" else None)
+        return [(benchmark, list(rows)) for benchmark, rows in blocks]
+
+
+def cell_texts(table: Table, row: Row) -> list[str]:
+    """A row's cells as printed: value and interval, or `missing` with the footnote's number."""
+    notes = table.footnotes()
+    return [_text(cell, column, notes) for cell, column in zip(row.cells, table.columns, strict=True)]
+
+
+def _heading(head: str, name: str) -> str:
+    if name.startswith("run."):
+        return f"{head} {_ARROWS['lower']}"
+    return f"{head} {_ARROWS[direction(name)]} ({name})"
+
+
+def _text(cell: Cell, column: tuple[str, str], notes: dict[str, int]) -> str:
+    if cell.value is None:
+        return f"missing [{notes[cell.reason]}]"
+    digits = _digits(column[1])
+    text = f"{cell.value:.{digits}f}"
+    if cell.interval:
+        text += f" [{cell.interval[0]:.{digits}f}, {cell.interval[1]:.{digits}f}]"
+    return text
+
+
+def _digits(name: str) -> int:
+    if name in ("run.num_steps", "run.peak_memory_mb"):
+        return 0
+    return 2 if name.startswith(("psnr", "fvd", "run.")) else 4
+
+
+def _pipe(cells: list[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _latex(text: str) -> str:
+    for plain, escaped in (
+        ("\\", r"\textbackslash "),
+        ("&", r"\&"),
+        ("%", r"\%"),
+        ("_", r"\_"),
+        ("#", r"\#"),
+        ("↑", r"$\uparrow$"),
+        ("↓", r"$\downarrow$"),
+        ("~", r"\textasciitilde "),
+    ):
+        text = text.replace(plain, escaped)
+    return text
