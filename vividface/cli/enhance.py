@@ -1,0 +1,202 @@
+"""The command `enhance`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+from vividface.cli.status import FAILED, INCOMPLETE
+from vividface.config import EnhanceConfig, ModelConfig
+
+if TYPE_CHECKING:
+    from vividface.cli.types import Commands
+    from vividface.restoration.enhance import EnhanceResult
+    from vividface.restoration.folder import Outcome
+    from vividface.restoration.loading import FaceRestorer
+
+_FIELDS = EnhanceConfig.model_fields
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the command to the parser's."""
+    parser = commands.add_parser("enhance", help="enhance the faces of a video")
+    parser.set_defaults(run=_run)
+    add = parser.add_argument
+    add("input", type=Path, metavar="INPUT", help="a video, an image, a folder of either, or a pattern")
+    add("-o", "--output", type=Path, required=True, help="of the input's kind (frames may become a video)")
+    add("--mode", choices=["full", "crop"], default="full", help="find faces, or take frames as face crops")
+    add("--compare", type=Path, help="also write input and output side by side; of a folder, a folder")
+    add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
+    add("--json", action="store_true", help="print the result as JSON")
+    add("--overwrite", action="store_true", help="replace existing results")
+    add("--resume", action="store_true", help="resume a run that was interrupted or killed")
+    add("--seed", type=int, default=0, help="random seed (the one-step model draws nothing)")
+    _add_model(parser.add_argument_group("model"))
+    _add_settings(parser.add_argument_group("settings"))
+
+
+def _add_model(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    presets = sorted(get_args(ModelConfig.model_fields["preset"].annotation))
+    add("--preset", choices=presets, default="nano", help="model of the default weights (default: nano)")
+    add("--weights", type=Path, help="checkpoint folder (default: the preset's)")
+    add("--autoencoder", type=Path, help="another autoencoder for the same latents, e.g. a tiny one")
+    add("--faces", choices=["auto", "dlib", "facexlib"], default="auto", help="auto: facexlib on a GPU")
+    add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")
+    add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
+    add("--dtype", choices=["auto", "fp32", "bf16"], default="auto", help="auto: bf16 on a GPU")
+    add("--tile", action="store_true", help="less memory for large frames (Wan's autoencoder)")
+    add("--offload", action="store_true", help="less GPU memory: it holds only the part that computes")
+
+
+def _add_settings(group: argparse._ArgumentGroup) -> None:
+    def add(name: str, kind: type, text: str) -> None:
+        default = _FIELDS[name].default
+        option = f"--{name.replace('_', '-')}"
+        group.add_argument(option, type=kind, default=default, help=f"{text} (default: %(default)s)")
+
+    group.add_argument(
+        "--window", type=int, help="frames at once, 1 + a multiple of 4 (default: as in training)"
+    )
+    group.add_argument(
+        "--overlap", type=int, help="frames blended between windows (default: a tenth of a window)"
+    )
+    add("scale", float, "size of the result over that of the input")
+    add("min_face", int, "px, smaller faces are left alone")
+    add("margin", float, "around a face, as a share of its side")
+    add("cut_threshold", float, "0..255; 0 looks for no cuts")
+    colours = get_args(_FIELDS["colour"].annotation)
+    colour = _FIELDS["colour"].default
+    group.add_argument("--colour", choices=colours, default=colour, help="keep the input's colours")
+
+
+def _run(options: argparse.Namespace) -> int:
+    from vividface.restoration.reading import videos_in
+
+    videos = videos_in(options.input) if options.input.is_dir() else []
+    return _enhance_folder(videos, options) if videos else _enhance_one(options)
+
+
+def _enhance_one(options: argparse.Namespace) -> int:
+    from vividface.restoration.enhance import enhance
+    from vividface.restoration.reading import open_source
+
+    # Before the weights, which take their time: a wrong path is told at once.
+    source = open_source(options.input, fps=options.fps)
+    restorer = _load(options)
+    result = enhance(
+        source,
+        options.output,
+        restorer=restorer,
+        config=_config(restorer, options),
+        compare=options.compare,
+        overwrite=options.overwrite,
+        resume=options.resume,
+        progress=sys.stderr.isatty(),
+    )
+    print(json.dumps(_values(options.input, result), indent=2) if options.json else _sentence(result))
+    _warn(options.input, result)
+    return INCOMPLETE if result.problem else 0
+
+
+def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
+    from vividface.restoration.folder import enhance_folder
+
+    restorer = _load(options)
+    outcomes = enhance_folder(
+        videos,
+        options.output,
+        restorer=restorer,
+        config=_config(restorer, options),
+        compare=options.compare,
+        overwrite=options.overwrite,
+        resume=options.resume,
+        progress=sys.stderr.isatty(),
+        report=_report_outcome,
+    )
+    num_enhanced = sum(outcome.result is not None for outcome in outcomes)
+    num_skipped = sum(outcome.skipped for outcome in outcomes)
+    num_failed = sum(bool(outcome.error) for outcome in outcomes)
+    summary = f"{num_enhanced} enhanced, {num_skipped} there already, {num_failed} failed"
+    print(f"{options.output}: {summary}", file=sys.stderr)
+    if options.json:
+        print(json.dumps({"videos": [_outcome_values(outcome) for outcome in outcomes]}, indent=2))
+    incomplete = any(outcome.result and outcome.result.problem for outcome in outcomes)
+    return FAILED if num_failed else INCOMPLETE if incomplete else 0
+
+
+def _load(options: argparse.Namespace) -> FaceRestorer:
+    import torch
+
+    from vividface.restoration.loading import RestorerOptions, load_restorer
+
+    torch.manual_seed(options.seed)
+    return load_restorer(
+        RestorerOptions(
+            preset=options.preset,
+            weights=options.weights,
+            mode=options.mode,
+            device=options.device,
+            dtype=options.dtype,
+            autoencoder=options.autoencoder,
+            faces=options.faces,
+            size=options.size,
+            tile=options.tile,
+            offload=options.offload,
+        )
+    )
+
+
+def _config(restorer: FaceRestorer, options: argparse.Namespace) -> EnhanceConfig:
+    from vividface.restoration.loading import enhance_config
+
+    values = {name: getattr(options, name) for name in _FIELDS}
+    # On the command line 0 stands for the configuration's null.
+    return enhance_config(restorer, **values | {"cut_threshold": options.cut_threshold or None})
+
+
+def _sentence(result: EnhanceResult) -> str:
+    rate = result.num_restored / max(result.seconds, 1e-6)
+    faces = "" if result.num_faces is None else f", faces in {result.num_faces}"
+    time = f"{result.seconds:.1f} s ({rate:.1f} frames/s)"
+    return f"{result.output}: {result.num_frames} frames{faces}, in {time}"
+
+
+def _warn(source: Path, result: EnhanceResult) -> None:
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
+    if result.problem:
+        readable = f"the {result.num_frames} frames that can be read were enhanced"
+        print(f"warning: {source}: {result.problem}; {readable}", file=sys.stderr)
+
+
+def _report_outcome(outcome: Outcome) -> None:
+    if outcome.result is not None:
+        print(_sentence(outcome.result), file=sys.stderr)
+        _warn(outcome.source, outcome.result)
+    elif outcome.error:
+        print(f"error: {outcome.error}", file=sys.stderr)
+
+
+def _outcome_values(outcome: Outcome) -> dict[str, Any]:
+    if outcome.result is not None:
+        return _values(outcome.source, outcome.result)
+    return {"input": str(outcome.source), "error": outcome.error, "skipped": outcome.skipped}
+
+
+def _values(source: Path, result: EnhanceResult) -> dict[str, Any]:
+    """The result as `--json` prints it."""
+    return {
+        "input": str(source),
+        "output": str(result.output),
+        "frames": result.num_frames,
+        "faces": result.num_faces,
+        "seconds": result.seconds,
+        "restored": result.num_restored,
+        "problem": result.problem,
+        "notes": result.notes,
+    }

@@ -1,0 +1,6 @@
+"""Exit statuses; argparse's own for a wrong option is 2."""
+
+FAILED = 1
+# The input was damaged, so that the result is not all of it.
+INCOMPLETE = 3
+INTERRUPTED = 130
