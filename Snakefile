@@ -1,7 +1,7 @@
-"""The paper's chain as file-tracked steps. docs/data-formats.md lists every file between them.
+"""The paper's workflow as file-tracked steps. docs/data-formats.md lists every file between them.
 
-Targets: `all` (default), `tables`, `report`. The experiment is config.yaml; `--configfile` lays another
-file over it.
+Targets: `all` (default), `tables`, `report`. The experiment is config.yaml; `--configfile` lays other files
+over it.
 """
 
 from pathlib import Path
@@ -9,10 +9,10 @@ from pathlib import Path
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import min_version
 
-from vividface.config import validate_config
+from vividface.config import merge, merge_files, validate_config
 from vividface.errors import InputError
 from vividface.filtering.rubric import load_rubric
-from vividface.versions.bookkeeping import collect
+from vividface.workflow.snakemake_state import collect_records
 
 min_version("9.0")
 
@@ -20,11 +20,19 @@ min_version("9.0")
 configfile: f"{workflow.basedir}/config.yaml"
 
 
+# Snakemake merges the files key by key; ours lets a section of another kind replace the one below it.
+config = merge(
+    merge_files([f"{workflow.basedir}/config.yaml", *workflow.overwrite_configfiles]),
+    workflow.config_settings.config,
+)
 try:
     cfg = validate_config(config)
     rubric = load_rubric(cfg.filter.rubric)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+
+report: "rules/report/workflow.rst"
 
 
 include: "rules/common.smk"
@@ -42,13 +50,7 @@ include: "rules/enhance.smk"
 
 onsuccess:
     # For DVC, which versions the outputs: what Snakemake knows of them has to travel with them.
-    collect(Path(workflow.basedir))
-
-
-localrules:
-    all,
-    tables,
-    report,
+    collect_records(Path(workflow.basedir))
 
 
 rule all:
@@ -58,13 +60,16 @@ rule all:
         rules.write_tables.output,
         rules.filtering_page.output,
         rules.enhance.output,
+    localrule: True
 
 
 rule tables:
     input:
         rules.write_tables.output,
+    localrule: True
 
 
 rule report:
     input:
         rules.render_report.output,
+    localrule: True

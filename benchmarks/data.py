@@ -19,6 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import cv2
 import dlib
@@ -26,11 +27,12 @@ import numpy as np
 import pandas as pd
 
 from vividface.config import Config, load_config
-from vividface.data.clips import extract_clips, plan_clips
 from vividface.data.degradation import DegradationParameters, degrade_shard, draw_parameters
+from vividface.data.extraction import extract_clips
+from vividface.data.planning import plan_clips
 from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset
-from vividface.faces.dlib_backend import DlibBackend
+from vividface.faces.dlib import DlibBackend
 from vividface.video import ffmpeg_executable, probe, write_clip
 
 ROOT = Path(__file__).parents[1]
@@ -54,9 +56,14 @@ def plain_writer(path: Path, width: int, height: int, options: list[str]) -> sub
     return subprocess.Popen(command, stdin=subprocess.PIPE)
 
 
+def pipe(writer: subprocess.Popen) -> IO[bytes]:
+    assert writer.stdin is not None
+    return writer.stdin
+
+
 def plain_frames(path: Path) -> list[np.ndarray]:
     video = cv2.VideoCapture(str(path))
-    frames = []
+    frames: list[np.ndarray] = []
     while True:
         good, frame = video.read()
         if not good:
@@ -67,23 +74,23 @@ def plain_frames(path: Path) -> list[np.ndarray]:
 def plain_degrade(source: Path, output: Path, parameters: DegradationParameters) -> None:
     frames = plain_frames(source)
     height, width = frames[0].shape[:2]
-    small_size = tuple(2 * round(side / parameters.scale / 2) for side in (width, height))
+    small_width, small_height = (2 * round(side / parameters.scale / 2) for side in (width, height))
     middle = output.with_suffix(".mp4")
-    writer = plain_writer(middle, *small_size, ["-c:v", "libx264", "-crf", str(parameters.crf)])
+    writer = plain_writer(middle, small_width, small_height, ["-c:v", "libx264", "-crf", str(parameters.crf)])
     for frame in frames:
         blurred = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), parameters.sigma)
-        small = cv2.resize(blurred, small_size, interpolation=cv2.INTER_AREA)
-        noisy = small + np.random.normal(0, parameters.noise, small.shape)
-        writer.stdin.write(np.clip(np.rint(noisy), 0, 255).astype(np.uint8).tobytes())
+        small = cv2.resize(blurred, (small_width, small_height), interpolation=cv2.INTER_AREA)
+        noisy = small + np.random.normal(0, parameters.noise or 0, small.shape)
+        pipe(writer).write(np.clip(np.rint(noisy), 0, 255).astype(np.uint8).tobytes())
     writer.communicate()
     writer = plain_writer(output, width, height, ["-c:v", "ffv1"])
     for frame in plain_frames(middle):
         resized = cv2.resize(frame, (width, height), interpolation=cv2.INTER_CUBIC)
-        writer.stdin.write(resized.tobytes())
+        pipe(writer).write(resized.tobytes())
     writer.communicate()
 
 
-def plain_extract(video: Path, output: Path, length: int, size: int, margin: float) -> int:
+def plain_extract(video: Path, output: Path, *, length: int, size: int, margin: float) -> int:
     detector = dlib.get_frontal_face_detector()
     backend = DlibBackend(640)
     frames = plain_frames(video)
@@ -92,7 +99,7 @@ def plain_extract(video: Path, output: Path, length: int, size: int, margin: flo
         clip = frames[start : start + length]
         boxes = []
         for frame in clip:
-            image, scale = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), backend._factor(*frame.shape[:2])
+            image, scale = cv2.cvtColor(frame, cv2.COLOR_BGR2RGB), backend.search_factor(*frame.shape[:2])
             image = cv2.resize(image, None, fx=scale, fy=scale)
             for box in list(detector(image, 0))[:1]:
                 backend._predictor(image, box)
@@ -102,13 +109,15 @@ def plain_extract(video: Path, output: Path, length: int, size: int, margin: flo
         x, y = (max(int(value), 0) for value in (low + high - side) / 2)
         writer = plain_writer(output / f"{start}.mkv", size, size, ["-c:v", "ffv1"])
         for frame in clip:
-            writer.stdin.write(cv2.resize(frame[y : y + side, x : x + side], (size, size)).tobytes())
+            pipe(writer).write(cv2.resize(frame[y : y + side, x : x + side], (size, size)).tobytes())
         writer.communicate()
         done += length
     return done
 
 
-def compare(name: str, frames: int, ours: Callable, plain: Callable, rounds: int) -> dict:
+def compare(
+    name: str, *, frames: int, ours: Callable[[], object], plain: Callable[[], object], rounds: int
+) -> dict[str, object]:
     """Alternate, after one round to warm up; prints and returns frames per second and the ratio."""
     times: dict[str, list[float]] = {"ours": [], "plain": []}
     for turn in range(rounds + 1):
@@ -117,48 +126,57 @@ def compare(name: str, frames: int, ours: Callable, plain: Callable, rounds: int
             function()
             if turn:
                 times[label].append(time.perf_counter() - started)
-    rates = {label: frames / statistics.median(held) for label, held in times.items()}
+    rates = {label: frames / statistics.median(seconds) for label, seconds in times.items()}
     ratio = rates["ours"] / rates["plain"]
     print(f"{name}: {rates['ours']:.1f} frames/s, plain {rates['plain']:.1f} frames/s, ratio {ratio:.2f}")
     return {"frames_per_second": rates, "ratio": ratio, "seconds": times}
 
 
-def degradation(config: Config, options: argparse.Namespace, folder: Path) -> dict:
+def degradation(config: Config, options: argparse.Namespace, folder: Path) -> dict[str, object]:
     clips = pd.DataFrame({"clip_id": [f"c{index}" for index in range(options.clips)]})
     for index, clip in enumerate(clips["clip_id"]):
         textured_clip(folder / "hq" / f"{clip}.mkv", options.frames, 512, index)
     settings = config.degradation
-    drawn = {clip: draw_parameters(settings, 0, clip) for clip in clips["clip_id"]}
+    drawn = {clip: draw_parameters(settings, seed=0, clip_id=clip) for clip in clips["clip_id"]}
 
     def ours() -> None:
-        degrade_shard(clips, folder / "hq", folder / "lq", settings, 0, options.threads)
+        folders = {"hq_dir": folder / "hq", "lq_dir": folder / "lq"}
+        degrade_shard(clips, settings, seed=0, **folders, threads=options.threads)
 
     def plain() -> None:
         for clip, parameters in drawn.items():
             plain_degrade(folder / "hq" / f"{clip}.mkv", folder / f"{clip}.mkv", parameters)
 
-    return compare("degradation", options.clips * options.frames, ours, plain, options.rounds)
+    frames = options.clips * options.frames
+    return compare("degradation", frames=frames, ours=ours, plain=plain, rounds=options.rounds)
 
 
-def extraction(config: Config, options: argparse.Namespace, folder: Path) -> dict:
+def extraction(config: Config, options: argparse.Namespace, folder: Path) -> dict[str, object]:
     demo = load_config(ROOT / "config.yaml", ROOT / "configs" / "demo.yaml")
-    videos = fetch_dataset("demo_train", demo.datasets["demo_train"], folder).iloc[3:4]
+    source = demo.datasets["demo_train"].source
+    videos = fetch_dataset("demo_train", source, directory=folder).iloc[3:4]
     if options.video:
         videos = pd.DataFrame([{"video_id": "v", "path": str(options.video), "person": "v"}])
     path = Path(videos["path"].iloc[0])
-    clips = config.clips.model_copy(update={"frames": 17, "min_face": 16})
-    shots = find_shots(videos, None)
-    plan = plan_clips(videos, shots, demo.datasets["demo_train"], clips, 1, 0)
+    length = 17
+    clips = config.clips.model_copy(update={"num_frames": length, "min_face": 16})
+    plan = plan_clips(videos, find_shots(videos, None), num_frames=length, num_shards=1)
 
     def ours() -> None:
-        outputs = folder / "crops", folder / "faces.safetensors"
-        extract_clips(plan, clips, demo.faces, *outputs, threads=options.threads)
+        extract_clips(
+            plan,
+            clips,
+            faces_config=demo.faces,
+            hq_dir=folder / "crops",
+            faces_file=folder / "faces.safetensors",
+            threads=options.threads,
+        )
 
     def plain() -> None:
-        plain_extract(path, folder, clips.frames, clips.size, clips.margin)
+        plain_extract(path, folder, length=length, size=clips.size, margin=clips.margin)
 
-    frames = probe(path).frames // clips.frames * clips.frames
-    return compare("face extraction", frames, ours, plain, options.rounds)
+    frames = probe(path).num_frames // length * length
+    return compare("face extraction", frames=frames, ours=ours, plain=plain, rounds=options.rounds)
 
 
 def main() -> None:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ from vividface.video import VideoWriter, iterate_frames, probe, resize
 
 _ONE = """
 import json, resource, sys
-from vividface.cli import main
+from vividface.cli.main import main
 status = main(json.loads(sys.argv[1]))
 print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
 sys.exit(status)
@@ -37,9 +36,7 @@ def main() -> None:
     parser.add_argument("--video", type=Path, required=True, help="a face video")
     parser.add_argument("--weights", type=Path, required=True, help="a checkpoint of nano")
     parser.add_argument("--mode", choices=["crop", "full"], default="crop")
-    parser.add_argument(
-        "--size", type=int, default=128, help="of the video that is made, a square; 0: as it is"
-    )
+    parser.add_argument("--size", type=int, default=128, help="px, side of the square frames; 0: as they are")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 10])
     parser.add_argument("--output", type=Path, help="also write the figures as JSON")
     options = parser.parse_args()
@@ -66,7 +63,9 @@ def make_video(video: Path, output: Path, minutes: float, size: int) -> int:
     info = probe(video)
     count = round(minutes * 60 * 25)
     shape = (size, size) if size else (info.width, info.height)
-    with VideoWriter(output, *shape, Fraction(25), "h264", audio_from=video) as writer:
+    with VideoWriter(
+        output, width=shape[0], height=shape[1], fps=25, codec="h264", audio_from=video
+    ) as writer:
         for frame in itertools.islice(back_and_forth(video), count):
             writer.write(resize(frame, shape))
     return count

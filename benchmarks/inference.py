@@ -25,7 +25,8 @@ import torch
 from diffusers import AutoencoderKLWan
 from torch import Tensor
 
-from vividface.models.autoencoders import WanAutoencoder, freeze
+from vividface.models.autoencoders import WanAutoencoder
+from vividface.models.base import freeze
 from vividface.models.presets import random_model
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
 
@@ -59,10 +60,10 @@ def main() -> None:
 
 @torch.inference_mode()
 def measure(options: argparse.Namespace, dtype: torch.dtype) -> dict:
-    """The figures of every part, by kind."""
+    """The figures of all parts, by kind."""
     torch.manual_seed(0)
     with torch.device(options.device):
-        transformer, autoencoder = random_model(options.preset, dtype)
+        transformer, autoencoder = random_model(options.preset, dtype=dtype)
         if options.autoencoder == "tiny":
             autoencoder = freeze(TinyWanAutoencoder().to(dtype))
     frames = torch.rand(1, 3, options.frames, options.size, options.size, device=options.device) * 2 - 1
@@ -77,7 +78,9 @@ def measure(options: argparse.Namespace, dtype: torch.dtype) -> dict:
     if not options.skip_transformer:
         parts["transformer"] = lambda: transformer.restore(latents)
     parts["decode"] = decode
-    others = _diffusers_parts(autoencoder, frames, latents) if options.diffusers else {}
+    others = {}
+    if options.diffusers and isinstance(autoencoder, WanAutoencoder):
+        others = _diffusers_parts(autoencoder, frames, latents)
     figures: dict = {
         "frames": options.frames,
         "size": options.size,

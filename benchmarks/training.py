@@ -4,7 +4,7 @@
     python benchmarks/training.py --preset wan-1.3b --device cuda --compile    # random weights, on a GPU
 
 Each stage's step is forward, backward and AdamW; a figure is the median over the repetitions. The loaders
-read what the stages read, from files on disk, in one process: `workers` of the config multiply that.
+read what the stages read, from files on disk, in one process: `num_workers` of the config multiply that.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from torch import nn
 
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClip, PixelClips
-from vividface.models.autoencoders import SPATIAL, TEMPORAL
+from vividface.models.base import SPATIAL, TEMPORAL
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import random_model
-from vividface.training.loop import Restorer
 from vividface.training.losses import dists_loss, face_focused_loss
+from vividface.training.trainer import OneStepModule
 from vividface.video import write_clip
 
 
@@ -57,47 +57,49 @@ def main() -> None:
     for compiled in [False, True] if options.compile else [False]:
         for checkpointing in (False, True):
             name = ("compiled" if compiled else "eager") + (", checkpointing" if checkpointing else "")
-            figures[name] = measure(options, compiled, checkpointing)
-            for stage, values in figures[name].items():  # type: ignore[attr-defined]
+            figures[name] = measured = measure(options, compiled=compiled, checkpointing=checkpointing)
+            for stage, values in measured.items():
                 print(f"{name:28} {stage:8} " + "  ".join(f"{k} {v:.4g}" for k, v in values.items()))
-    figures["loader"] = {"latent": latent_loader(options), "pixel": pixel_loader(options)}
-    for stage, speed in figures["loader"].items():
+    figures["loader"] = loaders = {"latent": latent_loader(options), "pixel": pixel_loader(options)}
+    for stage, speed in loaders.items():
         print(f"{'loader':28} {stage:8} samples_per_second {speed:.4g}")
     if options.output:
         options.output.write_text(json.dumps(figures, indent=2) + "\n")
 
 
-def measure(options: argparse.Namespace, compiled: bool, checkpointing: bool) -> dict[str, dict[str, float]]:
+def measure(
+    options: argparse.Namespace, *, compiled: bool, checkpointing: bool
+) -> dict[str, dict[str, float]]:
     """Both stages of one variant, by name."""
     transformer, autoencoder = random_model(options.preset)
-    restorer = Restorer(transformer.requires_grad_(True).train()).to(options.device)
+    model = OneStepModule(transformer.requires_grad_(requires_grad=True).train()).to(options.device)
     autoencoder.to(options.device)  # type: ignore[attr-defined]
     if checkpointing:
         transformer.enable_gradient_checkpointing()
     if compiled:
-        restorer.compile()
-    optimizer = torch.optim.AdamW(restorer.parameters(), lr=1e-5)
+        model.compile()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     batch, side = options.batch_size, options.size // SPATIAL
     length = 1 + (options.latent_frames - 1) // TEMPORAL
-    low, high = torch.randn(2, batch, autoencoder.latent_channels, length, side, side, device=options.device)
+    lq, hq = torch.randn(2, batch, autoencoder.latent_channels, length, side, side, device=options.device)
     mask = torch.ones(batch, length, side, side, device=options.device)
     focus = torch.ones(batch, dtype=torch.bool, device=options.device)
 
     def latent_loss() -> torch.Tensor:
-        return face_focused_loss(restorer(low), high, mask, focus)
+        return face_focused_loss(model(lq), hq, mask, focus)
 
     figures = {"latent": _timed(options, optimizer, latent_loss, batch)}
     frames = (
         torch.rand(2, 1, 3, options.pixel_frames, options.size, options.size, device=options.device) * 2 - 1
     )
-    every = torch.ones(1, options.pixel_frames, options.size, options.size, device=options.device)
+    everywhere = torch.ones(1, options.pixel_frames, options.size, options.size, device=options.device)
     dists: nn.Module = load_dists().to(options.device)
 
     def pixel_loss() -> torch.Tensor:
         with torch.no_grad():
             latents = autoencoder.encode_video(frames[0])
-        restored = autoencoder.decode_video(restorer(latents))
-        squared = face_focused_loss(restored, frames[1], every, focus[:1])
+        restored = autoencoder.decode_video(model(latents))
+        squared = face_focused_loss(restored, frames[1], everywhere, focus[:1])
         return squared + 0.1 * dists_loss(restored, frames[1], dists)
 
     figures["pixel"] = _timed(options, optimizer, pixel_loss, 1)
@@ -139,12 +141,12 @@ def latent_loader(options: argparse.Namespace) -> float:
     shape = (autoencoder.latent_channels, length, side, side)
     with tempfile.TemporaryDirectory() as directory:
         shard, count = Path(directory) / "0000.safetensors", 16
-        tensors = {}
+        tensors: dict[str, torch.Tensor] = {}
         for clip in range(count):
             tensors |= {f"{clip}.{kind}": torch.randn(shape).half() for kind in ("lq", "hq")}
             tensors[f"{clip}.mask"] = torch.ones(shape[1:], dtype=torch.uint8)
         save_file(tensors, shard, {"autoencoder": autoencoder.fingerprint})
-        clips = LatentClips([shard], autoencoder, options.latent_frames)
+        clips = LatentClips([shard], autoencoder, num_frames=options.latent_frames)
         started = time.perf_counter()
         for index in range(count * options.repetitions):
             clips[index % count]
@@ -156,13 +158,14 @@ def pixel_loader(options: argparse.Namespace) -> float:
     total, side = options.latent_frames, options.size
     # Noise would be harder to decode than any video: a moving gradient, and a low-resolution copy.
     ramp = np.add.outer(np.arange(side), np.arange(side + total)) * 127 // side
-    high = np.stack([np.repeat(ramp[:, i : i + side, None], 3, 2) for i in range(total)]).astype(np.uint8)
+    frames = np.stack([np.repeat(ramp[:, i : i + side, None], 3, 2) for i in range(total)]).astype(np.uint8)
     with tempfile.TemporaryDirectory() as directory:
-        paths = [Path(directory) / f"{kind}.mkv" for kind in ("hq", "lq", "mask")]
-        write_clip(paths[0], high, 25)
-        write_clip(paths[1], high, 25)
-        write_clip(paths[2], high[..., 0] > 60, 25, "ffv1_gray")
-        clips = PixelClips([PixelClip("clip", *paths, total)], options.pixel_frames)
+        hq, lq, mask = (Path(directory) / f"{kind}.mkv" for kind in ("hq", "lq", "mask"))
+        write_clip(hq, frames, 25)
+        write_clip(lq, frames, 25)
+        write_clip(mask, frames[..., 0] > 60, 25, codec="ffv1_gray")
+        clip = PixelClip(clip_id="clip", hq=hq, lq=lq, mask=mask, num_frames=total)
+        clips = PixelClips([clip], num_frames=options.pixel_frames)
         started = time.perf_counter()
         for _ in range(options.repetitions):
             clips.read(0, 0.5)

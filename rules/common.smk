@@ -1,23 +1,41 @@
 """Names and small functions that several rules use."""
 
+from vividface.config.filtering import SECTIONS as JUDGE_SECTIONS
+from vividface.config.filtering import SelectionConfig
+
 TRAIN = list(cfg.by_role("train"))
 BENCHMARKS = list(cfg.by_role("benchmark"))
 DEGRADED = [name for name, dataset in cfg.datasets.items() if dataset.degrade]
 DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
 
-# How many GPUs a step takes, and its device when it has one. What a cluster grants is in slurm/config.yaml; a
-# training takes all that it gets.
+# How many GPUs a step takes. What a cluster grants is in slurm/config.yaml; a training takes all that it gets.
 GPUS = 0 if cfg.model.preset == "nano" else 1
-DEVICE = "cuda" if GPUS else "auto"
 # dlib runs on the CPU; facexlib's networks take the GPU where there is one.
 FACE_GPUS = GPUS if cfg.faces.backend == "facexlib" else 0
-FACE_DEVICE = "cuda" if FACE_GPUS else "cpu"
-# Qwen2.5-VL takes a GPU too; a server has its own, and `signals` needs none.
+# Qwen2.5-VL takes a GPU too; a server has its own, and `measured` needs none.
 JUDGE_GPUS = GPUS if cfg.filter.judge == "qwen2.5-vl" else 0
-JUDGE_DEVICE = DEVICE if JUDGE_GPUS else "cpu"
 MODEL_THREADS = 8 if GPUS else 1
-# A folder of weights is there when its configuration is.
-DESCRIPTIONS = {"tokenizer": "tokenizer_config.json"}
+
+# Keys that several rules take. A rule runs again when one of the keys that its parameter `config` picks changes; it
+# may read, besides them, the keys that only say how a result is computed.
+DETECTION = ["faces.backend", "faces.detection_size"]
+if cfg.faces.backend == "facexlib":
+    DETECTION += ["faces.detector", "faces.min_score"]
+DEGRADATION = [
+    "seed",
+    "degradation.model",
+    "degradation.codec",
+    "degradation.encoder_preset",
+    f"degradation.{cfg.degradation.model}",
+]
+JUDGE = ["filter.judge", "filter.rubric", "filter.max_attempts"]
+if cfg.filter.judge in JUDGE_SECTIONS:
+    JUDGE.append(f"filter.{JUDGE_SECTIONS[cfg.filter.judge]}")
+SELECTION = [
+    f"filter.{key}"
+    for key in cfg.filter.results()
+    if key in SelectionConfig.model_fields
+]
 
 
 wildcard_constraints:
@@ -25,11 +43,6 @@ wildcard_constraints:
     shard=r"\d{4}",
     variant="|".join(cfg.variants),
     method="|".join(cfg.methods()),
-
-
-def section(model):
-    """A section of the configuration as a rule's parameter: the rule reruns when it changes."""
-    return model.model_dump(mode="json")
 
 
 def shards(pattern, datasets):
@@ -41,7 +54,12 @@ def shards(pattern, datasets):
     ]
 
 
-def degraded_clips(dataset):
+def num_shards_keys(wildcards):
+    """The keys that a dataset's number of shards follows from."""
+    return ["num_shards", f"datasets.{wildcards.dataset}.num_shards"]
+
+
+def lq_clips(dataset):
     """Where the input of a restoration lies: a really degraded dataset is used as it is."""
     kind = "lq" if dataset in DEGRADED else "hq"
     return shards(f"data/{{dataset}}/{kind}/{{shard}}", [dataset])
@@ -57,21 +75,22 @@ def checkpoint_of(wildcards):
 def selected_of(wildcards):
     """The table of the clips that a variant's training ends on."""
     by = cfg.variants[wildcards.variant].selected_by
-    return "data/face90.parquet" if by == "judge" else f"data/study/{by}.parquet"
+    if by == "judge":
+        return "data/selection/face90.parquet"
+    return f"data/selection/study/{by}.parquet"
 
 
 def judge_model(wildcards):
     """What the judge waits for: Qwen2.5-VL's folder."""
-    return (
-        described("judge", cfg.filter.qwen.folder)
-        if cfg.filter.judge == "qwen2.5-vl"
-        else []
-    )
+    if cfg.filter.judge == "qwen2.5-vl":
+        return model_file("judge", cfg.filter.qwen.folder)
+    return []
 
 
-def described(part, path):
-    """The file that stands for a folder of weights."""
-    return f"{path}/{DESCRIPTIONS.get(part, 'config.json')}"
+def model_file(part, folder):
+    """The file that stands for a folder of weights: the folder is complete when it exists."""
+    name = "tokenizer_config.json" if part == "tokenizer" else "config.json"
+    return f"{folder}/{name}"
 
 
 def pretrained(*parts):
@@ -79,7 +98,7 @@ def pretrained(*parts):
     if cfg.model.preset == "nano":
         return []
     folders = [
-        described(part, getattr(cfg.model, part))
+        model_file(part, getattr(cfg.model, part))
         for part in parts
         if part != "prompt_embedding"
     ]
@@ -94,6 +113,28 @@ def pretrained_of(wildcards):
         "untuned": ["transformer", "autoencoder", "prompt_embedding"],
     }
     return pretrained(*parts.get(wildcards.method, []))
+
+
+def method_keys(wildcards):
+    """The keys that a method's restoration takes."""
+    keys = ["restoration.window", "restoration.overlap"]
+    if wildcards.method in ("autoencoder", "untuned"):
+        keys += ["model.preset", "model.autoencoder"]
+    if wildcards.method == "untuned":
+        keys += TRANSFORMER
+    if wildcards.method == "untuned" or wildcards.method in cfg.variants:
+        keys.append("restoration.colour")
+    return keys
+
+
+# What a transformer is built from; nano's random weights follow from the seed.
+TRANSFORMER = [
+    "seed",
+    "model.transformer",
+    "model.prompt_embedding",
+    "model.prediction",
+    "model.timestep",
+]
 
 
 def restored_methods():

@@ -1,28 +1,4 @@
-"""Data: third-party weights, source videos, clips, face crops (section 3.3) and masks (section 3.2)."""
-
-
-localrules:
-    fetch_assets,
-    fetch_dataset,
-    plan_clips,
-    gather_clips,
-
-
-rule fetch_assets:
-    # The only rules with network access are this one and fetch_dataset; they run where Snakemake runs.
-    output:
-        "data/assets.json",
-    log:
-        "logs/fetch_assets.log",
-    benchmark:
-        "benchmarks/rules/fetch_assets.tsv"
-    priority: 30
-    conda:
-        "../envs/vividface.yaml"
-    params:
-        assets=cfg.assets,
-    script:
-        "../scripts/fetch_assets.py"
+"""Data: source videos, clips, face crops (section 3.3) and masks (section 3.2)."""
 
 
 rule fetch_dataset:
@@ -31,18 +7,28 @@ rule fetch_dataset:
     log:
         "logs/fetch_dataset/{dataset}.log",
     benchmark:
-        "benchmarks/rules/fetch_dataset/{dataset}.tsv"
+        "logs/benchmarks/fetch_dataset/{dataset}.tsv"
     priority: 30
+    localrule: True
     conda:
         "../envs/vividface.yaml"
     params:
-        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
-        seed=cfg.seed,
+        config=lambda wildcards: cfg.pick(
+            f"datasets.{wildcards.dataset}.source",
+            *(
+                ["seed"]
+                if cfg.datasets[wildcards.dataset].source.kind == "youtube"
+                else []
+            ),
+        ),
+    message:
+        "Fetching the videos of {wildcards.dataset}"
     script:
         "../scripts/fetch_dataset.py"
 
 
 rule find_shots:
+    # A shard of this rule holds videos; from plan_clips on, a shard holds clips.
     input:
         videos="data/{dataset}/videos.parquet",
     output:
@@ -50,17 +36,22 @@ rule find_shots:
     log:
         "logs/find_shots/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/find_shots/{dataset}/{shard}.tsv"
+        "logs/benchmarks/find_shots/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
     params:
-        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
-        threshold=lambda wildcards: (
-            cfg.clips.cut_threshold
-            if cfg.datasets[wildcards.dataset].split_shots
-            else None
+        config=lambda wildcards: cfg.pick(
+            *num_shards_keys(wildcards),
+            f"datasets.{wildcards.dataset}.split_shots",
+            *(
+                ["clips.cut_threshold"]
+                if cfg.datasets[wildcards.dataset].split_shots
+                else []
+            ),
         ),
+    message:
+        "Finding shots of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/find_shots.py"
 
@@ -76,22 +67,32 @@ rule plan_clips:
     log:
         "logs/plan_clips/{dataset}.log",
     benchmark:
-        "benchmarks/rules/plan_clips/{dataset}.tsv"
+        "logs/benchmarks/plan_clips/{dataset}.tsv"
     priority: 30
+    localrule: True
     conda:
         "../envs/vividface.yaml"
     params:
-        dataset=lambda wildcards: section(cfg.datasets[wildcards.dataset]),
-        clips=section(cfg.clips),
-        shards=lambda wildcards: len(cfg.shard_names(wildcards.dataset)),
-        seed=cfg.seed,
+        config=lambda wildcards: cfg.pick(
+            *num_shards_keys(wildcards),
+            "clips.num_frames",
+            f"datasets.{wildcards.dataset}.num_frames",
+            f"datasets.{wildcards.dataset}.max_clips",
+            *(
+                ["seed"]
+                if cfg.datasets[wildcards.dataset].max_clips is not None
+                else []
+            ),
+        ),
+    message:
+        "Planning the clips of {wildcards.dataset}"
     script:
         "../scripts/plan_clips.py"
 
 
 rule extract_clips:
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         plan="data/{dataset}/plan.parquet",
     output:
         table="data/{dataset}/clips/{shard}.parquet",
@@ -100,7 +101,7 @@ rule extract_clips:
     log:
         "logs/extract_clips/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/extract_clips/{dataset}/{shard}.tsv"
+        "logs/benchmarks/extract_clips/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
@@ -108,9 +109,16 @@ rule extract_clips:
     resources:
         gpu=FACE_GPUS,
     params:
-        clips=section(cfg.clips),
-        faces=section(cfg.faces),
-        device=FACE_DEVICE,
+        config=cfg.pick(
+            *DETECTION,
+            "clips.size",
+            "clips.margin",
+            "clips.min_face",
+            "clips.max_lost_share",
+            "clips.max_padding_share",
+        ),
+    message:
+        "Cropping the faces of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/extract_clips.py"
 
@@ -126,19 +134,20 @@ rule gather_clips:
     log:
         "logs/gather_clips/{dataset}.log",
     benchmark:
-        "benchmarks/rules/gather_clips/{dataset}.tsv"
+        "logs/benchmarks/gather_clips/{dataset}.tsv"
     priority: 30
+    localrule: True
     conda:
         "../envs/vividface.yaml"
-    params:
-        clips=section(cfg.clips),
+    message:
+        "Gathering the clips of {wildcards.dataset}"
     script:
         "../scripts/gather_clips.py"
 
 
 rule face_masks:
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",
         faces="data/{dataset}/faces/{shard}.safetensors",
         hq="data/{dataset}/hq/{shard}",
@@ -147,7 +156,7 @@ rule face_masks:
     log:
         "logs/face_masks/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/face_masks/{dataset}/{shard}.tsv"
+        "logs/benchmarks/face_masks/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
@@ -155,7 +164,8 @@ rule face_masks:
     resources:
         gpu=FACE_GPUS,
     params:
-        faces=section(cfg.faces),
-        device=FACE_DEVICE,
+        config=cfg.pick(*DETECTION, "faces.mask"),
+    message:
+        "Parsing the faces of {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/face_masks.py"

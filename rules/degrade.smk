@@ -11,13 +11,14 @@ rule degrade:
     log:
         "logs/degrade/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/degrade/{dataset}/{shard}.tsv"
+        "logs/benchmarks/degrade/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     params:
-        degradation=section(cfg.degradation),
-        seed=cfg.seed,
+        config=cfg.pick(*DEGRADATION),
+    message:
+        "Degrading {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/degrade.py"

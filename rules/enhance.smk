@@ -1,47 +1,54 @@
-"""What a practitioner sees: a whole held-out video, degraded, then enhanced by the command line, with sound."""
+"""What a practitioner sees: a whole held-out video, degraded, then enhanced, with sound."""
 
 SHOWCASE = DEGRADED_BENCHMARKS[0]
 
 
 rule showcase:
     input:
+        weights="data/weights.json",
         videos=f"data/{SHOWCASE}/videos.parquet",
     output:
-        truth="results/enhanced/truth.mp4",
-        degraded="results/enhanced/degraded.mp4",
+        hq="results/enhanced/hq.mp4",
+        lq="results/enhanced/lq.mp4",
     log:
         "logs/showcase.log",
     benchmark:
-        "benchmarks/rules/showcase.tsv"
+        "logs/benchmarks/showcase.tsv"
     conda:
         "../envs/vividface.yaml"
+    resources:
+        gpu=FACE_GPUS,
     params:
-        clips=section(cfg.clips),
-        faces=section(cfg.faces),
-        degradation=section(cfg.degradation),
-        seed=cfg.seed,
+        config=cfg.pick(*DETECTION, *DEGRADATION, "clips.size", "clips.margin"),
+    message:
+        "Degrading a video to show"
     script:
         "../scripts/showcase.py"
 
 
 rule enhance:
     input:
-        video="results/enhanced/degraded.mp4",
+        video="results/enhanced/lq.mp4",
         checkpoint="checkpoints/main/pixel_stage",
     output:
         enhanced="results/enhanced/enhanced.mp4",
-        compare="results/enhanced/side_by_side.mp4",
+        compare=report(
+            "results/enhanced/side_by_side.mp4",
+            caption="report/side_by_side.rst",
+            category="Videos",
+        ),
     log:
         "logs/enhance.log",
     benchmark:
-        "benchmarks/rules/enhance.tsv"
+        "logs/benchmarks/enhance.tsv"
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         gpu=GPUS,
     params:
-        restoration=section(cfg.restoration),
-        device=DEVICE,
+        config=cfg.pick("restoration"),
+    message:
+        "Enhancing the video"
     script:
         "../scripts/enhance.py"

@@ -1,38 +1,37 @@
 """Evaluation: every method restores every benchmark, then every metric is measured (section 4.1)."""
 
 
-rule restore:
+rule restore_benchmark:
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",
-        lq=lambda wildcards: degraded_clips(wildcards.dataset),
+        lq=lambda wildcards: lq_clips(wildcards.dataset),
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
         checkpoint=checkpoint_of,
         pretrained=pretrained_of,
     output:
         restored=directory("results/restored/{dataset}/{method}"),
     log:
-        "logs/restore/{dataset}/{method}.log",
+        "logs/restore_benchmark/{dataset}/{method}.log",
     benchmark:
-        "benchmarks/rules/restore/{dataset}/{method}.tsv"
+        "logs/benchmarks/restore_benchmark/{dataset}/{method}.tsv"
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         gpu=GPUS,
     params:
-        model=section(cfg.model),
-        restoration=section(cfg.restoration),
-        seed=cfg.seed,
-        device=DEVICE,
+        config=lambda wildcards: cfg.pick(*method_keys(wildcards)),
+    message:
+        "Restoring {wildcards.dataset} with {wildcards.method}"
     script:
-        "../scripts/restore.py"
+        "../scripts/restore_benchmark.py"
 
 
 rule reference_faces:
     # Faces of the ground truth, once for all methods.
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
     output:
@@ -40,21 +39,22 @@ rule reference_faces:
     log:
         "logs/reference_faces/{dataset}.log",
     benchmark:
-        "benchmarks/rules/reference_faces/{dataset}.tsv"
+        "logs/benchmarks/reference_faces/{dataset}.tsv"
     conda:
         "../envs/vividface.yaml"
     resources:
         gpu=FACE_GPUS,
     params:
-        faces=section(cfg.faces),
-        device=FACE_DEVICE,
+        config=cfg.pick(*DETECTION),
+    message:
+        "Finding the faces of {wildcards.dataset}"
     script:
         "../scripts/reference_faces.py"
 
 
 rule measure:
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",
         restored="results/restored/{dataset}/{method}",
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
@@ -68,16 +68,15 @@ rule measure:
     log:
         "logs/measure/{dataset}/{method}.log",
     benchmark:
-        "benchmarks/rules/measure/{dataset}/{method}.tsv"
+        "logs/benchmarks/measure/{dataset}/{method}.tsv"
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         gpu=GPUS,
     params:
-        metrics=cfg.evaluation.metrics,
-        identity=cfg.identity,
-        faces=section(cfg.faces),
-        device=DEVICE,
+        config=cfg.pick(*DETECTION, "evaluation.metrics"),
+    message:
+        "Measuring {wildcards.method} on {wildcards.dataset}"
     script:
         "../scripts/measure.py"

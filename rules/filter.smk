@@ -1,33 +1,30 @@
 """Filtering: scores on a rubric, the selected set MLLM-Face90 (section 3.3, supplement B), and its study."""
 
-
-localrules:
-    select_clips,
-
-
 if cfg.filter.judge == "qwen2.5-vl":
 
     rule fetch_judge:
         output:
-            described("judge", cfg.filter.qwen.folder),
+            model_file("judge", cfg.filter.qwen.folder),
         log:
             "logs/fetch_judge.log",
         benchmark:
-            "benchmarks/rules/fetch_judge.tsv"
+            "logs/benchmarks/fetch_judge.tsv"
         localrule: True
         conda:
             "../envs/vividface.yaml"
         params:
-            repo=cfg.filter.qwen.repo,
-            revision=cfg.filter.qwen.revision,
-            folder=str(cfg.filter.qwen.folder),
+            config=cfg.pick(
+                "filter.qwen.repo", "filter.qwen.revision", "filter.qwen.folder"
+            ),
+        message:
+            "Fetching Qwen2.5-VL"
         script:
             "../scripts/fetch_judge.py"
 
 
 rule score_clips:
     # The journal is no output: it keeps what was scored when a job is killed, or runs again. It is appended to,
-    # so it lies where DVC links nothing into its cache.
+    # so it lies where DVC links nothing into its cache. `rubric` only makes a changed rubric file score again.
     input:
         model=judge_model,
         clips="data/{dataset}/clips.parquet",
@@ -39,7 +36,7 @@ rule score_clips:
     log:
         "logs/score_clips/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/score_clips/{dataset}/{shard}.tsv"
+        "logs/benchmarks/score_clips/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
@@ -47,10 +44,11 @@ rule score_clips:
     resources:
         gpu=JUDGE_GPUS,
     params:
-        judging=cfg.filter.judging(),
+        config=cfg.pick(*JUDGE),
         rubric=rubric.fingerprint,
         journal="data/{dataset}/journals/scores/{shard}.jsonl",
-        device=JUDGE_DEVICE,
+    message:
+        "Scoring {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/score_clips.py"
 
@@ -60,18 +58,21 @@ rule select_clips:
         scores=shards("data/{dataset}/scores/{shard}.parquet", TRAIN),
         clips=expand("data/{dataset}/clips.parquet", dataset=TRAIN),
     output:
-        selected="data/face90.parquet",
-        decisions="data/decisions.parquet",
+        selected="data/selection/face90.parquet",
+        decisions="data/selection/decisions.parquet",
     log:
         "logs/select_clips.log",
     benchmark:
-        "benchmarks/rules/select_clips.tsv"
+        "logs/benchmarks/select_clips.tsv"
     priority: 30
+    localrule: True
     conda:
         "../envs/vividface.yaml"
     params:
-        selection=section(cfg.filter.selection()),
-        rubric=section(rubric),
+        config=cfg.pick(*SELECTION),
+        rubric=rubric.digest,
+    message:
+        "Selecting clips"
     script:
         "../scripts/select_clips.py"
 
@@ -82,16 +83,22 @@ rule filtering_page:
         decisions=rules.select_clips.output.decisions,
         hq=shards("data/{dataset}/hq/{shard}", TRAIN),
     output:
-        page="results/filtering.html",
+        page=report(
+            "results/filtering.html",
+            caption="report/filtering.rst",
+            category="Pages",
+        ),
     log:
         "logs/filtering_page.log",
     benchmark:
-        "benchmarks/rules/filtering_page.tsv"
+        "logs/benchmarks/filtering_page.tsv"
     conda:
         "../envs/vividface.yaml"
     params:
-        selection=section(cfg.filter.selection()),
-        rubric=section(rubric),
+        config=cfg.pick(*SELECTION),
+        rubric=rubric.digest,
+    message:
+        "Rendering the filtering page"
     script:
         "../scripts/filtering_page.py"
 
@@ -112,25 +119,30 @@ if cfg.filter.study is not None:
         log:
             "logs/repeat_scores/{dataset}/{shard}.log",
         benchmark:
-            "benchmarks/rules/repeat_scores/{dataset}/{shard}.tsv"
+            "logs/benchmarks/repeat_scores/{dataset}/{shard}.tsv"
         conda:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS if JUDGE_GPUS else 1
         resources:
             gpu=JUDGE_GPUS,
         params:
-            judging=cfg.filter.judging(),
-            study=section(cfg.filter.study),
+            config=cfg.pick(
+                *JUDGE,
+                "seed",
+                "filter.study.num_clips",
+                "filter.study.num_repeats",
+                "filter.study.temperature",
+            ),
             rubric=rubric.fingerprint,
-            seed=cfg.seed,
             journal="data/{dataset}/journals/scores_repeated/{shard}.jsonl",
-            device=JUDGE_DEVICE,
+        message:
+            "Scoring {wildcards.dataset} again, shard {wildcards.shard}"
         script:
             "../scripts/repeat_scores.py"
 
     rule clip_quality:
         input:
-            assets="data/assets.json",
+            weights="data/weights.json",
             clips="data/{dataset}/clips.parquet",
             hq="data/{dataset}/hq/{shard}",
         output:
@@ -138,17 +150,16 @@ if cfg.filter.study is not None:
         log:
             "logs/clip_quality/{dataset}/{shard}.log",
         benchmark:
-            "benchmarks/rules/clip_quality/{dataset}/{shard}.tsv"
+            "logs/benchmarks/clip_quality/{dataset}/{shard}.tsv"
         conda:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS
         resources:
             gpu=GPUS,
         params:
-            metrics=cfg.filter.study.metrics,
-            faces=section(cfg.faces),
-            identity=cfg.identity,
-            device=DEVICE,
+            config=cfg.pick(*DETECTION, "filter.study.metrics"),
+        message:
+            "Measuring the clips of {wildcards.dataset}, shard {wildcards.shard}"
         script:
             "../scripts/clip_quality.py"
 
@@ -158,17 +169,18 @@ if cfg.filter.study is not None:
             decisions=rules.select_clips.output.decisions,
             quality=shards("data/{dataset}/quality/{shard}.parquet", TRAIN),
         output:
-            metric="data/study/metric.parquet",
-            random="data/study/random.parquet",
+            metric="data/selection/study/metric.parquet",
+            random="data/selection/study/random.parquet",
         log:
             "logs/study_sets.log",
         benchmark:
-            "benchmarks/rules/study_sets.tsv"
+            "logs/benchmarks/study_sets.tsv"
         conda:
             "../envs/vividface.yaml"
         params:
-            metrics=cfg.filter.study.metrics,
-            seed=cfg.seed,
+            config=cfg.pick("seed", "filter.study.metrics"),
+        message:
+            "Selecting by a metric and at random"
         script:
             "../scripts/study_sets.py"
 
@@ -185,11 +197,13 @@ if cfg.filter.study is not None:
         log:
             "logs/filter_study.log",
         benchmark:
-            "benchmarks/rules/filter_study.tsv"
+            "logs/benchmarks/filter_study.tsv"
         conda:
             "../envs/vividface.yaml"
         params:
-            selection=section(cfg.filter.selection()),
-            rubric=section(rubric),
+            config=cfg.pick(*SELECTION),
+            rubric=rubric.digest,
+        message:
+            "Studying the filter"
         script:
             "../scripts/filter_study.py"

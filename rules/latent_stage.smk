@@ -2,6 +2,7 @@
 
 
 rule latent_stage:
+    # Checkpoints are not `protected()`: a stage that is run again on purpose has to replace its own.
     input:
         latents=shards("data/{dataset}/latents/{shard}.safetensors", TRAIN),
         selected=selected_of,
@@ -13,9 +14,9 @@ rule latent_stage:
     log:
         "logs/latent_stage/{variant}.log",
     benchmark:
-        "benchmarks/rules/latent_stage/{variant}.tsv"
+        "logs/benchmarks/latent_stage/{variant}.tsv"
     priority: 20
-    # A stopped training exits with 75 and goes on from its state.
+    # A stopped training exits with 75 and resumes from its state.
     retries: 3
     conda:
         "../envs/vividface.yaml"
@@ -23,12 +24,16 @@ rule latent_stage:
     resources:
         gpu=GPUS,
     params:
-        model=section(cfg.model),
-        stage=section(cfg.latent_stage),
-        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        watch=section(cfg.watch),
-        seed=cfg.seed,
+        config=lambda wildcards: cfg.pick(
+            *TRANSFORMER,
+            "model.preset",
+            "model.autoencoder",
+            "latent_stage",
+            f"variants.{wildcards.variant}.latent_p",
+            f"variants.{wildcards.variant}.selected_set",
+        ),
         folder="logs/training/{variant}/latent_stage",
-        device=DEVICE,
+    message:
+        "Training the latent stage of {wildcards.variant}"
     script:
         "../scripts/latent_stage.py"

@@ -13,7 +13,7 @@ rule encode_latents:
     log:
         "logs/encode_latents/{dataset}/{shard}.log",
     benchmark:
-        "benchmarks/rules/encode_latents/{dataset}/{shard}.tsv"
+        "logs/benchmarks/encode_latents/{dataset}/{shard}.tsv"
     priority: 30
     conda:
         "../envs/vividface.yaml"
@@ -21,8 +21,8 @@ rule encode_latents:
     resources:
         gpu=GPUS,
     params:
-        model=section(cfg.model),
-        frames=cfg.latent_stage.frames,
-        device=DEVICE,
+        config=cfg.pick("model.preset", "model.autoencoder", "latent_stage.num_frames"),
+    message:
+        "Encoding {wildcards.dataset}, shard {wildcards.shard}"
     script:
         "../scripts/encode_latents.py"

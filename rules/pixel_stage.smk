@@ -3,16 +3,14 @@
 
 rule pixel_stage:
     input:
-        assets="data/assets.json",
+        weights="data/weights.json",
         start=lambda wildcards: "checkpoints/{}/latent_stage".format(
             cfg.variants[wildcards.variant].latent_stage_of or wildcards.variant
         ),
         clips=expand("data/{dataset}/clips.parquet", dataset=TRAIN),
-        videos=[
-            *shards("data/{dataset}/hq/{shard}", TRAIN),
-            *shards("data/{dataset}/lq/{shard}", TRAIN),
-            *shards("data/{dataset}/masks/{shard}", TRAIN),
-        ],
+        hq=shards("data/{dataset}/hq/{shard}", TRAIN),
+        lq=shards("data/{dataset}/lq/{shard}", TRAIN),
+        masks=shards("data/{dataset}/masks/{shard}", TRAIN),
         selected=selected_of,
     output:
         checkpoint=directory("checkpoints/{variant}/pixel_stage"),
@@ -21,9 +19,9 @@ rule pixel_stage:
     log:
         "logs/pixel_stage/{variant}.log",
     benchmark:
-        "benchmarks/rules/pixel_stage/{variant}.tsv"
+        "logs/benchmarks/pixel_stage/{variant}.tsv"
     priority: 20
-    # A stopped training exits with 75 and goes on from its state.
+    # A stopped training exits with 75 and resumes from its state.
     retries: 3
     conda:
         "../envs/vividface.yaml"
@@ -31,11 +29,14 @@ rule pixel_stage:
     resources:
         gpu=GPUS,
     params:
-        stage=section(cfg.pixel_stage),
-        variant=lambda wildcards: section(cfg.variants[wildcards.variant]),
-        watch=section(cfg.watch),
-        seed=cfg.seed,
+        config=lambda wildcards: cfg.pick(
+            "seed",
+            "pixel_stage",
+            f"variants.{wildcards.variant}.pixel_p",
+            f"variants.{wildcards.variant}.selected_set",
+        ),
         folder="logs/training/{variant}/pixel_stage",
-        device=DEVICE,
+    message:
+        "Training the pixel stage of {wildcards.variant}"
     script:
         "../scripts/pixel_stage.py"

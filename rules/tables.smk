@@ -7,6 +7,17 @@ TRAININGS = [
     ),
     *expand("checkpoints/{variant}/pixel_stage", variant=cfg.variants),
 ]
+# Keys that the tables print.
+TABLES = [
+    "datasets.*.role",
+    "datasets.*.degrade",
+    "datasets.*.title",
+    "variants.*.title",
+    "evaluation.baselines",
+    "evaluation.bootstrap",
+    "faces.backend",
+    "model.preset",
+]
 
 
 rule write_tables:
@@ -14,43 +25,72 @@ rule write_tables:
         metrics=[f"results/metrics/{d}/{m}.parquet" for d, m in restored_methods()],
         restored=[f"results/restored/{d}/{m}" for d, m in restored_methods()],
     output:
-        tables=expand(
-            "results/tables/table{n}.{form}", n=range(1, 8), form=["md", "csv", "tex"]
+        tables=report(
+            expand(
+                "results/tables/table{n}.{form}",
+                n=range(1, 8),
+                form=["md", "csv", "tex"],
+            ),
+            caption="report/tables.rst",
+            category="Tables",
         ),
         # The same means as JSON, a file per method: what `dvc metrics` shows.
         summary=directory("results/summary"),
     log:
         "logs/write_tables.log",
     benchmark:
-        "benchmarks/rules/write_tables.tsv"
+        "logs/benchmarks/write_tables.tsv"
     conda:
         "../envs/vividface.yaml"
     params:
-        config=section(cfg),
+        config=cfg.pick(*TABLES),
+    message:
+        "Writing the tables"
     script:
         "../scripts/write_tables.py"
 
 
 rule render_report:
     input:
-        tables=rules.write_tables.output.tables,
         metrics=rules.write_tables.input.metrics,
         restored=rules.write_tables.input.restored,
         curves=[f"{run}.csv" for run in TRAININGS],
         validations=[f"{run}_validation.csv" for run in TRAININGS],
         decisions=rules.select_clips.output.decisions,
         clips=expand("data/{dataset}/clips.parquet", dataset=cfg.datasets),
-        lq=[path for dataset in BENCHMARKS for path in degraded_clips(dataset)],
+        lq=[path for dataset in BENCHMARKS for path in lq_clips(dataset)],
         hq=shards("data/{dataset}/hq/{shard}", BENCHMARKS),
     output:
-        report="results/report.html",
+        report=report(
+            "results/report.html",
+            caption="report/report.rst",
+            category="Pages",
+        ),
     log:
         "logs/render_report.log",
     benchmark:
-        "benchmarks/rules/render_report.tsv"
+        "logs/benchmarks/render_report.tsv"
     conda:
         "../envs/vividface.yaml"
     params:
-        config=section(cfg),
+        config=cfg.pick(
+            *TABLES,
+            "name",
+            "seed",
+            "datasets.*.credit",
+            "datasets.*.licence",
+            "clips.num_frames",
+            "clips.size",
+            "filter.judge",
+            "filter.rubric",
+            "filter.threshold",
+            "filter.top_share",
+            "model.prediction",
+            "model.timestep",
+            "latent_stage.iterations",
+            "pixel_stage.iterations",
+        ),
+    message:
+        "Rendering the report"
     script:
         "../scripts/render_report.py"

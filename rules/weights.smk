@@ -1,22 +1,51 @@
-"""Pretrained weights of Wan 2.1, and the embedding of the empty prompt (section 3.1). `nano` needs neither."""
+"""Weights of others: small networks, and Wan 2.1 with the empty prompt (section 3.1), which `nano` does not need."""
+
+
+rule fetch_weights:
+    output:
+        "data/weights.json",
+    log:
+        "logs/fetch_weights.log",
+    benchmark:
+        "logs/benchmarks/fetch_weights.tsv"
+    priority: 30
+    localrule: True
+    conda:
+        "../envs/vividface.yaml"
+    params:
+        config=cfg.pick("weights"),
+    message:
+        "Fetching third-party weights"
+    script:
+        "../scripts/fetch_weights.py"
+
 
 if cfg.model.pretrained_parts():
 
     rule fetch_pretrained:
         output:
             [
-                described(part, path)
+                model_file(part, path)
                 for part, path in cfg.model.pretrained_parts().items()
             ],
         log:
             "logs/fetch_pretrained.log",
         benchmark:
-            "benchmarks/rules/fetch_pretrained.tsv"
+            "logs/benchmarks/fetch_pretrained.tsv"
         localrule: True
         conda:
             "../envs/vividface.yaml"
         params:
-            model=section(cfg.model),
+            config=cfg.pick(
+                "model.preset",
+                "model.pretrained",
+                "model.transformer",
+                "model.autoencoder",
+                "model.text_encoder",
+                "model.tokenizer",
+            ),
+        message:
+            "Fetching Wan 2.1"
         script:
             "../scripts/fetch_pretrained.py"
 
@@ -25,19 +54,20 @@ if cfg.model.preset != "nano" and cfg.model.text_encoder is not None:
 
     rule empty_prompt:
         input:
-            described("text_encoder", cfg.model.text_encoder),
-            described("tokenizer", cfg.model.tokenizer),
+            model_file("text_encoder", cfg.model.text_encoder),
+            model_file("tokenizer", cfg.model.tokenizer),
         output:
             prompt=str(cfg.model.prompt_embedding),
         log:
             "logs/empty_prompt.log",
         benchmark:
-            "benchmarks/rules/empty_prompt.tsv"
+            "logs/benchmarks/empty_prompt.tsv"
         conda:
             "../envs/vividface.yaml"
         threads: MODEL_THREADS
         params:
-            text_encoder=str(cfg.model.text_encoder),
-            tokenizer=str(cfg.model.tokenizer),
+            config=cfg.pick("model.text_encoder", "model.tokenizer"),
+        message:
+            "Embedding the empty prompt"
         script:
             "../scripts/empty_prompt.py"

@@ -1,21 +1,19 @@
+"""No-reference metrics of a shard's training clips, which the filter's study ranks them by."""
+
 from pathlib import Path
 
-from vividface.config import FacesConfig
 from vividface.data.clips import kept_clips
-from vividface.devices import choose_device
 from vividface.evaluation.measure import measure_clips
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     clips = kept_clips([snakemake.input.clips], snakemake.wildcards.shard)["clip_id"]
     quality = measure_clips(
         {clip: Path(snakemake.input.hq) / f"{clip}.mkv" for clip in clips},
         None,
-        snakemake.params.metrics,
-        FacesConfig(**snakemake.params.faces),
-        snakemake.params.identity,
-        device=choose_device(snakemake.params.device, snakemake.resources.gpu),
+        metrics=rule.config.filter.study.metrics,
+        faces_config=rule.config.faces,
+        device=rule.device(),
     )
-    with atomic_path(snakemake.output.quality) as temporary:
-        quality.to_parquet(temporary)
+    write_table(snakemake.output.quality, quality)

@@ -1,19 +1,19 @@
+"""A shard's degraded clips, and the parameters that were drawn for each."""
+
 from pathlib import Path
 
-from vividface.config import DegradationConfig
 from vividface.data.clips import kept_clips
 from vividface.data.degradation import degrade_shard
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     parameters = degrade_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
-        Path(snakemake.input.hq),
-        Path(snakemake.output.lq),
-        DegradationConfig(**snakemake.params.degradation),
-        snakemake.params.seed,
-        snakemake.threads,
+        rule.config.degradation,
+        seed=rule.config.seed,
+        hq_dir=Path(snakemake.input.hq),
+        lq_dir=Path(snakemake.output.lq),
+        threads=snakemake.threads,
     )
-    with atomic_path(snakemake.output.table) as temporary:
-        parameters.to_parquet(temporary)
+    write_table(snakemake.output.table, parameters)

@@ -1,21 +1,21 @@
+"""The latents of a shard's clips, with their masks on the latent grid (Eq. 4-5)."""
+
 from pathlib import Path
 
-from vividface.config import ModelConfig
 from vividface.data.clips import kept_clips
-from vividface.data.latents import encode_shard
-from vividface.devices import choose_device
-from vividface.models.presets import build_autoencoder
-from vividface.provenance.record import run_rule
+from vividface.data.encoding import encode_shard
+from vividface.models.checkpoints import build_autoencoder
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    device = choose_device(snakemake.params.device, snakemake.resources.gpu)
+with run_rule(snakemake) as rule:
+    device = rule.device()
     encode_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
-        Path(snakemake.input.hq),
-        Path(snakemake.input.lq),
-        Path(snakemake.input.masks),
-        build_autoencoder(ModelConfig(**snakemake.params.model)).to(device),
-        snakemake.params.frames,
-        Path(snakemake.output.latents),
-        device,
+        build_autoencoder(rule.config.model).to(device),
+        num_frames=rule.config.latent_stage.num_frames,
+        hq_dir=Path(snakemake.input.hq),
+        lq_dir=Path(snakemake.input.lq),
+        mask_dir=Path(snakemake.input.masks),
+        output=Path(snakemake.output.latents),
+        device=device,
     )

@@ -1,23 +1,22 @@
+"""A shard's face crops, the faces in them, and what became of each planned clip."""
+
 from pathlib import Path
 
 import pandas as pd
 
-from vividface.config import ClipsConfig, FacesConfig
-from vividface.data.clips import extract_clips
-from vividface.devices import choose_device
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.data.extraction import extract_clips
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     plan = pd.read_parquet(snakemake.input.plan)
     clips = extract_clips(
         plan[plan["shard"] == snakemake.wildcards.shard],
-        ClipsConfig(**snakemake.params.clips),
-        FacesConfig(**snakemake.params.faces),
-        Path(snakemake.output.hq),
-        Path(snakemake.output.faces),
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
-        snakemake.threads,
+        rule.config.clips,
+        faces_config=rule.config.faces,
+        hq_dir=Path(snakemake.output.hq),
+        faces_file=Path(snakemake.output.faces),
+        device=rule.device(needs_gpu=rule.config.faces.backend == "facexlib"),
+        threads=snakemake.threads,
     )
-    with atomic_path(snakemake.output.table) as temporary:
-        clips.to_parquet(temporary)
+    write_table(snakemake.output.table, clips)

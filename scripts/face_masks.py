@@ -1,18 +1,18 @@
+"""The face masks of a shard's clips, M_p of section 3.2."""
+
 from pathlib import Path
 
-from vividface.config import FacesConfig
 from vividface.data.clips import kept_clips
-from vividface.devices import choose_device
 from vividface.faces.masks import write_masks
-from vividface.provenance.record import run_rule
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     write_masks(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
-        Path(snakemake.input.faces),
-        Path(snakemake.input.hq),
-        Path(snakemake.output.masks),
-        FacesConfig(**snakemake.params.faces),
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
-        snakemake.threads,
+        rule.config.faces,
+        hq_dir=Path(snakemake.input.hq),
+        faces_file=Path(snakemake.input.faces),
+        mask_dir=Path(snakemake.output.masks),
+        device=rule.device(needs_gpu=rule.config.faces.backend == "facexlib"),
+        threads=snakemake.threads,
     )

@@ -1,17 +1,7 @@
-from pathlib import Path
+"""The judge's model, from the Hugging Face Hub."""
 
-from vividface.config.datasets import HubSource
-from vividface.data.sources import fetch_repository
-from vividface.downloads import Lock
-from vividface.provenance.record import run_rule
+from vividface.filtering.qwen import fetch_model
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    source = HubSource(
-        kind="hub",
-        repo=snakemake.params.repo,
-        repo_type="model",
-        revision=snakemake.params.revision,
-        files=["*.json", "*.jinja", "*.txt", "*.safetensors"],
-    )
-    folder = Path(snakemake.params.folder)
-    fetch_repository(source, folder, Lock(Path("configs/locks") / "judge.json"))
+with run_rule(snakemake) as rule:
+    fetch_model(rule.config.filter.qwen)

@@ -1,22 +1,8 @@
-from pathlib import Path
+"""Wan 2.1, from the Hugging Face Hub."""
 
-from vividface.config import ModelConfig
-from vividface.config.datasets import HubSource
-from vividface.data.sources import fetch_repository
-from vividface.downloads import Lock
-from vividface.provenance.record import run_rule
+from vividface.models.pretrained import fetch_pretrained
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake) as job:
-    model = ModelConfig(**snakemake.params.model)
-    folder = model.pretrained.folder
-    files = [f"{path.relative_to(folder)}/*" for path in model.pretrained_parts().values()]
-    source = HubSource(
-        kind="hub",
-        repo=model.pretrained.repo,
-        repo_type="model",
-        revision=model.pretrained.revision,
-        files=files,
-    )
-    fetch_repository(source, folder, Lock(Path("configs/locks") / "pretrained.json"))
-    for path in model.pretrained_parts().values():
-        job.makes(path)
+with run_rule(snakemake) as rule:
+    for folder in fetch_pretrained(rule.config.model):
+        rule.makes(folder)

@@ -1,12 +1,12 @@
+"""The clips of all shards as one table, unless too many were rejected."""
+
 import pandas as pd
 
-from vividface.config import ClipsConfig
-from vividface.data.clips import check_rejections
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.data.clips import gather_clips
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     tables = [pd.read_parquet(path) for path in snakemake.input.tables]
-    check_rejections(tables, ClipsConfig(**snakemake.params.clips))
-    with atomic_path(snakemake.output.table) as temporary:
-        pd.concat(tables, ignore_index=True).sort_values("clip_id").to_parquet(temporary, index=False)
+    clips = gather_clips(tables, max_rejected_share=rule.config.clips.max_rejected_share)
+    write_table(snakemake.output.table, clips)

@@ -1,25 +1,28 @@
-from vividface.devices import choose_device
-from vividface.provenance.record import run_rule
-from vividface.training.jobs import LatentJob
-from vividface.training.launch import launch, shape
+"""A variant's latent stage (Eq. 7)."""
 
-with run_rule(snakemake):
+from vividface.training.job import LatentStageJob
+from vividface.training.launcher import launch
+from vividface.workflow.resources import processes
+from vividface.workflow.rule import run_rule
+
+with run_rule(snakemake) as rule:
+    stage = rule.config.latent_stage
+    variant = rule.config.variants[snakemake.wildcards.variant]
     launch(
-        LatentJob(
-            variant=snakemake.params.variant,
-            stage=snakemake.params.stage,
-            **shape(snakemake.resources, snakemake.params.stage["batch_size"]),
-            watch=snakemake.params.watch,
-            seed=snakemake.params.seed,
-            selected=snakemake.input.selected,
+        LatentStageJob(
+            stage=stage,
+            p=variant.latent_p,
+            selected=snakemake.input.selected if variant.selected_set else None,
+            seed=rule.config.seed,
+            model=rule.config.model,
+            latents=snakemake.input.latents,
             output=snakemake.output.checkpoint,
             curve=snakemake.output.curve,
             validation=snakemake.output.validation,
             folder=snakemake.params.folder,
-            model=snakemake.params.model,
-            latents=snakemake.input.latents,
-        ),
-        snakemake.log[0],
-        snakemake.threads,
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
+            log=snakemake.log[0],
+            device=rule.device(),
+            threads=snakemake.threads,
+            **processes(snakemake.resources, batch_size=stage.batch_size),
+        )
     )

@@ -1,25 +1,22 @@
+"""Every metric of a method's restored clips."""
+
 from pathlib import Path
 
-from vividface.config import FacesConfig
 from vividface.data.clips import locate_clips
-from vividface.devices import choose_device
 from vividface.evaluation.measure import measure_clips
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    clips = locate_clips(snakemake.input.clips, hq=snakemake.input.hq)
-    restored = Path(snakemake.input.restored)
-    faces = snakemake.input.get("faces")
+with run_rule(snakemake) as rule:
+    clips = locate_clips([snakemake.input.clips], hq=snakemake.input.hq)
+    restored, faces = Path(snakemake.input.restored), snakemake.input.get("faces")
     metrics = measure_clips(
         {clip: restored / f"{clip}.mkv" for clip in clips["clip_id"]},
         dict(zip(clips["clip_id"], clips["hq"], strict=True)) if faces else None,
-        snakemake.params.metrics,
-        FacesConfig(**snakemake.params.faces),
-        snakemake.params.identity,
+        metrics=rule.config.evaluation.metrics,
+        faces_config=rule.config.faces,
         reference_faces=Path(faces) if faces else None,
-        device=choose_device(snakemake.params.device, snakemake.resources.gpu),
+        device=rule.device(),
     )
     metrics = metrics.assign(dataset=snakemake.wildcards.dataset, method=snakemake.wildcards.method)
-    with atomic_path(snakemake.output.metrics) as temporary:
-        metrics.to_parquet(temporary)
+    write_table(snakemake.output.metrics, metrics)

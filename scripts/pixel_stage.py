@@ -1,26 +1,31 @@
-from vividface.devices import choose_device
-from vividface.provenance.record import run_rule
-from vividface.training.jobs import PixelJob
-from vividface.training.launch import launch, shape
+"""A variant's pixel stage (Eq. 8)."""
 
-with run_rule(snakemake):
+from vividface.training.job import PixelStageJob
+from vividface.training.launcher import launch
+from vividface.workflow.resources import processes
+from vividface.workflow.rule import run_rule
+
+with run_rule(snakemake) as rule:
+    stage = rule.config.pixel_stage
+    variant = rule.config.variants[snakemake.wildcards.variant]
     launch(
-        PixelJob(
-            variant=snakemake.params.variant,
-            stage=snakemake.params.stage,
-            **shape(snakemake.resources, snakemake.params.stage["batch_size"]),
-            watch=snakemake.params.watch,
-            seed=snakemake.params.seed,
-            selected=snakemake.input.selected,
+        PixelStageJob(
+            stage=stage,
+            p=variant.pixel_p,
+            selected=snakemake.input.selected if variant.selected_set else None,
+            seed=rule.config.seed,
+            start=snakemake.input.start,
+            clips=snakemake.input.clips,
+            hq=snakemake.input.hq,
+            lq=snakemake.input.lq,
+            masks=snakemake.input.masks,
             output=snakemake.output.checkpoint,
             curve=snakemake.output.curve,
             validation=snakemake.output.validation,
             folder=snakemake.params.folder,
-            start=snakemake.input.start,
-            clips=snakemake.input.clips,
-            data="data",
-        ),
-        snakemake.log[0],
-        snakemake.threads,
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
+            log=snakemake.log[0],
+            device=rule.device(),
+            threads=snakemake.threads,
+            **processes(snakemake.resources, batch_size=stage.batch_size),
+        )
     )

@@ -1,19 +1,19 @@
+"""The clips to cut out of a dataset's videos."""
+
 import pandas as pd
 
-from vividface.config import ClipsConfig
-from vividface.config.datasets import DatasetConfig
-from vividface.data.clips import plan_clips
-from vividface.files import atomic_path
-from vividface.provenance.record import run_rule
+from vividface.data.planning import plan_clips
+from vividface.files import write_table
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
+    config, dataset = rule.config, rule.config.datasets[snakemake.wildcards.dataset]
     plan = plan_clips(
         pd.read_parquet(snakemake.input.videos),
         pd.concat([pd.read_parquet(path) for path in snakemake.input.shots], ignore_index=True),
-        DatasetConfig(**snakemake.params.dataset),
-        ClipsConfig(**snakemake.params.clips),
-        snakemake.params.shards,
-        snakemake.params.seed,
+        num_frames=dataset.num_frames or config.clips.num_frames,
+        num_shards=dataset.num_shards or config.num_shards,
+        max_clips=dataset.max_clips,
+        seed=getattr(config, "seed", 0),
     )
-    with atomic_path(snakemake.output.plan) as temporary:
-        plan.to_parquet(temporary)
+    write_table(snakemake.output.plan, plan)

@@ -1,24 +1,27 @@
+"""Scores of a sample of clips, several of each, to see how much a judge differs from itself."""
+
 from pathlib import Path
 
-from vividface.config.filtering import FilterConfig
 from vividface.data.clips import kept_clips
-from vividface.devices import choose_device
-from vividface.evaluation.filter_study import by_hash
-from vividface.files import atomic_path
+from vividface.evaluation.filter_study import clips_to_repeat
+from vividface.files import write_table
 from vividface.filtering.scoring import score_repeatedly
-from vividface.provenance.record import run_rule
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    config = FilterConfig(**snakemake.params.judging, study=snakemake.params.study)
-    every = list(kept_clips(snakemake.input.tables)["clip_id"])
-    chosen = by_hash(every, config.study.clips, snakemake.params.seed)
-    clips = kept_clips([snakemake.input.clips], snakemake.wildcards.shard)
-    scores = score_repeatedly(
-        clips[clips["clip_id"].isin(chosen)],
-        (Path(snakemake.input.hq), Path(snakemake.input.masks), Path(snakemake.input.faces)),
-        config,
-        Path(snakemake.params.journal),
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
+with run_rule(snakemake) as rule:
+    clips = clips_to_repeat(
+        kept_clips(snakemake.input.tables),
+        kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
+        num_clips=rule.config.filter.study.num_clips,
+        seed=rule.config.seed,
     )
-    with atomic_path(snakemake.output.scores) as temporary:
-        scores.to_parquet(temporary)
+    scores = score_repeatedly(
+        clips,
+        rule.config.filter,
+        hq_dir=Path(snakemake.input.hq),
+        mask_dir=Path(snakemake.input.masks),
+        faces_file=Path(snakemake.input.faces),
+        journal=Path(snakemake.params.journal),
+        device=rule.device(needs_gpu=rule.config.filter.judge == "qwen2.5-vl"),
+    )
+    write_table(snakemake.output.scores, scores)

@@ -1,21 +1,20 @@
+"""The judge's scores of a shard's clips."""
+
 from pathlib import Path
 
-from vividface.config.filtering import FilterConfig
 from vividface.data.clips import kept_clips
-from vividface.devices import choose_device
-from vividface.files import atomic_path
+from vividface.files import write_table
 from vividface.filtering.scoring import score_shard
-from vividface.provenance.record import run_rule
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     scores = score_shard(
         kept_clips([snakemake.input.clips], snakemake.wildcards.shard),
-        Path(snakemake.input.hq),
-        Path(snakemake.input.masks),
-        Path(snakemake.input.faces),
-        FilterConfig(**snakemake.params.judging),
-        Path(snakemake.params.journal),
-        choose_device(snakemake.params.device, snakemake.resources.gpu),
+        rule.config.filter,
+        hq_dir=Path(snakemake.input.hq),
+        mask_dir=Path(snakemake.input.masks),
+        faces_file=Path(snakemake.input.faces),
+        journal=Path(snakemake.params.journal),
+        device=rule.device(needs_gpu=rule.config.filter.judge == "qwen2.5-vl"),
     )
-    with atomic_path(snakemake.output.scores) as temporary:
-        scores.to_parquet(temporary)
+    write_table(snakemake.output.scores, scores)

@@ -1,18 +1,16 @@
-from vividface.config.filtering import SelectionConfig
+"""The selected set MLLM-Face90, and the decision about every clip (section 3.3)."""
+
 from vividface.data.clips import kept_clips
-from vividface.files import atomic_path
+from vividface.files import write_table
 from vividface.filtering.rubric import load_rubric
 from vividface.filtering.selection import decide, gather_scores, selected_clips
-from vividface.provenance.record import run_rule
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    config = SelectionConfig(**snakemake.params.selection)
+with run_rule(snakemake) as rule:
+    config = rule.config.filter
     rubric = load_rubric(config.rubric)
     decisions = decide(
-        gather_scores(snakemake.input.scores), kept_clips(snakemake.input.clips), config, rubric
+        gather_scores(snakemake.input.scores), kept_clips(snakemake.input.clips), config=config, rubric=rubric
     )
-    with atomic_path(snakemake.output.decisions) as temporary:
-        decisions.to_parquet(temporary)
-    selected = selected_clips(decisions, config, rubric)
-    with atomic_path(snakemake.output.selected) as temporary:
-        selected.to_parquet(temporary)
+    write_table(snakemake.output.decisions, decisions)
+    write_table(snakemake.output.selected, selected_clips(decisions, config, rubric))

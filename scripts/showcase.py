@@ -1,25 +1,17 @@
-import tempfile
+"""A whole video of a benchmark: its face crop, and that crop degraded, with sound."""
+
 from pathlib import Path
 
 import pandas as pd
 
-from vividface.config import ClipsConfig, DegradationConfig, FacesConfig
-from vividface.data.clips import extract_video
-from vividface.data.degradation import degrade_clip, draw_parameters, present
-from vividface.provenance.record import run_rule
+from vividface.data.showcase import write_showcase
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
-    video = pd.read_parquet(snakemake.input.videos).iloc[0]
-    degradation = DegradationConfig(**snakemake.params.degradation)
-    truth, degraded = Path(snakemake.output.truth), Path(snakemake.output.degraded)
-    extract_video(
-        Path(video["path"]),
-        ClipsConfig(**snakemake.params.clips),
-        FacesConfig(**snakemake.params.faces),
-        truth,
+with run_rule(snakemake) as rule:
+    write_showcase(
+        pd.read_parquet(snakemake.input.videos),
+        rule.config,
+        hq=Path(snakemake.output.hq),
+        lq=Path(snakemake.output.lq),
+        device=rule.device(needs_gpu=rule.config.faces.backend == "facexlib"),
     )
-    parameters = draw_parameters(degradation, snakemake.params.seed, video["video_id"])
-    with tempfile.TemporaryDirectory() as directory:
-        encoded = Path(directory) / "encoded.mkv"
-        degrade_clip(truth, encoded, parameters, degradation)
-        present(encoded, truth, degraded)

@@ -1,17 +1,18 @@
+"""Sets as large as the judge's, selected by a metric and at random, for variants with `selected_by`."""
+
 import pandas as pd
 
 from vividface.evaluation.filter_study import study_sets
-from vividface.files import atomic_path
+from vividface.files import write_table
 from vividface.filtering.selection import gather_scores
-from vividface.provenance.record import run_rule
+from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
     sets = study_sets(
         pd.read_parquet(snakemake.input.decisions),
         gather_scores(snakemake.input.quality),
-        snakemake.params.metrics,
-        snakemake.params.seed,
+        metrics=rule.config.filter.study.metrics,
+        seed=rule.config.seed,
     )
     for name, table in sets.items():
-        with atomic_path(snakemake.output[name]) as temporary:
-            table.to_parquet(temporary)
+        write_table(snakemake.output[name], table)

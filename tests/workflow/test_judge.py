@@ -45,7 +45,7 @@ def test_the_judges_model_is_brought_once(file_server, snakemake, tmp_path, monk
 
 
 def test_scoring_waits_for_the_model_and_a_wrong_rubric_stops_at_once(snakemake, tmp_path):
-    planned = snakemake("data/face90.parquet", "--dry-run", "--quiet", "rules")
+    planned = snakemake("data/selection/face90.parquet", "--dry-run", "--quiet", "rules")
     assert planned.returncode == 0, planned.stdout + planned.stderr
     assert "fetch_judge" in planned.stdout + planned.stderr
     (tmp_path / "overlay.yaml").write_text("filter: {rubric: mine.yaml}")

@@ -1,6 +1,6 @@
-"""How the judge `signals` ranks videos of faces, as they are and degraded at three strengths.
+"""How the judge `measured` ranks videos of faces, as they are and degraded at three strengths.
 
-    python benchmarks/signals.py sharp=FOLDER degraded=FOLDER --output signals.csv --sheet signals.png
+    python benchmarks/measured_judge.py sharp=FOLDER degraded=FOLDER --output scores.csv --sheet scores.png
 
 Of each video the first clip that the workflow would plan is judged, at 512 x 512. The sheet shows a frame of
 each with its score and its points, in the order of the scores.
@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -19,14 +21,15 @@ import pandas as pd
 from safetensors.numpy import load_file
 
 from vividface.config import Config, load_config
-from vividface.config.datasets import DatasetConfig
-from vividface.data.clips import extract_clips, plan_clips
+from vividface.config.datasets import FolderSource
+from vividface.data.extraction import extract_clips
+from vividface.data.planning import plan_clips
 from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset
 from vividface.faces.masks import write_masks
-from vividface.filtering.measures import measure
+from vividface.filtering.measured import judge_quality
 from vividface.filtering.rubric import Rubric, load_rubric
-from vividface.filtering.signals import judge_signals
+from vividface.filtering.visual_quality import assess
 from vividface.video import read_clip, read_masks, write_clip
 
 # Blur (px), down-scaling, noise (of 255) and H.264's rate factor of each strength.
@@ -49,25 +52,26 @@ def degrade(frames: np.ndarray, strength: int, folder: Path) -> np.ndarray:
     large = np.stack([cv2.resize(f, (width, height), interpolation=cv2.INTER_CUBIC) for f in small])
     noisy = np.clip(large + np.random.default_rng(1).normal(0, noise, large.shape), 0, 255).astype(np.uint8)
     path = folder / f"{strength}.mp4"
-    options = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": crf, "threads": 1}
+    options: dict[str, str | int] = {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": crf, "threads": 1}
     write_clip(path, noisy, 25, options=options)
     return read_clip(path)
 
 
 def first_clips(name: str, videos: Path, config: Config, folder: Path) -> pd.DataFrame:
     """One clip of each video, with its landmarks and masks."""
-    source = {"kind": "folder", "path": str(videos)}
-    dataset = DatasetConfig(role="train", source=source, title=name, licence="-", credit="-")
-    table = fetch_dataset(name, dataset, folder, 0, folder / "locks")
-    plan = plan_clips(table, find_shots(table, config.clips.cut_threshold), dataset, config.clips, 1, 0)
-    plan = plan[plan["reason"] == ""].groupby("video_id").head(1)
-    clips = extract_clips(plan, config.clips, config.faces, folder / "hq", folder / "faces.safetensors")
+    source = FolderSource(kind="folder", path=videos)
+    table = fetch_dataset(name, source, directory=folder, locks=folder / "locks")
+    shots = find_shots(table, config.clips.cut_threshold)
+    plan = plan_clips(table, shots, num_frames=config.clips.num_frames, num_shards=1)
+    plan = plan[plan["rejection"] == ""].groupby("video_id").head(1)
+    hq_dir, faces_file = folder / "hq", folder / "faces.safetensors"
+    clips = extract_clips(plan, config.clips, faces_config=config.faces, hq_dir=hq_dir, faces_file=faces_file)
     kept = clips[clips["kept"]]
-    write_masks(kept, folder / "faces.safetensors", folder / "hq", folder / "masks", config.faces)
+    write_masks(kept, config.faces, hq_dir=hq_dir, faces_file=faces_file, mask_dir=folder / "masks")
     return kept
 
 
-def judge(clip: dict, name: str, folder: Path, rubric: Rubric) -> list[dict]:
+def judge(clip: Mapping[Any, Any], name: str, folder: Path, rubric: Rubric) -> list[dict[str, Any]]:
     """The scores of a clip at every strength."""
     faces = load_file(folder / "faces.safetensors")
     frames, masks = (
@@ -79,8 +83,14 @@ def judge(clip: dict, name: str, folder: Path, rubric: Rubric) -> list[dict]:
     for strength in range(len(STRENGTHS) + 1):
         with tempfile.TemporaryDirectory() as temporary:
             degraded = degrade(frames, strength, Path(temporary))
-        signals = measure(degraded, masks, landmarks, found, 8 * frames.shape[1] / clip["window_size"])
-        points, applied = judge_signals(signals, rubric)
+        quality = assess(
+            degraded,
+            masks,
+            landmarks=landmarks,
+            found=found,
+            block=8 * frames.shape[1] / clip["crop_size"],
+        )
+        points, applied = judge_quality(quality, rubric)
         row = {
             "folder": name,
             "video": clip["video_id"],
@@ -89,7 +99,7 @@ def judge(clip: dict, name: str, folder: Path, rubric: Rubric) -> list[dict]:
             **points,
             "adjustments": " ".join(applied),
         }
-        rows.append(row | {measured: round(value, 4) for measured, value in vars(signals).items()})
+        rows.append(row | {measured: round(value, 4) for measured, value in vars(quality).items()})
     return rows
 
 
@@ -117,7 +127,7 @@ def main() -> None:
         update={
             "faces": config.faces.model_copy(update={"backend": "dlib"}),
             "clips": config.clips.model_copy(
-                update={"frames": FRAMES, "min_face": 48, "max_padding_share": 0.5}
+                update={"num_frames": FRAMES, "min_face": 48, "max_padding_share": 0.5}
             ),
         }
     )

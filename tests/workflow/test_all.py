@@ -1,3 +1,5 @@
+"""The real Snakefile at a tiny scale, run once for all these tests."""
+
 import copy
 import json
 import resource
@@ -7,14 +9,14 @@ import sys
 import pandas as pd
 import pytest
 
-from vividface.models.presets import load_checkpoint
+from vividface.models.checkpoints import load_checkpoint
 from vividface.video import probe
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
 
-def test_the_whole_chain(finished):
-    folder = finished.folder
+def test_the_whole_workflow(finished_workspace):
+    folder = finished_workspace.folder
     clips = pd.read_parquet(folder / "data/mine/clips.parquet")
     assert clips["kept"].sum() == 3
     transformer, _ = load_checkpoint(folder / "checkpoints/main/pixel_stage")
@@ -25,108 +27,120 @@ def test_the_whole_chain(finished):
     assert 0 < metrics.loc["ids_dlib", "value"] <= 1.0001
     assert metrics.loc["fvd_set", "reason"].startswith("FVD is not implemented yet")
     run = json.loads((folder / "results/restored/test/main/run.json").read_text())
-    assert run["steps"] == 1
-    assert run["frames"] == dict.fromkeys(run["seconds_per_clip"], 9)
+    assert run["num_steps"] == 1
+    assert run["num_frames"] == dict.fromkeys(run["seconds_per_clip"], 9)
     report = (folder / "results/report.html").read_text()
     assert 'src="http' not in report
     assert 'href="http' not in report
     for number in range(1, 8):
         assert (folder / f"results/tables/table{number}.md").read_text().startswith(f"# Table {number}:")
     enhanced = probe(folder / "results/enhanced/enhanced.mp4")
-    assert (enhanced.width, enhanced.frames, enhanced.has_audio) == (64, 72, True)
+    assert (enhanced.width, enhanced.num_frames, enhanced.has_audio) == (64, 72, True)
     assert probe(folder / "results/enhanced/side_by_side.mp4").width == 512
 
 
-def test_nothing_runs_twice(finished):
-    assert finished.planned("all") == {}
+def test_nothing_runs_twice(finished_workspace):
+    assert finished_workspace.planned("all") == {}
 
 
-def test_a_forced_rule_reruns_with_what_depends_on_it(finished):
-    planned = finished.planned("-R", "pixel_stage", "--", "all")
+def test_a_forced_rule_reruns_with_what_depends_on_it(finished_workspace):
+    planned = finished_workspace.planned("-R", "pixel_stage", "--", "all")
     assert planned["pixel_stage"] == 2
-    assert {"restore", "measure", "write_tables", "render_report", "enhance"} <= set(planned)
+    assert {"restore_benchmark", "measure", "write_tables", "render_report", "enhance"} <= set(planned)
     assert not {"latent_stage", "encode_latents", "degrade", "extract_clips"} & set(planned)
 
 
-def test_a_deleted_output_is_made_again(finished):
-    table = finished.folder / "results/tables/table1.md"
+def test_a_deleted_output_is_made_again(finished_workspace):
+    table = finished_workspace.folder / "results/tables/table1.md"
     text = table.read_text()
     table.unlink()
-    planned = finished.planned("tables")
+    planned = finished_workspace.planned("tables")
     assert set(planned) == {"tables", "write_tables"}
-    result = finished.snakemake("all")
+    result = finished_workspace.snakemake("all")
     assert result.returncode == 0
     assert table.read_text() == text
 
 
-def test_a_changed_key_reruns_what_depends_on_it_and_says_why(finished):
-    before = copy.deepcopy(finished.overlay)
+def test_a_changed_key_reruns_what_depends_on_it_and_says_why(finished_workspace):
+    before = copy.deepcopy(finished_workspace.overlay)
     try:
-        finished.overlay["pixel_stage"]["iterations"] = 3
-        planned = finished.planned("all")
+        finished_workspace.overlay["pixel_stage"]["iterations"] = 3
+        planned = finished_workspace.planned("all")
         assert planned["pixel_stage"] == 2
         assert not {"latent_stage", "encode_latents", "score_clips"} & set(planned)
-        explained = finished.snakemake("--dry-run", "all")
+        explained = finished_workspace.snakemake("--dry-run", "all")
         assert "Params have changed since last execution" in explained.stdout + explained.stderr
-        finished.overlay = {**before, "evaluation": {**before["evaluation"], "bootstrap": 500}}
-        assert set(finished.planned("all")) <= {"all", "write_tables", "render_report"}
+        finished_workspace.overlay = {**before, "evaluation": {**before["evaluation"], "bootstrap": 500}}
+        assert set(finished_workspace.planned("all")) <= {"all", "write_tables", "render_report"}
     finally:
-        finished.overlay = before
+        finished_workspace.overlay = before
 
 
-def test_another_threshold_selects_again_and_scores_nothing(finished):
-    before = copy.deepcopy(finished.overlay)
+def test_another_way_of_running_reruns_nothing(finished_workspace):
+    before = copy.deepcopy(finished_workspace.overlay)
     try:
-        finished.overlay["filter"] = {"threshold": 10, "per_video": 2}
-        planned = finished.planned("all")
+        finished_workspace.overlay["training"] = {"num_workers": 0, "keep_last": 3, "wandb": "project"}
+        finished_workspace.overlay["latent_stage"]["log_every"] = 7
+        finished_workspace.overlay["faces"] = {"batch_size": 4}
+        assert finished_workspace.planned("all", "results/filter_study.md") == {}
+    finally:
+        finished_workspace.overlay = before
+
+
+def test_another_threshold_selects_again_and_scores_nothing(finished_workspace):
+    before = copy.deepcopy(finished_workspace.overlay)
+    try:
+        finished_workspace.overlay["filter"] = {"threshold": 10, "per_video": 2}
+        planned = finished_workspace.planned("all")
         assert {"select_clips", "filtering_page", "latent_stage"} <= set(planned)
         assert not {"score_clips", "face_masks", "encode_latents"} & set(planned)
     finally:
-        finished.overlay = before
+        finished_workspace.overlay = before
 
 
-def test_the_filters_study(finished):
-    result = finished.snakemake("results/filter_study.md")
-    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    study = json.loads((finished.folder / "results/filter_study.json").read_text())
-    assert study["repeats"]["variance"] == 0, "signals measures the same twice"
-    sets = [pd.read_parquet(finished.folder / f"data/study/{name}.parquet") for name in ("metric", "random")]
-    selected = pd.read_parquet(finished.folder / "data/face90.parquet")
+def test_the_filters_study(finished_workspace):
+    study = json.loads((finished_workspace.folder / "results/filter_study.json").read_text())
+    assert study["repeats"]["variance"] == 0, "the judge measures the same twice"
+    sets = [
+        pd.read_parquet(finished_workspace.folder / f"data/selection/study/{name}.parquet")
+        for name in ("metric", "random")
+    ]
+    selected = pd.read_parquet(finished_workspace.folder / "data/selection/face90.parquet")
     assert [len(table) for table in sets] == [len(selected)] * 2
-    page = (finished.folder / "results/filtering.html").read_text()
+    page = (finished_workspace.folder / "results/filtering.html").read_text()
     assert page.count("data:image/jpeg") == 3
 
 
-def test_a_variant_trains_on_a_set_of_the_study(finished):
-    before = finished.overlay
+def test_a_variant_trains_on_a_set_of_the_study(finished_workspace):
+    before = finished_workspace.overlay
     variant = {"title": "selected at random", "selected_by": "random"}
-    finished.overlay = before | {"variants": before["variants"] | {"by_random": variant}}
+    finished_workspace.overlay = before | {"variants": before["variants"] | {"by_random": variant}}
     try:
-        result = finished.snakemake("checkpoints/by_random/latent_stage")
+        result = finished_workspace.snakemake("checkpoints/by_random/latent_stage")
     finally:
-        finished.overlay = before
+        finished_workspace.overlay = before
     assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
-    record = (finished.folder / "checkpoints/by_random/latent_stage/provenance.json").read_text()
-    assert "data/study/random.parquet" in record
-    assert "data/face90.parquet" not in record
-    assert "step 4 of 4" in (finished.folder / "logs/latent_stage/by_random.log").read_text()
-    assert finished.planned("all") == {}, "with the overlay of before"
+    record = (finished_workspace.folder / "checkpoints/by_random/latent_stage/provenance.json").read_text()
+    assert "data/selection/study/random.parquet" in record
+    assert "data/selection/face90.parquet" not in record
+    assert "step 4 of 4" in (finished_workspace.folder / "logs/latent_stage/by_random.log").read_text()
+    assert finished_workspace.planned("all") == {}, "with the overlay of before"
 
 
-def test_the_same_input_gives_the_same_bits(finished, make_workspace):
+def test_the_same_input_gives_the_same_bits(finished_workspace, make_workspace):
     other = make_workspace()
     targets = ["data/mine/lq/0000", "data/mine/latents/0000.safetensors", "checkpoints/main/latent_stage"]
     assert other.snakemake(*targets).returncode == 0
     for target in targets:
-        found = finished.folder / target
+        found = finished_workspace.folder / target
         for path in sorted(found.rglob("*")) if found.is_dir() else [found]:
-            twin = other.folder / path.relative_to(finished.folder)
+            twin = other.folder / path.relative_to(finished_workspace.folder)
             # The configurations name different folders of videos, and so do the tables of clips.
             if path.is_file() and path.name != "provenance.json":
                 assert path.read_bytes() == twin.read_bytes(), path
     records = [
         json.loads((w.folder / "checkpoints/main/latent_stage/provenance.json").read_text())
-        for w in (finished, other)
+        for w in (finished_workspace, other)
     ]
     assert records[0].pop("config") != records[1].pop("config")
     assert records[0] == records[1]
@@ -137,7 +151,7 @@ def test_a_video_without_a_face_stops_with_the_reason(make_workspace, tmp_path):
 
     from vividface.video import write_clip
 
-    write_clip(tmp_path / "grey.mp4", np.full((30, 96, 96, 3), 90, np.uint8), 25, "h264")
+    write_clip(tmp_path / "grey.mp4", np.full((30, 96, 96, 3), 90, np.uint8), 25, codec="h264")
     workspace = make_workspace(grey=tmp_path / "grey.mp4")
     result = workspace.snakemake("data/mine/clips.parquet")
     assert result.returncode != 0

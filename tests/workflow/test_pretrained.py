@@ -10,7 +10,7 @@ import yaml
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
 from vividface.config import load_config
-from vividface.models.presets import build_autoencoder, build_transformer
+from vividface.models.checkpoints import build_autoencoder, build_transformer
 
 pytestmark = pytest.mark.workflow
 

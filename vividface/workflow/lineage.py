@@ -9,21 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from vividface.errors import InputError
-from vividface.provenance.hashes import FOLDER_RECORD, RECORDS, Fingerprint, fingerprint
+from vividface.workflow.checksums import FOLDER_RECORD, RECORDS, Checksum, checksum
 
 Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Link:
-    """A file of the chain.
+    """A file of a lineage.
 
     Attributes:
-        path: as in the records.
-        depth: 0 for the file in question, 1 for what it was made from, ...
-        record: of the job that made it; none for what came from outside.
-        problem: what is broken, or empty.
-        seen: whether it stands further up already, with what it was made from.
+        path: path of the file, as in the records.
+        depth: distance from the file in question: 0 for itself, 1 for what it was made from, ...
+        record: record of the job that made it; None for what came from outside.
+        problem: description of what is broken, or empty.
+        seen: whether the file stands further up already, with what it was made from.
     """
 
     path: str
@@ -51,37 +51,37 @@ class _Verifier:
     def problem(self, output: str, record: Record) -> str:
         """What is wrong with a job's output, hashed once."""
         if output not in self.problems:
-            held = record["outputs"][output]
+            made = record["outputs"][output]
             self.problems[output] = self._compare(
-                output, Fingerprint(held["sha256"], held["files"]), f"since {record['rule']} made it"
+                output, Checksum(made["sha256"], made["files"]), f"since {record['rule']} made it"
             )
         return self.problems[output]
 
-    def source_problem(self, path: str, checksum: str) -> str:
+    def source_problem(self, path: str, recorded: str) -> str:
         """What is wrong with a file that no job made."""
-        return self._compare(path, Fingerprint(checksum), "since it was used")
+        return self._compare(path, Checksum(recorded), "since it was used")
 
-    def _compare(self, path: str, held: Fingerprint, since: str) -> str:
+    def _compare(self, path: str, before: Checksum, since: str) -> str:
         try:
-            now = fingerprint(Path(path), self.trust_times)
+            now = checksum(Path(path), trust_times=self.trust_times)
         except FileNotFoundError:
             return f"{path} is missing"
-        if now.sha256 == held.sha256:
+        if now.sha256 == before.sha256:
             return ""
-        for name, digest in (held.files or {}).items():
+        for name, digest in (before.files or {}).items():
             found = (now.files or {}).get(name)
             if found != digest:
                 return f"{path}/{name} has changed {since}" if found else f"{path}/{name} is missing"
-        added = sorted(set(now.files or {}) - set(held.files or {}))
+        added = sorted(set(now.files or {}) - set(before.files or {}))
         return f"{path}/{added[0]} was added {since}" if added else f"{path} has changed {since}"
 
 
-def trace(path: Path | str, trust_times: bool = True) -> list[Link]:
-    """The chain of a file, depth first: it, and what it was made from; each file once with all below it.
+def trace(path: Path | str, *, trust_times: bool = True) -> list[Link]:
+    """The lineage of a file, depth first: it, and what it was made from; each file once with all below it.
 
     Args:
-        path: a file or folder that a job made, or a file in such a folder.
-        trust_times: as `fingerprint` has it.
+        path: path of a file or folder that a job made, or of a file in such a folder.
+        trust_times: whether a checksum computed before holds while the file's size and time are the same.
 
     Raises:
         InputError: there is no record of the file.
@@ -95,10 +95,10 @@ def trace(path: Path | str, trust_times: bool = True) -> list[Link]:
             f"{path}: no record in {RECORDS}/ says how it was made; name a file that the workflow made, in "
             "the folder in which it ran"
         )
-    return list(_walk(name, None, 0, verifier, set()))
+    return list(_walk(name, verifier, used=None, depth=0, seen=set()))
 
 
-def _walk(path: str, used: str | None, depth: int, verifier: _Verifier, seen: set[str]) -> Iterator[Link]:
+def _walk(path: str, verifier: _Verifier, *, used: str | None, depth: int, seen: set[str]) -> Iterator[Link]:
     """`used` is the checksum that the file had when the job above read it."""
     produced = verifier.producer(path)
     if produced is None:
@@ -107,9 +107,9 @@ def _walk(path: str, used: str | None, depth: int, verifier: _Verifier, seen: se
         return
     output, record = produced
     problem = verifier.problem(output, record)
-    held = record["outputs"][output]
+    recorded = record["outputs"][output]
     within = str(Path(path).relative_to(output))
-    made = held["sha256"] if output == path else (held["files"] or {}).get(within)
+    made = recorded["sha256"] if output == path else (recorded["files"] or {}).get(within)
     if not problem and made is None and Path(path).name != FOLDER_RECORD:
         problem = f"{path} is not of what {record['rule']} made"
     if not problem and used not in (None, made):
@@ -118,8 +118,8 @@ def _walk(path: str, used: str | None, depth: int, verifier: _Verifier, seen: se
     if path in seen:
         return
     seen.add(path)
-    for file, checksum in sorted(record["inputs"].items()):
-        yield from _walk(file, checksum, depth + 1, verifier, seen)
+    for file, read in sorted(record["inputs"].items()):
+        yield from _walk(file, verifier, used=read, depth=depth + 1, seen=seen)
 
 
 def _producers() -> dict[str, Record]:
@@ -145,11 +145,11 @@ def _read(path: Path) -> Record:
             return record
     except (ValueError, TypeError):
         pass
-    raise InputError(f"{path}: is not a record; restore it, or run its rule again")
+    raise InputError(f"{path}: is not a record; pull it, or run its rule again")
 
 
 def describe(links: list[Link]) -> str:
-    """The chain as an indented tree, a line per file."""
+    """The lineage as an indented tree, a line per file."""
     return "\n".join(_line(link) for link in links)
 
 

@@ -1,3 +1,5 @@
+"""What Snakemake knows of its outputs, collected beside them and given back."""
+
 import base64
 import json
 import os
@@ -6,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vividface.versions.bookkeeping import collect, file_times, give_back, keep_times, output_of
+from vividface.workflow.snakemake_state import (
+    apply_records,
+    collect_records,
+    file_times,
+    output_of,
+    reset_times,
+)
 
 SECOND = 10**9
 
@@ -58,10 +66,10 @@ def test_records_and_times_come_back(made):
         "hq/0000",
         long,
     }
-    collect()
+    collect_records()
     forget()
     os.utime(long, ns=(2 * SECOND, 2 * SECOND))
-    give_back([], lambda files: nullcontext())
+    apply_records([], lambda files: nullcontext())
     assert {p: json.loads(p.read_text()) for p in before} == {p: json.loads(t) for p, t in before.items()}
     assert len(set(times("data/clips.parquet", "hq/0000", long))) == 1
     assert times(long)[0] > 2 * SECOND
@@ -69,9 +77,9 @@ def test_records_and_times_come_back(made):
 
 def test_what_was_made_from_other_files_or_code_stays_older(made):
     _, long = made
-    collect()
+    collect_records()
     Path("scripts/plan_clips.py").write_text("other")
-    give_back(["degraded"], lambda files: nullcontext())
+    apply_records(["degraded"], lambda files: nullcontext())
     fresh, stale, changed = times("data/clips.parquet", "hq/0000", long)
     assert stale < fresh
     assert changed < Path("scripts/plan_clips.py").stat().st_mtime_ns
@@ -79,7 +87,7 @@ def test_what_was_made_from_other_files_or_code_stays_older(made):
 
 def test_a_record_of_what_is_gone_is_not_kept(made):
     Path("data/clips.parquet").unlink()
-    collect()
+    collect_records()
     kept = json.loads(Path("provenance/data/snakemake.json").read_text())
     assert [output_of(name) for name in kept["records"]] == [made[1]]
 
@@ -93,7 +101,7 @@ def test_files_that_became_one_keep_their_times(tmp_path, link):
         link(cache, path)
     other.write_text("other")
     wanted = {first: 5 * SECOND, second: 7 * SECOND, other: 6 * SECOND}
-    keep_times(wanted, lambda files: nullcontext())
+    reset_times(wanted, lambda files: nullcontext())
     assert {path: path.stat().st_mtime_ns for path in wanted} == wanted
     assert {path: path.lstat().st_mtime_ns for path in wanted} == wanted
     assert (first.read_text(), second.read_text()) == ("same", "same")
@@ -102,5 +110,5 @@ def test_files_that_became_one_keep_their_times(tmp_path, link):
 
 
 def test_times_are_of_files_alone(made):
-    collect()
+    collect_records()
     assert set(file_times()) == {Path("data/clips.parquet"), Path(made[1])}

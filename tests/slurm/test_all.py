@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from vividface.models.presets import load_checkpoint
+from vividface.models.checkpoints import load_checkpoint
 
 from .running import Run, jobs, slurm, wait_until, write_profile
 
@@ -48,7 +48,7 @@ def test_the_whole_demo_with_the_controller_restarted_in_the_middle(cluster, wor
         rule = log.relative_to(folder / "logs").parts[0].removesuffix(".log")
         if rule != "slurm":
             found.setdefault(rule, []).append(first)
-    local = {"fetch_assets", "fetch_dataset", "plan_clips", "gather_clips", "select_clips"}
+    local = {"fetch_weights", "fetch_dataset", "plan_clips", "gather_clips", "select_clips"}
     others = {"empty_prompt", "repeat_scores", "clip_quality", "study_sets", "filter_study"}
     assert set(found) == local | set(gpus) - others
     for rule, lines in found.items():

@@ -15,22 +15,22 @@ _CACHE = RECORDS / ".hashes"
 
 
 @dataclass(frozen=True)
-class Fingerprint:
+class Checksum:
     """The SHA-256 of a file; or of a folder's listing, and that of each file in it by its relative path."""
 
     sha256: str
     files: dict[str, str] | None = None
 
 
-def fingerprint(path: Path, trust_times: bool = True) -> Fingerprint:
+def checksum(path: Path, *, trust_times: bool = True) -> Checksum:
     """Hash a file, or all files in a folder but the hidden ones and the folder's own record.
 
     Args:
-        path: relative to the working directory, or absolute.
-        trust_times: take the hash that was computed before if the files' sizes and times are the same.
+        path: path of the file or folder, relative to the working directory or absolute.
+        trust_times: whether a checksum computed before holds while the files' sizes and times are the same.
 
     Raises:
-        FileNotFoundError: there is nothing.
+        FileNotFoundError: the path does not exist.
     """
     stamps = _stamps(path)
     cache = _CACHE / f"{hashlib.sha256(str(path).encode()).hexdigest()[:32]}.json"
@@ -40,14 +40,14 @@ def fingerprint(path: Path, trust_times: bool = True) -> Fingerprint:
         except (OSError, ValueError):
             known = {}
         if known.get("stamps") == stamps:
-            return Fingerprint(known["sha256"], known["files"])
+            return Checksum(known["sha256"], known["files"])
     if path.is_dir():
         files = {name: sha256(path / name) for name in stamps}
-        found = Fingerprint(_listing(files), files)
+        result = Checksum(_listing(files), files)
     else:
-        found = Fingerprint(sha256(path))
-    write_json(cache, {"stamps": stamps, "sha256": found.sha256, "files": found.files})
-    return found
+        result = Checksum(sha256(path))
+    write_json(cache, {"stamps": stamps, "sha256": result.sha256, "files": result.files})
+    return result
 
 
 def _stamps(path: Path) -> dict[str, list[int]]:

@@ -1,4 +1,4 @@
-"""What one folder publishes, another restores: the tiny chain, through real remotes."""
+"""What one folder publishes, another pulls: the tiny workflow, through real remotes."""
 
 import hashlib
 import json
@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from vividface.cli import main
-from vividface.models.presets import load_checkpoint
-from vividface.versions.pipeline import settings
-from vividface.versions.publish import planned_jobs
+from vividface.cli.main import main
+from vividface.models.checkpoints import load_checkpoint
+from vividface.workflow.dvc_yaml import read_settings
+from vividface.workflow.milestones import MILESTONES
+from vividface.workflow.snakemake_state import planned_jobs
 
 pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
 
@@ -39,7 +40,7 @@ class Clone:
         return self.run(sys.executable, "-m", "dvc", *arguments)
 
     def vividface(self, *arguments, status=0):
-        return self.run(sys.executable, "-m", "vividface.cli", *arguments, status=status)
+        return self.run(sys.executable, "-m", "vividface", *arguments, status=status)
 
     def commit(self):
         self.run("git", "add", "--all")
@@ -52,7 +53,7 @@ class Clone:
 
     def planned(self):
         """Of the working directory, which has to be the clone."""
-        return planned_jobs(settings()[0])
+        return planned_jobs(read_settings()[0])
 
     def cached(self):
         """The cache's files, by the checksum that they are named by."""
@@ -73,8 +74,8 @@ def remote(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def published(finished, repository, remote, tmp_path_factory):
-    """The project as it is here, with what the tiny chain made in it, published."""
+def published(finished_workspace, repository, remote, tmp_path_factory):
+    """The project as it is here, with what the tiny workflow made in it, published."""
     folder = tmp_path_factory.mktemp("published")
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],
@@ -87,33 +88,33 @@ def published(finished, repository, remote, tmp_path_factory):
         if (repository / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(repository / name, folder / name)
-    shutil.copy2(finished.folder / "overlay.yaml", folder / "configs/tiny.yaml")
+    shutil.copy2(finished_workspace.folder / "overlay.yaml", folder / "configs/tiny.yaml")
     for name in ("data", "checkpoints", "results", "provenance", ".snakemake/metadata"):
-        shutil.copytree(finished.folder / name, folder / name)
+        shutil.copytree(finished_workspace.folder / name, folder / name)
     (folder / ".snakemake/incomplete").mkdir()
     subprocess.run(["git", "init", "--quiet"], cwd=folder, check=True)
     clone = Clone(folder, remote)
-    clone.vividface("pipeline", "--configfile", "configs/demo.yaml", "configs/tiny.yaml")
+    clone.vividface("render-dvc", "--configfile", "configs/demo.yaml", "configs/tiny.yaml")
     said = clone.vividface("publish")
-    assert "published: data, degraded, scores, latents, latent_stage, pixel_stage, evaluation, tables" in said
+    assert f"published: {', '.join(MILESTONES)}\n" in said
     assert "git add dvc.yaml dvc.lock" in said
     clone.commit()
     return clone
 
 
 @pytest.fixture(scope="module")
-def restored(published, remote, tmp_path_factory):
+def pulled(published, remote, tmp_path_factory):
     """A fresh clone, filled from the remote by DVC's own command, then made to agree."""
-    clone = published.clone(tmp_path_factory.mktemp("clones") / "restored", remote)
+    clone = published.clone(tmp_path_factory.mktemp("clones") / "pulled", remote)
     clone.dvc("pull")
-    assert "Snakemake has nothing to do" in clone.vividface("restore", "--no-pull")
+    assert "Snakemake has nothing to do" in clone.vividface("pull", "--no-fetch")
     return clone
 
 
 @pytest.fixture
-def inside(restored, monkeypatch):
-    monkeypatch.chdir(restored.folder)
-    return restored
+def inside(pulled, monkeypatch):
+    monkeypatch.chdir(pulled.folder)
+    return pulled
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def hashed(monkeypatch):
     return files
 
 
-@pytest.mark.parametrize("where", ["published", "restored"])
+@pytest.mark.parametrize("where", ["published", "pulled"])
 def test_nothing_runs_again_and_nothing_is_hashed_twice(where, request, monkeypatch, hashed):
     from dvc.repo import Repo
 
@@ -146,8 +147,8 @@ def test_nothing_runs_again_and_nothing_is_hashed_twice(where, request, monkeypa
     assert [path for path in hashed if "/scripts/" not in path] == []
 
 
-def test_large_folders_are_links_into_the_cache(published, restored):
-    for clone in (published, restored):
+def test_large_folders_are_links_into_the_cache(published, pulled):
+    for clone in (published, pulled):
         cached = {path.stat().st_ino for path in clone.cached().values()}
         clips = list((clone.folder / "data/mine/hq/0000").glob("*.mkv"))
         latents = clone.folder / "data/mine/latents/0000.safetensors"
@@ -155,33 +156,33 @@ def test_large_folders_are_links_into_the_cache(published, restored):
         assert {path.stat().st_ino for path in [*clips, latents]} <= cached
 
 
-def test_the_chain_of_a_table_leads_to_the_videos(inside, capsys):
+def test_the_lineage_of_a_table_leads_to_the_videos(inside, capsys):
     assert main(["provenance", "results/tables/table1.csv"]) == 0
     lines = capsys.readouterr().out.splitlines()
     depths = {line.split()[0]: len(line) - len(line.lstrip()) for line in reversed(lines)}
-    chain = [
+    lineage = [
         "results/tables/table1.csv",
         "results/metrics/test/main.parquet",
         "results/restored/test/main",
         "checkpoints/main/pixel_stage",
         "checkpoints/main/latent_stage",
     ]
-    assert [depths[path] for path in chain] == [0, 2, 4, 6, 8]
+    assert [depths[path] for path in lineage] == [0, 2, 4, 6, 8]
     for path in (
-        "data/face90.parquet",
+        "data/selection/face90.parquet",
         "data/mine/latents/0000.safetensors",
         "data/mine/scores/0000.parquet",
     ):
         assert path in depths
     assert any(line.strip().split()[0].endswith("videos/face.mp4") for line in lines)
 
-    selected = Path("data/face90.parquet")
+    selected = Path("data/selection/face90.parquet")
     kept = selected.rename("kept.parquet")
     assert main(["provenance", "results/tables/table1.csv"]) == 1
-    assert "error: data/face90.parquet is missing" in capsys.readouterr().err
+    assert "error: data/selection/face90.parquet is missing" in capsys.readouterr().err
     selected.write_bytes(kept.read_bytes() + b"0")
     assert main(["provenance", "results/tables/table1.csv"]) == 1
-    assert "error: data/face90.parquet has changed since select_clips" in capsys.readouterr().err
+    assert "error: data/selection/face90.parquet has changed since select_clips" in capsys.readouterr().err
     kept.replace(selected)
     assert main(["provenance", "results/tables/table1.csv"]) == 0
 
@@ -198,31 +199,33 @@ def test_a_changed_key_or_script_runs_what_depends_on_it(inside):
     status = inside.dvc("status", "pixel_stage")
     assert "configs/tiny.yaml" in status
     said = inside.vividface("publish", "--no-push")
-    assert "published: data, degraded, scores, latents, latent_stage\n" in said
+    assert "published: data, degraded, scores, study, latents, latent_stage\n" in said
     assert "left out: pixel_stage (Snakemake has to run pixel_stage (2))" in said
-    inside.vividface("restore", "--no-pull")
+    inside.vividface("pull", "--no-fetch")
     assert inside.planned() == planned
     overlay.write_text(before[overlay])
     script.write_text(before[script])
     assert inside.planned()["select_clips"] == 1
-    assert "Snakemake has nothing to do" in inside.vividface("restore", "--no-pull")
+    assert "Snakemake has nothing to do" in inside.vividface("pull", "--no-fetch")
 
 
 def test_what_was_made_from_other_data_is_not_taken_for_up_to_date(inside):
     lock = yaml.safe_load(Path("dvc.lock").read_text())
-    (selected,) = [d for d in lock["stages"]["latent_stage"]["deps"] if d["path"] == "data/face90.parquet"]
+    (selected,) = [
+        d for d in lock["stages"]["latent_stage"]["deps"] if d["path"] == "data/selection/face90.parquet"
+    ]
     selected["md5"] = "0" * 32
     before = Path("dvc.lock").read_text()
     Path("dvc.lock").write_text(yaml.safe_dump(lock))
-    said = inside.vividface("restore", "--no-pull")
+    said = inside.vividface("pull", "--no-fetch")
     assert "Snakemake would run latent_stage (1)" in said
     Path("dvc.lock").write_text(before)
-    assert "Snakemake has nothing to do" in inside.vividface("restore", "--no-pull")
+    assert "Snakemake has nothing to do" in inside.vividface("pull", "--no-fetch")
 
 
 def test_dvc_speaks_of_the_same_stages_metrics_and_curves(inside):
     said = inside.dvc("repro")
-    assert said.count("didn't change, skipping") == 8
+    assert said.count("didn't change, skipping") == len(MILESTONES)
     assert '"latent_stage" -> "pixel_stage"' in inside.dvc("dag", "--dot")
     summary = Path("results/summary/main.json")
     kept = summary.rename("kept.json")
@@ -243,7 +246,7 @@ def test_dvc_speaks_of_the_same_stages_metrics_and_curves(inside):
 
 def test_a_rerun_never_writes_into_the_cache(inside):
     files = ("--configfile", "configs/demo.yaml", "configs/tiny.yaml", "--cores", "2")
-    targets = ["data/face90.parquet", "data/mine/lq/0000"]
+    targets = ["data/selection/face90.parquet", "data/mine/lq/0000"]
     cached = {path.stat().st_ino for path in inside.cached().values()}
     assert Path(targets[0]).stat().st_ino in cached
     snakemake = (sys.executable, "-m", "snakemake", *files)
@@ -254,7 +257,7 @@ def test_a_rerun_never_writes_into_the_cache(inside):
         assert Path(path).stat().st_ino not in cached
     for checksum, path in inside.cached().items():
         assert hashlib.md5(path.read_bytes()).hexdigest() == checksum, path
-    assert "Snakemake has nothing to do" in inside.vividface("restore")
+    assert "Snakemake has nothing to do" in inside.vividface("pull")
 
 
 def broken(url, folder, part, damage):
@@ -287,7 +290,7 @@ def test_a_broken_remote_is_told_in_one_line(published, remote, tmp_path, monkey
     monkeypatch.chdir(published.folder)
     url = broken(remote, tmp_path / "remote", part, damage)
     clone = published.clone(tmp_path / "clone", url)
-    said = clone.vividface("restore", CHECKPOINT, status=1).strip().splitlines()[-1]
+    said = clone.vividface("pull", CHECKPOINT, status=1).strip().splitlines()[-1]
     assert said.startswith(
         f"error: remote local ({url}): lacks 1 of the published files, or has them damaged"
     )
@@ -302,18 +305,18 @@ def test_publishing_again_completes_a_remote(published, remote, tmp_path, monkey
     published.dvc("remote", "add", "--local", "again", str(url))
     published.vividface("publish", "--remote", "again")
     clone = published.clone(tmp_path / "clone", url)
-    clone.vividface("restore", CHECKPOINT)
+    clone.vividface("pull", CHECKPOINT)
     load_checkpoint(clone.folder / CHECKPOINT)
 
 
-def test_what_cannot_be_restored_says_why(published, tmp_path):
+def test_what_cannot_be_pulled_says_why(published, tmp_path):
     clone = published.clone(tmp_path / "clone", tmp_path / "nowhere")
-    said = clone.vividface("restore", status=1).strip().splitlines()[-1]
+    said = clone.vividface("pull", status=1).strip().splitlines()[-1]
     assert f"remote local ({tmp_path / 'nowhere'}): lacks" in said
-    said = clone.vividface("restore", "nonsense", status=1)
+    said = clone.vividface("pull", "nonsense", status=1)
     assert "'nonsense' does not exist" in said
     (clone.folder / "dvc.lock").unlink()
-    said = clone.vividface("restore", status=1)
+    said = clone.vividface("pull", status=1)
     assert "error: dvc.lock: holds no milestone, so nothing was published at this commit" in said
     assert "no milestone is up to date; run Snakemake first" in clone.vividface("publish", status=1)
 
@@ -355,5 +358,5 @@ def test_a_remote_in_s3(published, bucket, tmp_path):
         project.dvc("remote", "add", "--local", "s3", url)
         project.dvc("remote", "modify", "--local", "s3", "endpointurl", endpoint)
     published.vividface("publish", "--remote", "s3")
-    clone.vividface("restore", "--remote", "s3", "latent_stage")
+    clone.vividface("pull", "--remote", "s3", "latent_stage")
     load_checkpoint(clone.folder / "checkpoints/main/latent_stage")

@@ -1,1 +1,0 @@
-"""DVC versions what Snakemake makes: the pipeline that it sees, publishing, restoring."""
