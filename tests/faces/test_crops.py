@@ -21,6 +21,8 @@ def test_the_face_box_reaches_over_the_forehead_and_holds_the_detectors_box():
     both = face_box(np.stack([face.box, wide]), np.stack([face.landmarks] * 2))
     np.testing.assert_allclose(both, [[100, 80, 140, 140], [90, 60, 140, 140]])
     np.testing.assert_allclose(face_box(wide, face.landmarks[:5]), wide)
+    mesh = np.linspace((100, 100), (140, 140), 478, dtype=np.float32)
+    np.testing.assert_allclose(face_box(face.box, mesh), [100, 89.2, 140, 140], atol=1e-4)
 
 
 def unified(*boxes, height, width, margin):

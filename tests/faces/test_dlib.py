@@ -8,7 +8,7 @@ import pytest
 
 from vividface.config import FacesConfig
 from vividface.errors import MissingWeightsError
-from vividface.faces import dlib as dlib_module
+from vividface.faces import identity
 from vividface.faces.base import FaceBackend, Region, rescale
 from vividface.faces.load import load_backend
 from vividface.video import iterate_frames
@@ -99,7 +99,7 @@ def test_the_image_searched_keeps_to_detection_size(dlib_backend, shape):
 
 
 def test_missing_networks_are_named(monkeypatch):
-    monkeypatch.setattr(dlib_module.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(identity.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingWeightsError, match="pip install face-recognition-models"):
         load_backend(FacesConfig(backend="dlib", detection_size=640))
 

@@ -8,15 +8,16 @@ from vividface.config.fields import Section, key
 from vividface.errors import InputError
 
 # Name of each backend's identity network, as the metrics' variants carry it.
-IDENTITY_NETWORKS = {"dlib": "dlib", "facexlib": "irse50"}
-# px: `detection_size` of each backend outside of an experiment; dlib's detector takes its time.
-_DETECTION_SIZES = {"dlib": 640, "facexlib": 1024}
+IDENTITY_NETWORKS = {"mediapipe": "dlib", "dlib": "dlib", "facexlib": "irse50"}
+# px: `detection_size` of each backend outside of an experiment. dlib's detector takes its time; mediapipe
+# looks for small faces in one row of squares of a wide frame.
+_DETECTION_SIZES = {"mediapipe": 256, "dlib": 640, "facexlib": 1024}
 
 
 class FacesConfig(Section):
     """The face backend: detection, landmarks, parsing, identity."""
 
-    backend: Literal["dlib", "facexlib"] = key(
+    backend: Literal["mediapipe", "dlib", "facexlib"] = key(
         "networks that look at faces; section 3.2's BiSeNet is facexlib's", "section 3.2"
     )
     detector: Literal["retinaface_resnet50", "retinaface_mobile0.25"] = key(

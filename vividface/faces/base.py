@@ -16,10 +16,11 @@ class Face:
     """A face in a frame.
 
     Attributes:
-        box: (4,) float32, x0, y0, x1, y1 in pixels of the frame; brows to chin for dlib, hairline to chin for
-            RetinaFace.
-        landmarks: (K, 2) float32, x and y in pixels. K = 68: the order of the iBUG 300-W annotation. K = 5:
-            the eyes, the tip of the nose, the corners of the mouth, each from the image's left to its right.
+        box: (4,) float32, x0, y0, x1, y1 in pixels of the frame; brows to chin for dlib and BlazeFace,
+            hairline to chin for RetinaFace.
+        landmarks: (K, 2) float32, x and y in pixels. K = 68: the order of the iBUG 300-W annotation. K = 478:
+            the order of FaceMesh, whose last ten are the irises. K = 5: the eyes, the tip of the nose, the
+            corners of the mouth, each from the image's left to its right.
         score: confidence of the detector, comparable within a backend.
     """
 
@@ -44,7 +45,7 @@ class FaceBackend(Protocol):
     Several threads may call a backend at once.
 
     Attributes:
-        num_landmarks: K, the number of landmarks of a face: 68 or 5.
+        num_landmarks: K, the number of landmarks of a face: 68, 478 or 5.
         same_person: cosine of two identity embeddings above which they count as one person's.
     """
 

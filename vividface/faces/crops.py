@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# The forehead's height as a share of the distance from brows to chin, where landmarks and detector's box end.
-_FOREHEAD = 0.5
+# The height of the forehead above the landmarks, as a share of theirs, by their number: iBUG's end at the
+# brows, FaceMesh's in the middle of the forehead.
+_FOREHEAD = {68: 0.5, 478: 0.27}
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,9 @@ def face_box(box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     """The box of the whole face, chin to hairline and ear to ear.
 
     With 68 landmarks it is the union of the detector's box and the landmarks' box, the latter raised by half
-    its height, brows to chin: hairline, brows, base of the nose and chin divide a face into thirds. With 5 it
-    is the detector's box, which reaches to the hairline (RetinaFace).
+    its height, brows to chin: hairline, brows, base of the nose and chin divide a face into thirds. With
+    478, which end higher, theirs is raised to the same height. With 5 it is the detector's box, which reaches
+    to the hairline (RetinaFace).
 
     Args:
         box: (..., 4) in pixels.
@@ -67,10 +69,10 @@ def face_box(box: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
     Returns:
         (..., 4) float32.
     """
-    if landmarks.shape[-2] != 68:
+    if landmarks.shape[-2] == 5:
         return box.astype(np.float32)
     low, high = landmarks.min(axis=-2), landmarks.max(axis=-2)
-    low = low - (high - low) * (0, _FOREHEAD)
+    low = low - (high - low) * (0, _FOREHEAD[landmarks.shape[-2]])
     corners = [np.minimum(low, box[..., :2]), np.maximum(high, box[..., 2:])]
     return np.concatenate(corners, axis=-1).astype(np.float32)
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from threading import Lock, local
+from threading import local
 
 import cv2
 import dlib
 import numpy as np
 
-from vividface.errors import MissingWeightsError
 from vividface.faces.base import Face, Region, rescale
+from vividface.faces.identity import DlibIdentity, models_folder, rectangle
 
 # dlib's detector was trained on faces of 80 px: small frames are enlarged until their shorter side has this
 # many pixels, so that a face of a quarter of it is found, but no more than three times.
@@ -41,19 +39,15 @@ class DlibBackend:
     """
 
     num_landmarks = 68
-    # Between the 1st percentile of one person's cosines and the 99th of two people's, over 26 people's clips.
-    same_person = 0.94
+    same_person = DlibIdentity.same_person
 
     def __init__(self, detection_size: int, *, threads: int = 1) -> None:
-        folder = _models_folder()
         self._detection_size = detection_size
-        self._predictor = dlib.shape_predictor(str(folder / "shape_predictor_68_face_landmarks.dat"))
-        self._recogniser_path = folder / "dlib_face_recognition_resnet_model_v1.dat"
-        self._recogniser: dlib.face_recognition_model_v1 | None = None
+        self._predictor = dlib.shape_predictor(str(models_folder() / "shape_predictor_68_face_landmarks.dat"))
+        self._identity = DlibIdentity()
         # dlib works outside of Python's lock; its detector has a state, so every thread has its own.
         self._pool = ThreadPoolExecutor(threads)
         self._of_thread = local()
-        self._recogniser_lock = Lock()
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """See `FaceBackend`."""
@@ -69,13 +63,11 @@ class DlibBackend:
 
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 128, from chips of 150 x 150 px aligned by the landmarks."""
-        with self._recogniser_lock:
-            return np.stack([self._embed(*pair) for pair in zip(frames, faces, strict=True)])
+        return np.stack([self._identity.embed(*pair) for pair in zip(frames, faces, strict=True)])
 
     def require_identity(self) -> None:
         """See `FaceBackend`."""
-        if self._recogniser is None:
-            self._recogniser = dlib.face_recognition_model_v1(str(self._recogniser_path))
+        self._identity.load()
 
     def _detect(self, frame: np.ndarray) -> list[Face]:
         if not hasattr(self._of_thread, "detector"):
@@ -90,18 +82,9 @@ class DlibBackend:
             if scale[0] > 1:
                 landmarks = _points(self._predictor(searched, box)) / scale
             else:
-                landmarks = _points(self._predictor(frame, _rectangle(corners)))
+                landmarks = _points(self._predictor(frame, rectangle(corners)))
             faces.append(Face(corners.astype(np.float32), landmarks.astype(np.float32), float(score)))
         return sorted(faces, key=lambda face: -face.score)
-
-    def _embed(self, frame: np.ndarray, face: Face) -> np.ndarray:
-        self.require_identity()
-        assert self._recogniser is not None
-        points = [dlib.point(int(x), int(y)) for x, y in np.rint(face.landmarks)]
-        shape = dlib.full_object_detection(_rectangle(face.box), points)
-        chip = dlib.get_face_chip(np.ascontiguousarray(frame), shape, size=150, padding=0.25)
-        vector = np.asarray(self._recogniser.compute_face_descriptor(chip), np.float32)
-        return vector / np.linalg.norm(vector)
 
     def search_factor(self, height: int, width: int) -> float:
         """The factor by which a frame of this size is resized before it is searched."""
@@ -134,19 +117,3 @@ def outline_mask(landmarks: np.ndarray, *, height: int, width: int) -> np.ndarra
 
 def _points(shape: dlib.full_object_detection) -> np.ndarray:
     return np.array([(point.x, point.y) for point in shape.parts()], np.float64)
-
-
-def _rectangle(box: np.ndarray) -> dlib.rectangle:
-    x0, y0, x1, y1 = (int(value) for value in np.rint(box))
-    return dlib.rectangle(x0, y0, x1 - 1, y1 - 1)
-
-
-def _models_folder() -> Path:
-    # The package is not imported: it needs a module that setuptools no longer has.
-    spec = importlib.util.find_spec("face_recognition_models")
-    if spec is None or spec.origin is None:
-        raise MissingWeightsError(
-            "the package face_recognition_models is not installed, and the face backend `dlib` needs its "
-            "networks; run `pip install face-recognition-models`"
-        )
-    return Path(spec.origin).parent / "models"

@@ -11,8 +11,8 @@ def load_backend(faces_config: FacesConfig, device: str = "cpu", *, threads: int
 
     Args:
         faces_config: name of the backend, and its options.
-        device: device of the networks; dlib's always run on the CPU.
-        threads: number of frames that dlib searches at a time.
+        device: device of the networks; those of mediapipe and dlib always run on the CPU.
+        threads: number of frames that mediapipe and dlib search at a time.
 
     Raises:
         MissingWeightsError: the detector's weights are missing. Weights that not every step needs (parsing,
@@ -23,6 +23,10 @@ def load_backend(faces_config: FacesConfig, device: str = "cpu", *, threads: int
             from vividface.faces.facexlib import FacexlibBackend
 
             return FacexlibBackend(faces_config, device)
+        case "mediapipe":
+            from vividface.faces.mediapipe import MediapipeBackend
+
+            return MediapipeBackend(faces_config.detection_size, threads=threads)
         case "dlib":
             from vividface.faces.dlib import DlibBackend
 

@@ -9,11 +9,11 @@ import cv2
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 from flatbuffers import flexbuffers
 
 from vividface.faces.base import Face
 from vividface.faces.landmarks import eye_centres
+from vividface.faces.litert import load_network, run_network
 from vividface.weights.cache import weights_path
 
 _SIZE = 192
@@ -23,6 +23,11 @@ _SIZE = 192
 _MARGIN = 1.5
 _PASSES = 10
 _SETTLED = 0.03
+# The same for a face that is only to be found.
+_PASSES_TO_LOCATE = 4
+_LOCATED = 0.5
+# Probability above which the mesh lies on a face.
+_PRESENT = 0.5
 _GRID = 48
 _CROP = 16
 
@@ -40,10 +45,10 @@ class FaceMesh:
     weights = "facemesh"
 
     def __init__(self) -> None:
-        self._network = _interpreter(weights_path(self.weights).read_bytes())
+        self._network = load_network(weights_path(self.weights).read_bytes())
 
     def fit(self, frame: np.ndarray, face: Face) -> np.ndarray:
-        """Fit the mesh.
+        """Fit the mesh until it settles, so that it does not depend on the detector.
 
         Args:
             frame: frame (H, W, 3) uint8, RGB.
@@ -52,23 +57,53 @@ class FaceMesh:
         Returns:
             points (N, 2) float32, px.
         """
+        points = face.landmarks if len(face.landmarks) >= 68 else face.box.reshape(2, 2)
         eyes = eye_centres(face.landmarks)
-        points = face.landmarks if len(face.landmarks) == 68 else face.box.reshape(2, 2)
-        for _ in range(_PASSES):
+        return self._fit(frame, points, eyes, passes=_PASSES, settled=_SETTLED)[0]
+
+    def locate(self, frame: np.ndarray, box: np.ndarray, eyes: np.ndarray) -> tuple[np.ndarray, float]:
+        """Fit the mesh in a few passes, and tell whether there is a face.
+
+        Args:
+            frame: frame (H, W, 3) uint8, RGB.
+            box: box (4,) of the face, px, as BlazeFace has it.
+            eyes: centres (2, 2) of the eye on the image's left and of that on its right, px.
+
+        Returns:
+            points (N, 2) float32, px, and the probability of a face.
+        """
+        return self._fit(
+            frame, box.reshape(2, 2), (eyes[0], eyes[1]), passes=_PASSES_TO_LOCATE, settled=_LOCATED
+        )
+
+    def _fit(
+        self,
+        frame: np.ndarray,
+        points: np.ndarray,
+        eyes: tuple[np.ndarray, np.ndarray],
+        *,
+        passes: int,
+        settled: float,
+    ) -> tuple[np.ndarray, float]:
+        presence = 0.0
+        best = (0.0, points)
+        for _ in range(passes):
             matrix = _crop_matrix(points, *eyes)
             patch = cv2.warpAffine(frame, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
-            patch_points = self._points(patch.astype(np.float32)[None] / 255)
+            patch_points, presence = self._run(patch.astype(np.float32)[None] / 255)
             inverse = cv2.invertAffineTransform(matrix)
             last, points = points, patch_points @ inverse[:, :2].T + inverse[:, 2]
             eyes = points[33], points[263]
-            if len(last) == len(points) and _movement(points - last, matrix) < _SETTLED:
+            best = max(best, (presence, points), key=lambda found: found[0])
+            if len(last) == len(points) and _movement(points - last, matrix) < settled:
                 break
-        return points.astype(np.float32)
+        # A mesh that loses a face on the way, as it can a profile, is not followed.
+        return (points if presence >= _PRESENT else best[1]).astype(np.float32), presence
 
-    def _points(self, patch: np.ndarray) -> np.ndarray:
-        """The points (N, 2) in the patch (1, 192, 192, 3) in [0, 1]."""
-        mesh = next(iter(_run(self._network, [patch]).values()))
-        return mesh.reshape(-1, 3)[:, :2]
+    def _run(self, patch: np.ndarray) -> tuple[np.ndarray, float]:
+        """The points (N, 2) in the patch (1, 192, 192, 3) in [0, 1], and the probability of a face."""
+        mesh, flag = sorted(run_network(self._network, [patch]).values(), key=lambda value: -value.size)
+        return mesh.reshape(-1, 3)[:, :2], _probability(flag)
 
 
 class RefinedFaceMesh(FaceMesh):
@@ -90,15 +125,16 @@ class RefinedFaceMesh(FaceMesh):
         ]
         crops = [region.crop for region in self._regions]
         heads = [head for region in self._regions for head in region.heads]
-        self._network = _interpreter(_cut(content, ["input_1"], ["p_re_lu_3", "output_mesh_identity"]))
-        self._heads = _interpreter(_cut(content, crops, heads))
+        outputs = ["p_re_lu_3", "output_mesh_identity", "conv_faceflag"]
+        self._network = load_network(_cut(content, ["input_1"], outputs))
+        self._heads = load_network(_cut(content, crops, heads))
 
-    def _points(self, patch: np.ndarray) -> np.ndarray:
-        first = _run(self._network, [patch])
+    def _run(self, patch: np.ndarray) -> tuple[np.ndarray, float]:
+        first = run_network(self._network, [patch])
         mesh = first["output_mesh_identity"].reshape(-1, 3)[:, :2]
         scale = _SIZE / _GRID
         transforms = [region.transform(mesh / scale) for region in self._regions]
-        heads = _run(
+        heads = run_network(
             self._heads, [_sample(first["p_re_lu_3"][0], *transform)[None] for transform in transforms]
         )
         points, irises = mesh.copy(), []
@@ -106,7 +142,7 @@ class RefinedFaceMesh(FaceMesh):
             contour, *iris = [(heads[name][0] @ linear.T + scale * offset) for name in region.heads]
             points[region.subset] = contour
             irises += iris
-        return np.concatenate([points, *irises])
+        return np.concatenate([points, *irises]), _probability(first["conv_faceflag"])
 
 
 @dataclass(frozen=True)
@@ -172,17 +208,8 @@ def _sample(features: np.ndarray, linear: np.ndarray, offset: np.ndarray) -> np.
     return np.where(inside[..., None], (1 - fy) * upper + fy * lower, 0).astype(np.float32)
 
 
-def _interpreter(content: bytes) -> Interpreter:
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    interpreter.allocate_tensors()
-    return interpreter
-
-
-def _run(interpreter: Interpreter, inputs: list[np.ndarray]) -> dict[str, np.ndarray]:
-    for detail, value in zip(interpreter.get_input_details(), inputs, strict=True):
-        interpreter.set_tensor(detail["index"], value)
-    interpreter.invoke()
-    return {d["name"]: interpreter.get_tensor(d["index"]) for d in interpreter.get_output_details()}
+def _probability(logit: np.ndarray) -> float:
+    return float(1 / (1 + np.exp(-logit.item())))
 
 
 def _crop_options(content: bytes) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ class JudgedClip:
         clip_id: id of the clip.
         video: path of the clip.
         masks: path of the video of its face masks.
-        landmarks: (F, K, 2) in pixels, K = 68 or 5.
+        landmarks: (F, K, 2) in pixels, K = 68, 5 or 478.
         found: (F,) whether the landmarks of each frame were detected and not interpolated.
         crop_size: side of the crop in the source video, pixels.
     """

@@ -122,7 +122,7 @@ def assess(
     Args:
         frames: (F, H, W, 3) uint8, RGB.
         masks: (F, H, W) bool, the face.
-        landmarks: (F, K, 2) in pixels, K = 68 or 5.
+        landmarks: (F, K, 2) in pixels, K = 68, 5 or 478.
         found: (F,) whether the landmarks of each frame were detected and not interpolated.
         block: side of the source video's codec blocks, pixels of the crop.
     """

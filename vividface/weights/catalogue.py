@@ -127,6 +127,24 @@ CATALOGUE: dict[str, WeightsFile] = {
             "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
         ),
     ),
+    "blazeface_short": WeightsFile(
+        what="MediaPipe BlazeFace, short range",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_detection/face_detection_short_range.tflite",
+            "bbff11cebd1eb27a1e004cae0b0e63ec8c551cbf34a4451148b4908b8db3eca8",
+        ),
+    ),
+    "blazeface_full": WeightsFile(
+        what="MediaPipe BlazeFace, full range (sparse)",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/face_detection/face_detection_full_range_sparse.tflite",
+            "2c3728e6da56f21e21a320433396fb06d40d9088f2247c05e5635a688d45dfe1",
+        ),
+    ),
     "facemesh": WeightsFile(
         what="MediaPipe FaceMesh, 468 points",
         licence="Apache-2.0",
@@ -201,6 +219,7 @@ GROUPS: dict[str, list[str]] = {
     "dists": ["vgg16_features", "dists_weights"],
     "niqe": ["niqe_parameters"],
     "facemesh": ["facemesh", "facemesh_attention"],
+    "mediapipe": ["blazeface_short", "blazeface_full", "facemesh_attention"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
     "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
 }

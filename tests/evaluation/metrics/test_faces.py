@@ -78,6 +78,16 @@ def test_undetected_frames_do_not_count_as_perfect_landmarks():
     assert METRICS["akd_68"]().measure(clip_of(partly, reference)) == pytest.approx(10, rel=1e-4)
 
 
+def test_akd_68_of_a_mesh_is_that_of_ibugs_points():
+    reference = synthetic_faces()
+    mesh = reference.features["mesh_478"]
+    moved = mesh.copy()
+    moved[:, 468:] += 50  # the irises are none of them
+    whole, irises, shifted = (replace(reference, landmarks=points) for points in (mesh, moved, mesh + 1))
+    assert METRICS["akd_68"]().measure(clip_of(irises, whole)) == 0
+    assert METRICS["akd_68"]().measure(clip_of(shifted, whole)) > 0
+
+
 def test_reasons_why_a_clip_has_no_value():
     reference, lost = synthetic_faces(), synthetic_faces(found=[False] * 5)
     with pytest.raises(NotMeasurableError, match="no face is found in the clip"):

@@ -29,7 +29,7 @@ class ClipFaces:
     Attributes:
         boxes: boxes (F, 4) float32, px, of all frames, also of those without a detection; zeros where nothing
             tells where the face is.
-        landmarks: landmarks (F, K, 2) float32, px, of all frames; K = 68 or 5, as the backend has it.
+        landmarks: landmarks (F, K, 2) float32, px, of all frames; K = 68, 478 or 5, as the backend has it.
         found: whether the detector found the face, (F,) bool.
         features: features of all frames, as far as they were asked for: `identity` (F, D) float32, of unit
             length; `mesh_478` (F, 478, 2) and `mesh_468` (F, 468, 2) float32, px.

@@ -7,6 +7,7 @@ import numpy as np
 from vividface.evaluation.metrics.base import Clip, NotMeasurableError
 from vividface.evaluation.metrics.faces import FaceMetric, FaceReferenceMetric, require_frames
 from vividface.evaluation.metrics.features import ClipFaces
+from vividface.faces.landmarks import ibug
 
 
 class RefinedMeshDistance(FaceReferenceMetric):
@@ -36,21 +37,24 @@ class MeshDistance(FaceReferenceMetric):
 
 
 class LandmarkDistance(FaceReferenceMetric):
-    """AKD over the 68 iBUG landmarks (dlib), in the units of `akd`, from 0; dlib gives whole pixels.
+    """AKD over the 68 iBUG landmarks, in the units of `akd`, from 0; dlib gives whole pixels.
 
-    Over the frames in which both faces are detected, since the landmarks come from the detection.
+    The face backend's own, so compare within a backend: of FaceMesh, the points nearest to iBUG's. Over the
+    frames in which both faces are detected, since the landmarks come from the detection.
     """
 
     name, better = "akd_68", "lower"
 
     def value(self, clip: Clip, faces: ClipFaces, reference: ClipFaces) -> float:
         """See `FaceReferenceMetric`."""
-        if faces.landmarks.shape[1] != 68:
-            raise NotMeasurableError("the face backend gives 5 landmarks, not 68; use faces.backend: dlib")
+        if faces.landmarks.shape[1] == 5:
+            raise NotMeasurableError(
+                "the face backend gives 5 landmarks, not 68; use faces.backend: mediapipe"
+            )
         both = faces.found & reference.found
         if not both.any():
             raise NotMeasurableError("no frame has a face both in the clip and in the ground truth")
-        return _distance(faces.landmarks[both], reference.landmarks[both], clip)
+        return _distance(ibug(faces.landmarks[both]), ibug(reference.landmarks[both]), clip)
 
 
 class LandmarkMotionError(FaceReferenceMetric):
