@@ -10,7 +10,7 @@ DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
 
 # How many GPUs a step takes. What a cluster grants is in slurm/config.yaml; a training takes all that it gets.
 GPUS = 0 if cfg.model.preset == "nano" else 1
-# dlib runs on the CPU; facexlib's networks take the GPU where there is one.
+# mediapipe and dlib run on the CPU; facexlib's networks take the GPU where there is one.
 FACE_GPUS = GPUS if cfg.faces.backend == "facexlib" else 0
 # Qwen2.5-VL takes a GPU too; a server has its own, and `measured` needs none.
 JUDGE_GPUS = GPUS if cfg.filter.judge == "qwen2.5-vl" else 0

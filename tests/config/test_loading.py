@@ -113,7 +113,7 @@ def test_a_restricted_section_refuses_other_keys_than_those_of_execution(values)
     config = validate_config(values)
     picked = config.pick("faces.backend", "datasets.*.title", "latent_stage")
     restricted = config.restricted(picked)
-    assert restricted.faces.backend == "dlib"
+    assert restricted.faces.backend == "mediapipe"
     assert restricted.faces.batch_size == config.faces.batch_size, "how it is computed may be read"
     assert restricted.latent_stage == config.latent_stage
     with pytest.raises(AttributeError):

@@ -70,7 +70,7 @@ def test_what_does_not_fit_is_said_in_one_line(folders, spoil, message):
 def test_names_that_are_not_known(folders):
     with pytest.raises(InputError, match="sharpness is not known; known are akd,"):
         vividface.evaluate(*folders, metrics=["sharpness"])
-    with pytest.raises(InputError, match="no face backend 'opencv'; choose one of dlib, facexlib"):
+    with pytest.raises(InputError, match="no face backend 'opencv'; choose one of mediapipe, dlib, facexlib"):
         vividface.evaluate(*folders, faces="opencv")
 
 

@@ -9,7 +9,7 @@ import pytest
 from vividface.config import load_config
 from vividface.faces.crops import crop_frame, face_box, unified_crop
 from vividface.faces.dlib import outline_mask
-from vividface.faces.landmarks import five_points
+from vividface.faces.landmarks import five_points, ibug
 from vividface.filtering.measured import ANCHORS, judge_quality
 from vividface.filtering.visual_quality import assess
 from vividface.video import read_clip, write_clip
@@ -78,7 +78,7 @@ def degrade(frames, landmarks, kind, step, folder):
 def score(frames, landmarks, rubric, *, of_judge=None):
     """Final score and points; `of_judge` are the landmarks that the judge has, all of them if None."""
     height, width = frames.shape[1:3]
-    masks = np.stack([outline_mask(points, height=height, width=width) for points in landmarks])
+    masks = np.stack([outline_mask(ibug(points), height=height, width=width) for points in landmarks])
     of_judge = landmarks if of_judge is None else of_judge
     quality = assess(frames, masks, landmarks=of_judge, found=np.ones(len(frames), np.uint8))
     points, applied = judge_quality(quality, rubric)

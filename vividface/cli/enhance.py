@@ -45,7 +45,8 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add("--preset", choices=presets, default="nano", help="model of the default weights (default: nano)")
     add("--weights", type=Path, help="checkpoint folder (default: the preset's)")
     add("--autoencoder", type=Path, help="another autoencoder for the same latents, e.g. a tiny one")
-    add("--faces", choices=["auto", "dlib", "facexlib"], default="auto", help="auto: facexlib on a GPU")
+    backends = ["auto", "mediapipe", "dlib", "facexlib"]
+    add("--faces", choices=backends, default="auto", help="auto: facexlib on a GPU, else mediapipe")
     add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     add("--dtype", choices=["auto", "fp32", "bf16"], default="auto", help="auto: bf16 on a GPU")

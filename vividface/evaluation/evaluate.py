@@ -34,7 +34,7 @@ def evaluate(
     reference: Path | str | None = None,
     *,
     metrics: Sequence[str] | None = None,
-    faces: str = "dlib",
+    faces: str = "mediapipe",
     device: str = "auto",
 ) -> pd.DataFrame:
     """Measure the videos of a folder.
@@ -44,7 +44,8 @@ def evaluate(
         reference: folder of true videos of the same names, whatever their suffixes; None where there are
             none, for metrics that need no reference.
         metrics: names of metrics (docs/metrics.md); None takes the paper's, as far as they can be measured.
-        faces: face backend, `dlib` or `facexlib`; `ids` and `facecons` take its identity network.
+        faces: face backend, `mediapipe`, `dlib` or `facexlib`; `ids` and `facecons` take its identity
+            network.
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
 
     Returns:

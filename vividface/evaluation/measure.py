@@ -58,7 +58,7 @@ def measure_clips(
         metrics: names of the metrics, as in the configuration.
         faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
         reference_faces: file of `write_reference_faces`; the faces that it lacks are found here.
-        device: device of the networks; dlib's and FaceMesh run on the CPU.
+        device: device of the networks; those of mediapipe and dlib run on the CPU.
 
     Returns:
         a row `clip_id`, `metric`, `value`, `reason` per clip and metric: a metric that cannot be measured has

@@ -97,7 +97,7 @@ def enhance_video(
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
         autoencoder: folder of another autoencoder for the same latents; None takes the checkpoint's.
-        faces: face backend, `dlib`, `facexlib`, or `auto`, which is facexlib on a GPU.
+        faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, else mediapipe.
         size: side of a face's crop in the mode `full`, px; None takes that of the training clips.
         fps: frame rate of a folder of images.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.

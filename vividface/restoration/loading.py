@@ -45,7 +45,8 @@ class RestorerOptions:
         dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
         autoencoder: folder of another autoencoder for the same latents, e.g. the tiny one; None takes the
             checkpoint's.
-        faces: face backend of `full`: `dlib`, `facexlib`, or `auto`, which is facexlib on a GPU.
+        faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a
+            GPU, else mediapipe.
         size: side of a face's crop, px; None takes that of the training clips.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.
         offload: whether the GPU holds only the part that computes.
@@ -166,5 +167,5 @@ def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneS
 def _load_backend(options: RestorerOptions, device: str) -> FaceBackend:
     name = options.faces
     if name == "auto":
-        name = "facexlib" if device == "cuda" else "dlib"
+        name = "facexlib" if device == "cuda" else "mediapipe"
     return load_backend(FacesConfig.of_backend(name), device, threads=torch.get_num_threads())
