@@ -32,6 +32,21 @@ _GRID = 48
 _CROP = 16
 
 
+@dataclass(frozen=True)
+class _Mesh:
+    """A mesh in a patch.
+
+    Attributes:
+        points: points (468, 2) in pixels of the patch.
+        presence: probability of a face.
+        features: features (48, 48, C) that refine the points; None where nothing does.
+    """
+
+    points: np.ndarray
+    presence: float
+    features: np.ndarray | None = None
+
+
 class FaceMesh:
     """FaceMesh's 468 points (Kartynnik et al., 2019), on the face turned upright by its eyes.
 
@@ -59,7 +74,7 @@ class FaceMesh:
         """
         points = face.landmarks if len(face.landmarks) >= 68 else face.box.reshape(2, 2)
         eyes = eye_centres(face.landmarks)
-        return self._fit(frame, points, eyes, passes=_PASSES, settled=_SETTLED)[0]
+        return self._fit(frame, points, eyes, passes=_PASSES, settled=_SETTLED, refine_all=True)[0]
 
     def locate(self, frame: np.ndarray, box: np.ndarray, eyes: np.ndarray) -> tuple[np.ndarray, float]:
         """Fit the mesh in a few passes, and tell whether there is a face.
@@ -73,7 +88,12 @@ class FaceMesh:
             points (N, 2) float32, px, and the probability of a face.
         """
         return self._fit(
-            frame, box.reshape(2, 2), (eyes[0], eyes[1]), passes=_PASSES_TO_LOCATE, settled=_LOCATED
+            frame,
+            box.reshape(2, 2),
+            (eyes[0], eyes[1]),
+            passes=_PASSES_TO_LOCATE,
+            settled=_LOCATED,
+            refine_all=False,
         )
 
     def _fit(
@@ -84,26 +104,36 @@ class FaceMesh:
         *,
         passes: int,
         settled: float,
+        refine_all: bool,
     ) -> tuple[np.ndarray, float]:
-        presence = 0.0
-        best = (0.0, points)
+        """Points (N, 2) float32, px, and the probability of a face; see `fit` and `locate`.
+
+        `refine_all` refines the points in every pass, and not in the last alone.
+        """
+        tried: list[tuple[float, _Mesh, np.ndarray]] = []
         for _ in range(passes):
             matrix = _crop_matrix(points, *eyes)
             patch = cv2.warpAffine(frame, matrix, (_SIZE, _SIZE), borderMode=cv2.BORDER_REPLICATE)
-            patch_points, presence = self._run(patch.astype(np.float32)[None] / 255)
-            inverse = cv2.invertAffineTransform(matrix)
-            last, points = points, patch_points @ inverse[:, :2].T + inverse[:, 2]
+            mesh = self._run(patch.astype(np.float32)[None] / 255)
+            to_frame = cv2.invertAffineTransform(matrix)
+            tried.append((mesh.presence, mesh, to_frame))
+            last, points = points, _moved(self._refined(mesh) if refine_all else mesh.points, to_frame)
             eyes = points[33], points[263]
-            best = max(best, (presence, points), key=lambda found: found[0])
             if len(last) == len(points) and _movement(points - last, matrix) < settled:
                 break
+        presence = tried[-1][0]
         # A mesh that loses a face on the way, as it can a profile, is not followed.
-        return (points if presence >= _PRESENT else best[1]).astype(np.float32), presence
+        _, mesh, to_frame = tried[-1] if presence >= _PRESENT else max(tried, key=lambda found: found[0])
+        return _moved(self._refined(mesh), to_frame).astype(np.float32), presence
 
-    def _run(self, patch: np.ndarray) -> tuple[np.ndarray, float]:
-        """The points (N, 2) in the patch (1, 192, 192, 3) in [0, 1], and the probability of a face."""
+    def _run(self, patch: np.ndarray) -> _Mesh:
+        """The mesh of a patch (1, 192, 192, 3) in [0, 1]."""
         mesh, flag = sorted(run_network(self._network, [patch]).values(), key=lambda value: -value.size)
-        return mesh.reshape(-1, 3)[:, :2], _probability(flag)
+        return _Mesh(mesh.reshape(-1, 3)[:, :2], _probability(flag))
+
+    def _refined(self, mesh: _Mesh) -> np.ndarray:
+        """The points (N, 2) of a mesh at their most exact, in pixels of the patch."""
+        return mesh.points
 
 
 class RefinedFaceMesh(FaceMesh):
@@ -129,20 +159,24 @@ class RefinedFaceMesh(FaceMesh):
         self._network = load_network(_cut(content, ["input_1"], outputs))
         self._heads = load_network(_cut(content, crops, heads))
 
-    def _run(self, patch: np.ndarray) -> tuple[np.ndarray, float]:
+    def _run(self, patch: np.ndarray) -> _Mesh:
         first = run_network(self._network, [patch])
-        mesh = first["output_mesh_identity"].reshape(-1, 3)[:, :2]
+        points = first["output_mesh_identity"].reshape(-1, 3)[:, :2]
+        return _Mesh(points, _probability(first["conv_faceflag"]), first["p_re_lu_3"][0])
+
+    def _refined(self, mesh: _Mesh) -> np.ndarray:
         scale = _SIZE / _GRID
-        transforms = [region.transform(mesh / scale) for region in self._regions]
+        transforms = [region.transform(mesh.points / scale) for region in self._regions]
+        assert mesh.features is not None
         heads = run_network(
-            self._heads, [_sample(first["p_re_lu_3"][0], *transform)[None] for transform in transforms]
+            self._heads, [_sample(mesh.features, *transform)[None] for transform in transforms]
         )
-        points, irises = mesh.copy(), []
+        points, irises = mesh.points.copy(), []
         for region, (linear, offset) in zip(self._regions, transforms, strict=True):
             contour, *iris = [(heads[name][0] @ linear.T + scale * offset) for name in region.heads]
             points[region.subset] = contour
             irises += iris
-        return np.concatenate([points, *irises]), _probability(first["conv_faceflag"])
+        return np.concatenate([points, *irises])
 
 
 @dataclass(frozen=True)
@@ -189,6 +223,10 @@ def _crop_matrix(points: np.ndarray, left: np.ndarray, right: np.ndarray) -> np.
     matrix = np.asarray(cv2.getRotationMatrix2D((float(centre[0]), float(centre[1])), angle, _SIZE / side))
     matrix[:, 2] += _SIZE / 2 - centre
     return matrix
+
+
+def _moved(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return np.asarray(points @ matrix[:, :2].T + matrix[:, 2])
 
 
 def _movement(steps: np.ndarray, matrix: np.ndarray) -> float:
