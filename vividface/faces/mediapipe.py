@@ -16,10 +16,10 @@ from vividface.faces.landmarks import eye_centres
 from vividface.faces.mesh import RefinedFaceMesh
 from vividface.faces.tracking import overlap
 
-# Probability above which the short range sees a face that the mesh sees too; above which both ranges see one
-# that the mesh does not (a blurred profile); above which the full range glimpses a small one; and above which
-# the short range is sure of that from near: lettering, clouds and hands reach 0.7.
-_SEEN, _SEEN_TWICE, _GLIMPSED, _SURE = 0.5, 0.55, 0.3, 0.8
+# Probability above which the short range sees a face that the mesh sees too; what both ranges' have to sum to
+# for a face that the mesh does not see (a blurred profile); above which the full range glimpses a small one;
+# and above which the short range is sure of that from near: lettering, clouds and hands reach 0.7.
+_SEEN, _SEEN_TWICE, _GLIMPSED, _SURE = 0.5, 1.2, 0.3, 0.8
 # Overlap above which two detections, or two meshes, are of one face; the same of a coarse and a fine one.
 _SAME_FACE, _SAME_FACE_CLOSER = 0.3, 0.2
 # px: side of the squares' image in which BlazeFace's full range looks for small faces.
@@ -106,8 +106,8 @@ class MediapipeBackend:
         for detection in near:
             is_small = detection.side < _SMALL * longer
             best = (networks.closer(frame, detection) if is_small else None) or detection
-            seen_twice = best.score >= _SEEN_TWICE and any(
-                other.score >= _SEEN_TWICE and _same(best, other) for other in small
+            seen_twice = any(
+                best.score + other.score >= _SEEN_TWICE and _same(best, other) for other in small
             )
             if seen_twice or not is_small or (best is not detection and best.score >= _SURE):
                 _add(faces, networks.face(frame, best, needs_mesh=not seen_twice))
