@@ -51,7 +51,6 @@ class MediapipeBackend:
     """
 
     num_landmarks = 478
-    identity_network = "dlib"
     same_person = DlibIdentity.same_person
 
     def __init__(self, detection_size: int, *, threads: int = 1) -> None:
