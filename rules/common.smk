@@ -119,7 +119,7 @@ def method_keys(wildcards):
     """The keys that a method's restoration takes."""
     keys = ["restoration.window", "restoration.overlap"]
     if wildcards.method in ("autoencoder", "untuned"):
-        keys += ["model.preset", "model.autoencoder"]
+        keys += AUTOENCODER
     if wildcards.method == "untuned":
         keys += TRANSFORMER
     if wildcards.method == "untuned" or wildcards.method in cfg.variants:
@@ -127,6 +127,12 @@ def method_keys(wildcards):
     return keys
 
 
+# What the autoencoder is built from; nano's is that of the checkpoint which it starts from, or follows from its shape.
+AUTOENCODER = ["model.preset", "model.autoencoder"]
+if cfg.model.preset == "nano" and cfg.model.transformer is not None:
+    AUTOENCODER += ["model.transformer"]
+elif cfg.model.preset == "nano":
+    AUTOENCODER += ["model.nano.lapped", "model.nano.decay"]
 # What a transformer is built from; nano's random weights follow from the seed.
 TRANSFORMER = [
     "seed",
@@ -135,6 +141,8 @@ TRANSFORMER = [
     "model.prediction",
     "model.timestep",
 ]
+if cfg.model.preset == "nano" and cfg.model.transformer is None:
+    TRANSFORMER += ["model.nano"]
 
 
 def restored_methods():

@@ -26,8 +26,7 @@ rule latent_stage:
     params:
         config=lambda wildcards: cfg.pick(
             *TRANSFORMER,
-            "model.preset",
-            "model.autoencoder",
+            *AUTOENCODER,
             "latent_stage",
             f"variants.{wildcards.variant}.latent_p",
             f"variants.{wildcards.variant}.selected_set",

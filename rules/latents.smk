@@ -21,7 +21,9 @@ rule encode_latents:
     resources:
         gpu=GPUS,
     params:
-        config=cfg.pick("model.preset", "model.autoencoder", "latent_stage.num_frames"),
+        config=cfg.pick(
+            *AUTOENCODER, "latent_stage.num_frames", "degradation.num_draws"
+        ),
     message:
         "Encoding {wildcards.dataset}, shard {wildcards.shard}"
     script:

@@ -18,8 +18,23 @@ def test_dct_is_exactly_invertible(frames):
     assert (autoencoder.decode_video(latents) - frames).abs().max() < 1e-5
 
 
-def test_dct_is_orthonormal_without_normalisation(frames):
-    autoencoder = DCTAutoencoder(decay=0, scale=1)
+def test_the_lapped_transform_is_exactly_invertible_and_fades_over_the_edges_of_blocks(frames):
+    autoencoder = DCTAutoencoder(decay=0, scale=1, lapped=True)
+    latents = autoencoder.encode_video(frames)
+    assert (autoencoder.decode_video(latents) - frames).abs().max() < 1e-5
+    impulse = torch.zeros_like(latents[:1])
+    impulse[0, 0, 1, 2, 3] = 1.0
+    rows = autoencoder.decode_video(impulse)[0, 0, 2].abs().amax(dim=1)
+    assert (rows > 1e-4).nonzero().flatten().tolist() == list(range(12, 28)), "half of either neighbour"
+    assert rows[12] < 0.1 * rows.max()
+    flat = torch.full_like(frames, 0.5)
+    changing = autoencoder.encode_video(flat).reshape(2, 3, 4, 8, 8, 3, 4, 6)
+    assert changing[:, :, :, 1:, 1:].abs().max() < 1e-5, "a constant picture has one coefficient"
+
+
+@pytest.mark.parametrize("lapped", [False, True])
+def test_dct_is_orthonormal_without_normalisation(frames, lapped):
+    autoencoder = DCTAutoencoder(decay=0, scale=1, lapped=lapped)
     latents = autoencoder.encode_video(frames)
     later = latents[:, :, 1:].square().sum()
     assert torch.isclose(later, frames[:, :, 1:].square().sum(), rtol=1e-5)

@@ -63,6 +63,7 @@ def bases(repository, tmp_path_factory):
         shared = bases["demo"][stage].keys() & bases["demo"]["training"].keys()
         bases["shared"] = {**bases.get("shared", bases["demo"])}
         bases["shared"][stage] = {k: v for k, v in bases["demo"][stage].items() if k not in shared}
+    bases["scratch"] = {**bases["demo"], "model": {**bases["demo"]["model"], "transformer": None}}
     return bases
 
 
@@ -139,6 +140,8 @@ def _valid(values):
 def _bases_of(path, bases):
     if path.startswith("training."):
         return ["shared"]
+    if path.startswith("model.nano."):
+        return ["scratch"]
     names = ["demo", *(["paper"] if path.startswith(_PAPER) else [])]
     return list(bases) if path.startswith(_SPECIAL) else names
 

@@ -18,6 +18,26 @@ class PretrainedConfig(Section):
     folder: Path = key("folder of the download", "")
 
 
+class NanoConfig(Section):
+    """The shape of the preset `nano`, for a model that is trained from random weights."""
+
+    num_layers: int = key("layers of the transformer", default=8, ge=1)
+    width: int = key("channels of a token, in heads of 64", default=256, ge=64, multiple_of=64)
+    ffn_dim: int = key("channels within a feed-forward network", default=1024, ge=1)
+    patch_size: Literal[1, 2] = key("side of the square of latents in a token", default=1)
+    attention_window: int | None = key(
+        "side of the windows of self-attention, tokens; null: all tokens see each other", default=8, ge=2
+    )
+    lapped: bool = key(
+        "whether the blocks of the transform overlap, so that their edges do not show", default=True
+    )
+    decay: float = key(
+        "fall of the latents' standard deviation over frequency; 0: squared errors are those of pixels",
+        default=0.0,
+        ge=0,
+    )
+
+
 class ModelConfig(Section):
     """The one-step model of section 3.1."""
 
@@ -25,13 +45,20 @@ class ModelConfig(Section):
     pretrained: PretrainedConfig | None = key(
         "source of the folders below; null if they exist (docs/checkpoints.md)", "", default=None
     )
-    transformer: Path | None = key("folder of the pretrained transformer", "", default=None)
+    transformer: Path | None = key(
+        "folder of the pretrained transformer; for `nano` of a checkpoint to start from, or `bundled`",
+        "",
+        default=None,
+    )
     autoencoder: Path | None = key("folder of the autoencoder, or of a tiny one", "", default=None)
     text_encoder: Path | None = key(
         "folder of the text encoder; null if `prompt_embedding` exists", "", default=None
     )
     tokenizer: Path | None = key("folder of its tokenizer", "", default=None)
     prompt_embedding: Path | None = key("the empty prompt, embedded", "section 3.1", default=None)
+    nano: NanoConfig = key(
+        "shape of the preset `nano`, where it starts from random weights", default=NanoConfig()
+    )
     prediction: Literal["velocity", "wan"] = key(
         "sign: `velocity` as Eq. 3, `wan` (noise - data) as Wan is pretrained"
     )
@@ -41,7 +68,7 @@ class ModelConfig(Section):
     def _complete(self) -> Self:
         if self.preset == "wan-1.3b":
             needed = ("transformer", "autoencoder", "prompt_embedding")
-            missing = [name for name in needed if getattr(self, name) is None]
+            missing = [name for name in needed if getattr(self, name) in (None, Path("bundled"))]
             if missing:
                 raise ValueError(f"preset wan-1.3b needs {' and '.join(missing)}")
         if (self.text_encoder is None) != (self.tokenizer is None):

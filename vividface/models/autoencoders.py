@@ -14,11 +14,24 @@ from torch import Tensor, nn
 
 from vividface.models.base import SPATIAL, TEMPORAL, check_frames, fingerprint
 
+# The free part of the lapped transform over a boundary, orthogonal: maximises the coding gain of a signal of
+# correlation 0.95 (9.18 dB; the DCT's is 8.83), minus 30 times the energy of jumps at the functions' ends.
+_OVERLAP = (
+    (0.84162223, 0.53383400, 0.07663259, -0.02864853),
+    (-0.52841420, 0.78531202, 0.32107572, -0.03120635),
+    (0.11155632, -0.30617762, 0.94116833, 0.08951329),
+    (-0.00237609, 0.06753926, -0.07238790, 0.99508432),
+)
+
 
 class DCTAutoencoder(ModelMixin, ConfigMixin):
     """A causal, orthonormal 3D discrete cosine transform over blocks of 4 x 8 x 8: the nano autoencoder.
 
-    It learns nothing and is exactly invertible. C = 3 x 4 x 8 x 8 = 768, ordered colour, temporal, vertical,
+    It learns nothing and is exactly invertible. `lapped` lets the functions of neighbouring blocks overlap by
+    half (a lapped orthogonal transform, Malvar and Staelin, 1989): what is changed in one block then fades
+    into the next instead of ending at its edge. At the picture's border the functions end with it.
+
+    C = 3 x 4 x 8 x 8 = 768, ordered colour, temporal, vertical,
     horizontal frequency. The first frame is repeated to fill its own group of four and taken back as the
     group's mean, which is the orthogonal projection. As Wan does, latents are divided per channel by a
     standard deviation; here it is 1 / (1 + f)^decay of the coefficient's radial frequency f (natural images
@@ -28,13 +41,14 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         decay: exponent of the standard deviation's fall over frequency; 0 makes the squared error of latents
             proportional to the squared error of pixels.
         scale: standard deviation of the lowest frequency; 0.8 gives face video about unit variance.
+        lapped: whether the spatial transform is lapped.
     """
 
     # In half precision the transform would not be invertible.
-    _keep_in_fp32_modules: ClassVar = ["temporal_basis", "spatial_basis", "latents_std"]
+    _keep_in_fp32_modules: ClassVar = ["temporal_basis", "spatial_basis", "latents_std", "overlap_matrix"]
 
     @register_to_config
-    def __init__(self, *, decay: float = 0.5, scale: float = 0.8) -> None:
+    def __init__(self, *, decay: float = 0.5, scale: float = 0.8, lapped: bool = False) -> None:
         super().__init__()
         # Persistent, so that a saved folder has the safetensors file that diffusers looks for.
         self.register_buffer("temporal_basis", _dct_matrix(TEMPORAL))
@@ -45,6 +59,8 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         frequency = (time**2 + vertical**2 + horizontal**2).sqrt().expand(3, -1, -1, -1)
         std = scale / (1 + frequency.reshape(1, -1, 1, 1, 1)) ** decay
         self.register_buffer("latents_std", std)
+        if lapped:
+            self.register_buffer("overlap_matrix", _overlap_matrix())
 
     @property
     def latent_channels(self) -> int:
@@ -61,7 +77,7 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, 768, 1 + T/4, H/8, W/8)."""
         check_frames(frames)
         first = frames[:, :, :1].expand(-1, -1, TEMPORAL, -1, -1)
-        x = torch.cat([first, frames[:, :, 1:]], dim=2)
+        x = self._overlap(torch.cat([first, frames[:, :, 1:]], dim=2), inverse=False)
         batch, _, length, height, width = x.shape
         x = x.reshape(
             batch, 3, length // TEMPORAL, TEMPORAL, height // SPATIAL, SPATIAL, width // SPATIAL, SPATIAL
@@ -81,7 +97,22 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
             "bcaegthw,ap,ey,gx->bctphywx", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
         )
         x = x.reshape(batch, 3, groups * TEMPORAL, rows * SPATIAL, columns * SPATIAL)
+        x = self._overlap(x, inverse=True)
         return torch.cat([x[:, :, :TEMPORAL].mean(dim=2, keepdim=True), x[:, :, TEMPORAL:]], dim=2)
+
+    def _overlap(self, x: Tensor, *, inverse: bool) -> Tensor:
+        """Rotate the pixels on both sides of every boundary of blocks into each other, along both axes."""
+        if not self.config.lapped:
+            return x
+        matrix = self.overlap_matrix.T if inverse else self.overlap_matrix
+        half = SPATIAL // 2
+        for axis in (-1, -2):
+            lines = x.movedim(axis, -1)
+            inner = lines[..., half:-half]
+            inner = inner.reshape(*inner.shape[:-1], -1, SPATIAL) @ matrix.T
+            lines = torch.cat([lines[..., :half], inner.flatten(-2), lines[..., -half:]], dim=-1)
+            x = lines.movedim(-1, axis)
+        return x
 
 
 class WanAutoencoder(AutoencoderKLWan):
@@ -136,3 +167,19 @@ def _dct_matrix(size: int) -> Tensor:
     matrix = torch.cos(math.pi * (position + 0.5) * frequency / size) * math.sqrt(2 / size)
     matrix[0] /= math.sqrt(2)
     return matrix.float()
+
+
+def _overlap_matrix() -> Tensor:
+    """The orthogonal (8, 8) matrix that a lapped transform applies across a boundary before its DCT.
+
+    Sums of mirrored pixels pass, differences are rotated: so a constant picture stays constant.
+    """
+    half = SPATIAL // 2
+    rotation = torch.linalg.qr(torch.tensor(_OVERLAP, dtype=torch.float64))
+    # The orthogonal matrix nearest to the rounded numbers, with their signs.
+    rotation = rotation.Q * rotation.R.diagonal().sign()
+    ones, mirror = torch.eye(half, dtype=torch.float64), torch.eye(half, dtype=torch.float64).flip(0)
+    fold = torch.cat([torch.cat([ones, mirror], 1), torch.cat([mirror, -ones], 1)]) / math.sqrt(2)
+    matrix = torch.eye(SPATIAL, dtype=torch.float64)
+    matrix[half:, half:] = rotation
+    return (fold @ matrix @ fold).float()

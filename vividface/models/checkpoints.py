@@ -19,7 +19,8 @@ from vividface.errors import InputError
 from vividface.files import atomic_path, write_json
 from vividface.models.autoencoders import DCTAutoencoder, WanAutoencoder
 from vividface.models.base import Autoencoder, freeze
-from vividface.models.presets import NANO
+from vividface.models.bundled import BUNDLED
+from vividface.models.presets import nano_settings
 from vividface.models.prompt import load_prompt
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
 from vividface.models.transformer import OneStepTransformer
@@ -35,8 +36,9 @@ _AUTOENCODERS: dict[str, type[ModelMixin]] = {
 def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
     """The transformer that training starts from.
 
-    `nano` is random but for its zero output layer, so it restores every video to itself. `wan-1.3b` is read
-    from `config.transformer`, a diffusers folder of Wan 2.1 T2V 1.3B, and the stored prompt embedding.
+    `nano` is a checkpoint's, or random but for its zero output layer, so that it restores every video to
+    itself. `wan-1.3b` is read from `config.transformer`, a diffusers folder of Wan 2.1 T2V 1.3B, and the
+    stored prompt embedding.
 
     Args:
         config: preset, and folders of pretrained parts.
@@ -47,8 +49,19 @@ def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
     """
     if config.preset == "nano":
         torch.manual_seed(seed)
-        transformer: OneStepTransformer = OneStepTransformer(
-            **NANO, prediction=config.prediction, timestep=config.timestep
+        transformer: OneStepTransformer
+        if config.transformer is not None:
+            transformer, _ = load_checkpoint(_nano_start(config))
+            for name in ("prediction", "timestep"):
+                if transformer.config[name] != getattr(config, name):
+                    raise InputError(
+                        f"model.{name}: is {getattr(config, name)}, but {config.transformer} was trained "
+                        f"with {transformer.config[name]}; write that"
+                    )
+            transformer.requires_grad_(requires_grad=True)
+            return transformer
+        transformer = OneStepTransformer(
+            **nano_settings(config.nano), prediction=config.prediction, timestep=config.timestep
         )
         transformer.zero_output()
         return transformer
@@ -61,16 +74,27 @@ def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
 
 
 def build_autoencoder(config: ModelConfig) -> Autoencoder:
-    """The configured autoencoder, frozen: the DCT of `nano`, or the one in `config.autoencoder`.
+    """The configured autoencoder, frozen.
+
+    For `nano` that of the checkpoint which it starts from, or its DCT; else the one in `config.autoencoder`.
 
     Raises:
         InputError: the folder holds no autoencoder.
     """
     if config.preset == "nano":
-        autoencoder: Autoencoder = freeze(DCTAutoencoder())
+        if config.transformer is not None:
+            return load_checkpoint(_nano_start(config))[1]
+        shape = config.nano
+        autoencoder: Autoencoder = freeze(DCTAutoencoder(decay=shape.decay, lapped=shape.lapped))
         return autoencoder
     assert config.autoencoder is not None
     return load_autoencoder(config.autoencoder)
+
+
+def _nano_start(config: ModelConfig) -> Path:
+    """The checkpoint that `nano` starts from."""
+    assert config.transformer is not None
+    return BUNDLED["nano"] if config.transformer == Path("bundled") else config.transformer
 
 
 def load_checkpoint(

@@ -17,6 +17,79 @@ from torch import Tensor, nn
 Prediction = Literal["velocity", "wan"]
 
 
+class _ConstantPrompt:
+    """Attention to a prompt of one token: its softmax is 1, so the result is the same at every place."""
+
+    def __call__(self, attn: Any, hidden_states: Tensor, *arguments: Any) -> Tensor:
+        constant: Tensor = attn.to_out[0](attn.to_v(arguments[0]))
+        return constant
+
+
+class _WindowAttention(WanAttnProcessor):
+    """Self-attention within windows of a frame's tokens, over all frames (Swin, Liu et al., ICCV 2021).
+
+    Args:
+        size: side of a window, tokens.
+        shift: offset of the windows, tokens; those at the border are smaller.
+    """
+
+    def __init__(self, size: int, shift: int) -> None:
+        super().__init__()
+        self._size, self._shift = size, shift
+        # Frames, rows and columns of tokens: the transformer sets it, since tokens come in one row.
+        self.grid = (0, 0, 0)
+
+    def __call__(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
+        _, rows, columns = self.grid
+        rotary = arguments[-1]
+        if rows <= self._size and columns <= self._size:
+            whole: Tensor = super().__call__(attn, hidden_states, rotary_emb=rotary)
+            return whole
+        batch = hidden_states.shape[0]
+        tokens = self._to_windows(hidden_states)
+        # The angles, of one batch, in the windows' order: one set for every sample.
+        rotary = tuple(
+            self._to_windows(part.flatten(2)).unsqueeze(2).repeat(batch, 1, 1, 1) for part in rotary
+        )
+        mask = self._mask(hidden_states.device)
+        if mask is not None:
+            mask = mask.repeat(batch, 1, 1, 1)
+        attended = super().__call__(attn, tokens, attention_mask=mask, rotary_emb=rotary)
+        return self._from_windows(attended, batch)
+
+    def _to_windows(self, tokens: Tensor) -> Tensor:
+        """(B, frames * rows * columns, D) to (B * windows, frames * size * size, D), padded by zeros."""
+        (frames, rows, columns), size = self.grid, self._size
+        tokens = tokens.reshape(len(tokens), frames, rows, columns, -1)
+        tokens = nn.functional.pad(tokens, (0, 0, 0, -columns % size, 0, -rows % size))
+        tokens = tokens.roll((-self._shift, -self._shift), dims=(2, 3))
+        down, across = tokens.shape[2] // size, tokens.shape[3] // size
+        tokens = tokens.reshape(len(tokens), frames, down, size, across, size, -1)
+        return tokens.permute(0, 2, 4, 1, 3, 5, 6).flatten(3, 5).flatten(0, 2)
+
+    def _from_windows(self, tokens: Tensor, batch: int) -> Tensor:
+        (frames, rows, columns), size = self.grid, self._size
+        down, across = -(-rows // size), -(-columns // size)
+        tokens = tokens.view(batch, down, across, frames, size, size, -1).permute(0, 3, 1, 4, 2, 5, 6)
+        tokens = tokens.flatten(4, 5).flatten(2, 3).roll((self._shift, self._shift), dims=(2, 3))
+        return tokens[:, :, :rows, :columns].flatten(1, 3)
+
+    def _mask(self, device: torch.device) -> Tensor | None:
+        """Which tokens of a window see each other, (windows, 1, N, N) bool; None where all do.
+
+        A window that the shift moved over the border holds tokens of opposite sides, and padding, apart.
+        """
+        (frames, rows, columns), size = self.grid, self._size
+        if not self._shift and not rows % size and not columns % size:
+            return None
+        row = (torch.arange(rows, device=device) - self._shift).div(size, rounding_mode="floor") + 2
+        column = (torch.arange(columns, device=device) - self._shift).div(size, rounding_mode="floor") + 2
+        parts = (row[:, None] * (columns + 3) + column).expand(frames, -1, -1).reshape(1, -1, 1).float()
+        part = self._to_windows(parts)
+        # Padding, which is 0, sees padding: a row of the softmax without any token would not be a number.
+        return (part == part.transpose(1, 2)).unsqueeze(1)
+
+
 class _PromptAttention(nn.Module, WanAttnProcessor):
     """Attention to a prompt whose equal tokens are folded into one each.
 
@@ -54,6 +127,8 @@ class OneStepTransformer(WanTransformer3DModel):
             ones. None: no prompt is stored yet, as in a transformer that was imported without one.
         clip_frames: number of frames of the training clips.
         clip_size: side of the training clips, px.
+        attention_window: side of the windows that self-attention is kept to, tokens; every second layer's are
+            shifted by half of it. None: all tokens see each other, as in Wan.
 
     The other arguments are those of diffusers' WanTransformer3DModel.
     """
@@ -83,6 +158,7 @@ class OneStepTransformer(WanTransformer3DModel):
         prompt_repeats: Sequence[int] | None = (1, 511),
         clip_frames: int = 81,
         clip_size: int = 512,
+        attention_window: int | None = None,
     ) -> None:
         super().__init__(
             patch_size=tuple(patch_size),
@@ -103,6 +179,20 @@ class OneStepTransformer(WanTransformer3DModel):
             pos_embed_seq_len=pos_embed_seq_len,
         )
         self._store_prompt(torch.zeros(len(prompt_repeats or ()), text_dim), prompt_repeats or ())
+        self._windows: list[_WindowAttention] = []
+        if attention_window is not None:
+            for number, block in enumerate(self.blocks):
+                window = _WindowAttention(attention_window, number % 2 * (attention_window // 2))
+                block.attn1.set_processor(window)
+                self._windows.append(window)
+
+    def forward(self, hidden_states: Tensor, *arguments: Any, **options: Any) -> Any:
+        """See diffusers' WanTransformer3DModel."""
+        sides = zip(hidden_states.shape[2:], self.config.patch_size, strict=True)
+        grid = tuple(int(side) // patch for side, patch in sides)
+        for window in self._windows:
+            window.grid = grid
+        return super().forward(hidden_states, *arguments, **options)
 
     def set_prompt(self, prompt: Tensor) -> None:
         """Store the embedding of the prompt, folding tokens that follow an equal one.
@@ -121,9 +211,17 @@ class OneStepTransformer(WanTransformer3DModel):
 
     def _store_prompt(self, tokens: Tensor, repeats: Sequence[int]) -> None:
         self.register_buffer("prompt", tokens)
-        processor = _PromptAttention(repeats) if len(repeats) > 1 else WanAttnProcessor()
+        processor = _PromptAttention(repeats) if len(repeats) > 1 else _ConstantPrompt()
         for block in self.blocks:
             block.attn2.set_processor(processor)
+
+    def freeze_unused(self) -> None:
+        """Freeze the weights that change no result: queries and keys where the prompt has one token."""
+        if len(self.prompt) == 1:
+            for block in self.blocks:
+                for module in (block.attn2.to_q, block.attn2.to_k, block.attn2.norm_q, block.attn2.norm_k):
+                    module.requires_grad_(requires_grad=False)
+                block.norm2.requires_grad_(requires_grad=False)
 
     def zero_output(self) -> None:
         """Zero the output layer, so that the untrained model restores every video to itself."""
