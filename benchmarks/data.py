@@ -140,8 +140,14 @@ def degradation(config: Config, options: argparse.Namespace, folder: Path) -> di
     drawn = {clip: draw_parameters(settings, seed=0, clip_id=clip) for clip in clips["clip_id"]}
 
     def ours() -> None:
-        folders = {"hq_dir": folder / "hq", "lq_dir": folder / "lq"}
-        degrade_shard(clips, settings, seed=0, **folders, threads=options.threads)
+        degrade_shard(
+            clips,
+            settings,
+            seed=0,
+            hq_dir=folder / "hq",
+            lq_dir=folder / "lq",
+            threads=options.threads,
+        )
 
     def plain() -> None:
         for clip, parameters in drawn.items():

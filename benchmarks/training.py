@@ -149,7 +149,7 @@ def latent_loader(options: argparse.Namespace) -> float:
         clips = LatentClips([shard], autoencoder, num_frames=options.latent_frames)
         started = time.perf_counter()
         for index in range(count * options.repetitions):
-            clips[index % count]
+            clips.read(index % count)
         return count * options.repetitions / (time.perf_counter() - started)
 
 

@@ -18,6 +18,10 @@ rule degrade:
     threads: MODEL_THREADS
     params:
         config=cfg.pick(*DEGRADATION),
+        # A benchmark clip has one degradation.
+        num_draws=lambda wildcards: (
+            cfg.degradation.num_draws if wildcards.dataset in TRAIN else 1
+        ),
     message:
         "Degrading {wildcards.dataset}, shard {wildcards.shard}"
     script:

@@ -32,6 +32,7 @@ rule pixel_stage:
         config=lambda wildcards: cfg.pick(
             "seed",
             "pixel_stage",
+            "degradation.num_draws",
             f"variants.{wildcards.variant}.pixel_p",
             f"variants.{wildcards.variant}.selected_set",
         ),

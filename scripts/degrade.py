@@ -14,6 +14,7 @@ with run_rule(snakemake) as rule:
         seed=rule.config.seed,
         hq_dir=Path(snakemake.input.hq),
         lq_dir=Path(snakemake.output.lq),
+        num_draws=snakemake.params.num_draws,
         threads=snakemake.threads,
     )
     write_table(snakemake.output.table, parameters)

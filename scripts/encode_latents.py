@@ -17,5 +17,6 @@ with run_rule(snakemake) as rule:
         lq_dir=Path(snakemake.input.lq),
         mask_dir=Path(snakemake.input.masks),
         output=Path(snakemake.output.latents),
+        num_draws=rule.config.degradation.num_draws,
         device=device,
     )

@@ -19,6 +19,7 @@ with run_rule(snakemake) as rule:
             hq=snakemake.input.hq,
             lq=snakemake.input.lq,
             masks=snakemake.input.masks,
+            num_draws=rule.config.degradation.num_draws,
             output=snakemake.output.checkpoint,
             curve=snakemake.output.curve,
             validation=snakemake.output.validation,

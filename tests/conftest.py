@@ -126,6 +126,7 @@ TINY = {
     "clips": {"num_frames": 9, "size": 64},
     "degradation": {"vividface": {"sigma": [0.1, 0.8], "scale": [1, 2], "noise": [0, 4]}},
     "filter": {"threshold": 20, "study": {"metrics": ["lpips_alex", "landmark_motion"]}},
+    "model": {"transformer": None, "nano": {"num_layers": 2, "width": 128, "ffn_dim": 128}},
     "latent_stage": {"num_frames": 9, "iterations": 4, "batch_size": 1, "warmup": 1, "log_every": 1},
     "pixel_stage": {"num_frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
     "variants": dict.fromkeys(("p0", "p1", "unfiltered")),

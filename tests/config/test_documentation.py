@@ -19,7 +19,9 @@ def test_the_committed_files_are_those_of_the_fields(repository):
     assert commented(text) == text, ADVICE
 
 
-@pytest.mark.parametrize("name", ["config.yaml", "configs/demo.yaml"])
+@pytest.mark.parametrize(
+    "name", ["config.yaml", *(f"configs/{name}.yaml" for name in ("demo", "nano", "scratch"))]
+)
 def test_editors_find_the_schema_and_it_admits_the_file(repository, name):
     path = repository / name
     first = path.read_text().splitlines()[0]

@@ -172,13 +172,31 @@ def test_a_shard_is_the_same_whatever_the_number_of_threads(source, tmp_path):
     one = degrade_shard(clips, CONFIG, seed=42, hq_dir=hq, lq_dir=tmp_path / "one")
     two = degrade_shard(clips.iloc[::-1], CONFIG, seed=42, hq_dir=hq, lq_dir=tmp_path / "two", threads=2)
     drawn = ["model", "seed", "sigma", "sigma_y", "angle", "scale", "interpolation", "noise", "crf"]
-    assert list(one.columns) == ["clip_id", *drawn, "codec", "encoder_preset", "ffmpeg"]
+    assert list(one.columns) == ["clip_id", "draw", *drawn, "codec", "encoder_preset", "ffmpeg"]
     assert set(one["ffmpeg"]) == {ffmpeg_version()}
     assert set(one["encoder_preset"]) == {"medium"}
     pd.testing.assert_frame_equal(one, two.iloc[::-1].reset_index(drop=True))
     sums = {path.name: sha256(path) for path in (tmp_path / "one").iterdir()}
     assert sums == {path.name: sha256(path) for path in (tmp_path / "two").iterdir()}
     assert len(set(sums.values())) == 3
+
+
+def test_a_clip_may_have_several_degradations(source, tmp_path):
+    (tmp_path / "hq").mkdir()
+    (tmp_path / "hq" / "v-000000.mkv").write_bytes(source.read_bytes())
+    clips = pd.DataFrame({"clip_id": ["v-000000"]})
+    one = degrade_shard(clips, CONFIG, seed=42, hq_dir=tmp_path / "hq", lq_dir=tmp_path / "one")
+    table = degrade_shard(
+        clips, CONFIG, seed=42, hq_dir=tmp_path / "hq", lq_dir=tmp_path / "three", num_draws=3
+    )
+    assert list(table["draw"]) == [0, 1, 2]
+    assert table["sigma"].nunique() == 3
+    pd.testing.assert_frame_equal(table.iloc[:1], one)
+    names = ["v-000000.draw-1.mkv", "v-000000.draw-2.mkv", "v-000000.mkv"]
+    assert sorted(path.name for path in (tmp_path / "three").iterdir()) == names
+    sums = [sha256(tmp_path / "three" / name) for name in names]
+    assert len(set(sums)) == 3
+    assert sums[2] == sha256(tmp_path / "one" / "v-000000.mkv"), "the first is that of a single one"
 
 
 def test_an_empty_shard_and_a_missing_clip(tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from vividface.data.encoding import align_mask, encode_shard
 from vividface.data.latents import LatentClips
@@ -33,7 +34,7 @@ def test_a_shard_holds_latents_and_masks_on_their_grid(shard, training_videos):
     path, autoencoder = shard
     clips = LatentClips([path], autoencoder, num_frames=9)
     assert len(clips) == 2
-    clip = clips[1]
+    clip = clips.read(1)
     assert clip.clip_id == "b"
     assert clip.lq.shape == clip.hq.shape == (768, 3, 4, 4)
     assert clip.mask.shape == (3, 4, 4)
@@ -44,6 +45,36 @@ def test_a_shard_holds_latents_and_masks_on_their_grid(shard, training_videos):
     expected = align_mask(read_masks(training_videos / "masks" / "b.mkv", 0, 9))
     assert torch.equal(clip.mask, expected.float())
     assert 0 < clip.mask.mean() < 1
+
+
+def test_every_degradation_has_its_latents(training_videos, tmp_path):
+    autoencoder = DCTAutoencoder()
+    (tmp_path / "lq").mkdir()
+    for source, name in (("lq", "a.mkv"), ("hq", "a.draw-1.mkv")):
+        (tmp_path / "lq" / name).write_bytes((training_videos / source / "a.mkv").read_bytes())
+    encode_shard(
+        pd.DataFrame({"clip_id": ["a"]}),
+        autoencoder,
+        num_frames=9,
+        hq_dir=training_videos / "hq",
+        lq_dir=tmp_path / "lq",
+        mask_dir=training_videos / "masks",
+        output=tmp_path / "0000.safetensors",
+        num_draws=2,
+    )
+    clips = LatentClips([tmp_path / "0000.safetensors"], autoencoder, num_frames=9)
+    assert (len(clips), clips.num_draws) == (1, 2)
+    assert torch.equal(clips.read(0, draw=1).lq, clips.read(0).hq)
+    assert not torch.equal(clips.read(0).lq, clips.read(0).hq)
+
+
+def test_shards_of_other_numbers_of_degradations_are_refused(shard, tmp_path):
+    path, autoencoder = shard
+    tensors = load_file(path)
+    tensors["b.lq-1"] = tensors["b.lq"].clone()
+    save_file(tensors, tmp_path / "0000.safetensors", {"autoencoder": autoencoder.fingerprint})
+    with pytest.raises(InputError, match="b has 2 degradations, other clips have 1"):
+        LatentClips([tmp_path / "0000.safetensors"], autoencoder, num_frames=9)
 
 
 def test_selection_and_its_absence(shard):

@@ -62,7 +62,7 @@ def data(tmp_path_factory):
     clips[["clip_id"]].iloc[[1, 2, 3]].to_parquet(folder / "face90.parquet")
     encode_shard(
         clips,
-        DCTAutoencoder(),
+        DCTAutoencoder(decay=0.0, lapped=True),
         num_frames=5,
         hq_dir=base / "hq" / "0000",
         lq_dir=base / "lq" / "0000",
@@ -95,7 +95,7 @@ def small_model(tmp_path_factory):
     )
     transformer.zero_output()
     transformer.save_pretrained(folder / "transformer")
-    DCTAutoencoder().save_pretrained(folder / "autoencoder")
+    DCTAutoencoder(decay=0.0, lapped=True).save_pretrained(folder / "autoencoder")
     write_prompt(folder / "prompt.safetensors", torch.zeros(1, 16))
     return ModelConfig(
         preset="wan-1.3b",

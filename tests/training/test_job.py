@@ -9,7 +9,9 @@ from vividface.training.job import read_job, write_job
 
 def test_a_job_of_a_rules_restricted_configuration_survives_its_file(config, make_job, tmp_path):
     """A rule declares some keys of `model`; the others are null in its job."""
-    keys = [f"model.{key}" for key in ("preset", "transformer", "autoencoder", "prediction", "timestep")]
+    keys = [
+        f"model.{key}" for key in ("preset", "transformer", "autoencoder", "nano", "prediction", "timestep")
+    ]
     restricted = config.restricted(config.pick(*keys, "latent_stage"))
     with pytest.raises(AttributeError):
         _ = restricted.model.pretrained

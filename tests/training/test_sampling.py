@@ -19,3 +19,20 @@ def test_sampler_sees_every_clip_once_an_epoch_however_many_processes():
         positions = torch.cat([part.positions for part in parts])
         assert torch.equal(positions.sort().values, whole.positions.sort().values)
         assert sum(part.focus.sum() for part in parts) == whole.focus.sum()
+
+
+def test_shares_of_mild_and_clean_samples_leave_the_rest_as_it_was():
+    paper = Sampler(8, batch_size=1000, p=0.5, seed=3).draw(5, part=0, num_parts=1)
+    assert (paper.severities == 1).all()
+    mixed = Sampler(8, batch_size=1000, p=0.5, seed=3, mild_share=0.25, clean_share=0.1).draw(
+        5, part=0, num_parts=1
+    )
+    assert mixed.indices == paper.indices
+    assert torch.equal(mixed.positions, paper.positions)
+    assert torch.equal(mixed.focus, paper.focus)
+    clean, whole = mixed.severities == 0, mixed.severities == 1
+    assert 0.07 < clean.float().mean() < 0.13
+    assert 0.6 < whole.float().mean() < 0.7
+    mild = mixed.severities[~clean & ~whole]
+    assert 0.4 < mild.mean() < 0.6
+    assert len(set(mixed.degradations.tolist())) > 900

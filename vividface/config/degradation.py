@@ -76,6 +76,7 @@ class DegradationConfig(Section):
     )
     codec: Literal["libx264"] = key('encoder; the paper says "FFMPEG"')
     encoder_preset: str = key("encoder's preset")
+    num_draws: int = key("degradations of each training clip, of which a sample takes one", default=1, ge=1)
     vividface: VividFaceDegradation | None = key(
         "ranges of the paper's model, each drawn uniformly once per clip", "section 4.1", default=None
     )

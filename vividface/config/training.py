@@ -23,6 +23,18 @@ class TrainingConfig(Section):
     lora_rank: int = key("rank of the trained adapters; 0 trains all weights", ge=0)
     precision: Literal["no", "bf16"] = key("mixed precision")
     normalise_by_mask: bool = key("whether Eq. 6 is a mean over the supervised elements only")
+    mild_share: float = key(
+        "share of the samples that begin a random part of the way from the degraded clip to the true one",
+        default=0.0,
+        ge=0,
+        le=1,
+    )
+    clean_share: float = key(
+        "share of the samples that begin at the true clip, so that it is left alone", default=0.0, ge=0, le=1
+    )
+    crop_size: int | None = key(
+        "side of a random crop of each sample, px; null: the whole clip", default=None, ge=16, multiple_of=16
+    )
     num_validation_clips: int = key("training clips held out for validation", ge=0)
     micro_batch: int = key("samples a GPU computes at once; gradients are accumulated", ge=1, execution=True)
     gradient_checkpointing: bool = key("whether activations are recomputed to save memory", execution=True)

@@ -95,6 +95,16 @@ def kept_clips(tables: Iterable[str | Path], shard: str | None = None) -> pd.Dat
     return clips.sort_values("clip_id", ignore_index=True)
 
 
+def draw_path(path: Path, draw: int) -> Path:
+    """The path of one of a clip's degradations.
+
+    Args:
+        path: path of the first one, `{clip}.mkv`.
+        draw: number of the degradation, from 0.
+    """
+    return path if not draw else path.with_name(f"{path.stem}.draw-{draw}{path.suffix}")
+
+
 def locate_clips(tables: Iterable[str | Path], **folders: Sequence[str]) -> pd.DataFrame:
     """The kept clips of some datasets with, for each keyword, a column of the paths of their videos.
 

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from vividface.config import DegradationConfig, KeepDegradation
+from vividface.data.clips import draw_path
 from vividface.files import atomic_path, seeded_hash
 from vividface.video import VideoWriter, ffmpeg_version, iterate_frames, probe
 
@@ -45,15 +46,18 @@ class DegradationParameters:
     crf: int
 
 
-def draw_parameters(config: DegradationConfig, *, seed: int, clip_id: str) -> DegradationParameters:
-    """Draw a clip's parameters; they depend on the seed and the clip's id alone.
+def draw_parameters(
+    config: DegradationConfig, *, seed: int, clip_id: str, draw: int = 0
+) -> DegradationParameters:
+    """Draw a clip's parameters; they depend on the seed, the clip's id and the draw alone.
 
     Args:
         config: degradation model and its ranges.
         seed: seed of the experiment.
         clip_id: id of the clip.
+        draw: number of the degradation, from 0.
     """
-    clip_seed = int.from_bytes(seeded_hash(seed, clip_id)[:6], "big")
+    clip_seed = int.from_bytes(seeded_hash(seed, f"{clip_id}#{draw}" if draw else clip_id)[:6], "big")
     generator = np.random.default_rng(clip_seed)
     if config.model == "keep":
         assert config.keep is not None
@@ -134,6 +138,7 @@ def degrade_shard(
     seed: int,
     hq_dir: Path,
     lq_dir: Path,
+    num_draws: int = 1,
     threads: int = 1,
 ) -> pd.DataFrame:
     """Degrade a shard's clips, several at a time.
@@ -143,25 +148,31 @@ def degrade_shard(
         config: degradation model and encoder.
         seed: seed of the experiment.
         hq_dir: folder of the clips.
-        lq_dir: folder of the degraded clips, written atomically.
+        lq_dir: folder of the degraded clips, written atomically; `draw_path` names them.
+        num_draws: number of degradations of each clip.
         threads: number of clips at a time; each has one encoder thread, which keeps its bytes reproducible.
 
     Returns:
         the columns of `degradation/{shard}.parquet` in docs/data-formats.md.
     """
-    drawn = {clip: draw_parameters(config, seed=seed, clip_id=clip) for clip in clips["clip_id"]}
+    drawn = {
+        (clip, draw): draw_parameters(config, seed=seed, clip_id=clip, draw=draw)
+        for clip in clips["clip_id"]
+        for draw in range(num_draws)
+    }
     with atomic_path(lq_dir) as folder, ThreadPoolExecutor(threads) as pool:
         folder.mkdir()
 
-        def degrade(clip: str) -> None:
-            source, destination = Path(hq_dir) / f"{clip}.mkv", folder / f"{clip}.mkv"
-            degrade_clip(source, destination, parameters=drawn[clip], config=config)
+        def degrade(item: tuple[str, int]) -> None:
+            clip, draw = item
+            destination = draw_path(folder / f"{clip}.mkv", draw)
+            degrade_clip(Path(hq_dir) / f"{clip}.mkv", destination, parameters=drawn[item], config=config)
 
         for _ in pool.map(degrade, drawn):
             pass
-    rows = [{"clip_id": clip, **vars(parameters)} for clip, parameters in drawn.items()]
-    columns = ["clip_id", *(field.name for field in fields(DegradationParameters))]
-    table = pd.DataFrame(rows, columns=columns).astype({"noise": "float64"})
+    rows = [{"clip_id": clip, "draw": draw, **vars(values)} for (clip, draw), values in drawn.items()]
+    columns = ["clip_id", "draw", *(field.name for field in fields(DegradationParameters))]
+    table = pd.DataFrame(rows, columns=columns).astype({"draw": "int64", "noise": "float64"})
     return table.assign(codec=config.codec, encoder_preset=config.encoder_preset, ffmpeg=ffmpeg_version())
 
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from vividface.data.clips import draw_path
 from vividface.files import atomic_path
 from vividface.models.base import SPATIAL, TEMPORAL, Autoencoder
 from vividface.tensors import frames_to_tensor
@@ -47,6 +48,16 @@ def align_mask(mask: Tensor | np.ndarray, *, spatial: int = SPATIAL, temporal: i
     return torch.cat([small[:1], groups])
 
 
+def lq_key(clip_id: str, draw: int) -> str:
+    """The name of the latents of one of a clip's degradations.
+
+    Args:
+        clip_id: id of the clip.
+        draw: number of the degradation, from 0.
+    """
+    return f"{clip_id}.lq-{draw}" if draw else f"{clip_id}.lq"
+
+
 @torch.inference_mode()
 def encode_shard(
     clips: pd.DataFrame,
@@ -57,11 +68,13 @@ def encode_shard(
     lq_dir: Path,
     mask_dir: Path,
     output: Path,
+    num_draws: int = 1,
     device: str = "cpu",
 ) -> None:
     """Encode a shard's clips and align their masks to the latent grid (Eq. 4-5).
 
-    Writes `{clip}.lq` and `{clip}.hq`, (C, T', H', W') float16, and `{clip}.mask`, (T', H', W') uint8.
+    Writes `{clip}.hq` and for each draw of the degradation `{clip}.lq`, `{clip}.lq-1`, ..., (C, T', H', W')
+    float16, and `{clip}.mask`, (T', H', W') uint8.
 
     Args:
         clips: table with a row per clip and the column `clip_id`.
@@ -71,15 +84,20 @@ def encode_shard(
         lq_dir: folder of the degraded clips, which are resized to the size of the true ones.
         mask_dir: folder of the masks.
         output: safetensors file to write.
+        num_draws: number of degradations of each clip.
         device: device of the autoencoder.
     """
     tensors: dict[str, Tensor] = {}
     for clip in tqdm(clips["clip_id"], desc="latents", unit="clip"):
         hq = read_clip(hq_dir / f"{clip}.mkv", 0, num_frames)
-        lq = read_clip(lq_dir / f"{clip}.mkv", 0, num_frames, size=(hq.shape[2], hq.shape[1]))
-        for kind, frames in (("hq", hq), ("lq", lq)):
+        videos = {f"{clip}.hq": hq}
+        for draw in range(num_draws):
+            path = draw_path(lq_dir / f"{clip}.mkv", draw)
+            lq = read_clip(path, 0, num_frames, size=(hq.shape[2], hq.shape[1]))
+            videos[lq_key(clip, draw)] = lq
+        for key, frames in videos.items():
             latents = autoencoder.encode_video(frames_to_tensor(frames)[None].to(device))[0]
-            tensors[f"{clip}.{kind}"] = latents.to(_DTYPE).cpu().contiguous()
+            tensors[key] = latents.to(_DTYPE).cpu().contiguous()
         mask = align_mask(read_masks(mask_dir / f"{clip}.mkv", 0, num_frames))
         tensors[f"{clip}.mask"] = mask.to(torch.uint8).contiguous()
     with atomic_path(output) as temporary:

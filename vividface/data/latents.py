@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from copy import copy
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from vividface.data.encoding import lq_key
 from vividface.data.samples import Sample
 from vividface.errors import InputError
 from vividface.models.base import TEMPORAL, Autoencoder
@@ -24,6 +26,9 @@ class LatentClips:
         autoencoder: autoencoder that the training uses.
         num_frames: 1 + T, the number of frames of each clip.
 
+    Attributes:
+        num_draws: number of degradations of each clip.
+
     Raises:
         InputError: a shard was made with another autoencoder or other statistics of its latents, its clips
             have another length or size, or there is no clip.
@@ -33,6 +38,7 @@ class LatentClips:
         # safetensors' handles have no types.
         self._files: dict[Path, Any] = {}
         self._clips: list[tuple[str, Path]] = []
+        self.num_draws = 0
         needed: tuple[int, ...] = (autoencoder.latent_channels, 1 + (num_frames - 1) // TEMPORAL)
         for shard in sorted(shards):
             file = self._files[shard] = _open_shard(shard, autoencoder)
@@ -49,11 +55,17 @@ class LatentClips:
                     )
                 # The first clip says which height and width the others have.
                 needed = shape
-                for kind, expected in (("lq", shape), ("mask", shape[1:])):
-                    if (other := _shape(file, f"{clip}.{kind}")) != expected:
-                        raise InputError(
-                            f"{shard}: {clip}.{kind} is {other} instead of {expected}; {_REMEDY}"
-                        )
+                num_draws = next(n for n in count() if lq_key(clip, n) not in keys)
+                self.num_draws = self.num_draws or num_draws
+                if num_draws != self.num_draws:
+                    raise InputError(
+                        f"{shard}: {clip} has {num_draws} degradations, other clips have {self.num_draws}; "
+                        f"{_REMEDY}"
+                    )
+                expected = {lq_key(clip, draw): shape for draw in range(num_draws)}
+                for key, right in {**expected, f"{clip}.mask": shape[1:]}.items():
+                    if (other := _shape(file, key)) != right:
+                        raise InputError(f"{shard}: {key} is {other} instead of {right}; {_REMEDY}")
                 self._clips.append((clip, shard))
         self._require_clips()
 
@@ -83,12 +95,18 @@ class LatentClips:
         return len(self._clips)
 
     def __iter__(self) -> Iterator[Sample]:
-        return (self[index] for index in range(len(self)))
+        return (self.read(index) for index in range(len(self)))
 
-    def __getitem__(self, index: int) -> Sample:
-        """The latents of a clip and its mask on their grid."""
+    def read(self, index: int, *, draw: int = 0) -> Sample:
+        """The latents of a clip and its mask on their grid.
+
+        Args:
+            index: index of the clip.
+            draw: number of the degradation, from 0.
+        """
         clip, shard = self._clips[index]
-        lq, hq, mask = (self._files[shard].get_tensor(f"{clip}.{kind}") for kind in ("lq", "hq", "mask"))
+        names = (lq_key(clip, draw), f"{clip}.hq", f"{clip}.mask")
+        lq, hq, mask = (self._files[shard].get_tensor(name) for name in names)
         return Sample(lq.float(), hq.float(), mask.float(), clip)
 
     def _require_clips(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from vividface.data.clips import draw_path
 from vividface.data.samples import Sample
 from vividface.errors import InputError
 from vividface.tensors import frames_to_tensor
@@ -21,7 +22,7 @@ class PixelClip:
     Attributes:
         clip_id: id of the clip.
         hq: path of the ground truth.
-        lq: path of the degraded clip.
+        lq: path of the degraded clip, of the first draw.
         mask: path of the masks.
         num_frames: number of frames of each.
     """
@@ -62,12 +63,13 @@ class PixelClips:
         """The ids of the clips, in the order of the indices."""
         return [clip.clip_id for clip in self._clips]
 
-    def read(self, index: int, position: float) -> Sample:
+    def read(self, index: int, position: float, *, draw: int = 0) -> Sample:
         """Decode one sample.
 
         Args:
             index: index of the clip.
             position: first frame of the sample, as a share of the possible ones, in [0, 1).
+            draw: number of the degradation, from 0.
 
         Returns:
             frames, the degraded ones resized to the size of the true ones, and their masks.
@@ -76,6 +78,6 @@ class PixelClips:
         start = int(position * (clip.num_frames - self._num_frames + 1))
         stop = start + self._num_frames
         hq = read_clip(clip.hq, start, stop)
-        lq = read_clip(clip.lq, start, stop, size=(hq.shape[2], hq.shape[1]))
+        lq = read_clip(draw_path(clip.lq, draw), start, stop, size=(hq.shape[2], hq.shape[1]))
         masks = torch.from_numpy(read_masks(clip.mask, start, stop))
         return Sample(frames_to_tensor(lq), frames_to_tensor(hq), masks.float(), clip.clip_id)

@@ -114,6 +114,7 @@ class PixelStageJob(_Job):
         hq: folders of the true clips, of all shards: `.../{dataset}/hq/{shard}`.
         lq: folders of the degraded clips, of all shards.
         masks: folders of the masks, of all shards.
+        num_draws: number of degradations of each clip.
     """
 
     kind: Literal["pixel"] = "pixel"
@@ -123,6 +124,7 @@ class PixelStageJob(_Job):
     hq: list[Path]
     lq: list[Path]
     masks: list[Path]
+    num_draws: Annotated[int, Field(ge=1)] = 1
 
 
 TrainingJob = LatentStageJob | PixelStageJob

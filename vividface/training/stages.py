@@ -13,10 +13,14 @@ from vividface.config import LatentStageConfig, PixelStageConfig
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClips
 from vividface.data.samples import Sample
-from vividface.models.base import Autoencoder
-from vividface.training.base import Batch, Example
+from vividface.errors import InputError
+from vividface.models.base import SPATIAL, Autoencoder
+from vividface.training.base import Batch, Example, StageConfig
 from vividface.training.losses import dists_loss, face_focused_loss
-from vividface.training.sampling import Sampler
+from vividface.training.sampling import Draw, Sampler
+
+# px: distance of the corners of crops, which then hold whole tokens.
+_CROP_STEP = 16
 
 
 class LatentStage:
@@ -47,9 +51,10 @@ class LatentStage:
     ) -> None:
         phases = [clips] if selected is None else [clips, selected]
         self._phases = [
-            (phase, Sampler(len(phase), batch_size=config.batch_size, p=p, seed=seed + number))
+            (phase, _sampler(len(phase), config, p=p, seed=seed + number))
             for number, phase in enumerate(phases)
         ]
+        self._crop = None if config.crop_size is None else config.crop_size // SPATIAL
         self._fine_from = round(config.iterations * (1 - config.fine_share))
         self._validation, self._autoencoder = validation, autoencoder
         self._by_mask, self._device = config.normalise_by_mask, torch.device("cpu")
@@ -58,7 +63,12 @@ class LatentStage:
         """See `Stage`."""
         clips, sampler = self._phases[-1 if step >= self._fine_from else 0]
         draw = sampler.draw(step, part=part, num_parts=num_parts)
-        return _collate([clips[index] for index in draw.indices], draw.focus)
+        chosen = (draw.degradations * clips.num_draws).long().tolist()
+        pairs = zip(draw.indices, chosen, strict=True)
+        # Crops begin at whole tokens.
+        return _collate(
+            [clips.read(index, draw=number) for index, number in pairs], draw, crop=self._crop, step=2
+        )
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """See `Stage`."""
@@ -89,6 +99,7 @@ class PixelStage:
         config: hyper-parameters.
         p: probability of face-focused supervision.
         seed: seed of the order of the samples, their positions and b.
+        num_draws: number of degradations of each clip.
     """
 
     def __init__(
@@ -101,17 +112,21 @@ class PixelStage:
         config: PixelStageConfig,
         p: float,
         seed: int,
+        num_draws: int = 1,
     ) -> None:
         self._clips, self._validation = clips, validation
         self._autoencoder, self._dists, self._config = autoencoder, dists, config
-        self._sampler = Sampler(len(clips), batch_size=config.batch_size, p=p, seed=seed)
+        self._sampler = _sampler(len(clips), config, p=p, seed=seed)
+        self._num_draws = num_draws
         self._device = torch.device("cpu")
 
     def batch(self, step: int, *, part: int, num_parts: int) -> Batch:
         """See `Stage`."""
         draw = self._sampler.draw(step, part=part, num_parts=num_parts)
-        pairs = zip(draw.indices, draw.positions.tolist(), strict=True)
-        return _collate([self._clips.read(index, position) for index, position in pairs], draw.focus)
+        chosen = (draw.degradations * self._num_draws).long().tolist()
+        items = zip(draw.indices, draw.positions.tolist(), chosen, strict=True)
+        samples = [self._clips.read(index, position, draw=number) for index, position, number in items]
+        return _collate(samples, draw, crop=self._config.crop_size, step=_CROP_STEP)
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """See `Stage`."""
@@ -148,11 +163,51 @@ class PixelStage:
             self._dists.to(device)
 
 
-def _collate(samples: list[Sample], focus: Tensor) -> Batch:
+def _sampler(num_clips: int, config: StageConfig, *, p: float, seed: int) -> Sampler:
+    return Sampler(
+        num_clips,
+        batch_size=config.batch_size,
+        p=p,
+        seed=seed,
+        mild_share=config.mild_share,
+        clean_share=config.clean_share,
+    )
+
+
+def _collate(samples: list[Sample], draw: Draw, *, crop: int | None, step: int) -> Batch:
+    """The samples as a batch.
+
+    Args:
+        samples: samples as they are read.
+        draw: what was drawn for them.
+        crop: side of the crops, in places of the samples' grid; None takes the whole samples.
+        step: distance of the crops' possible corners, in places of the samples' grid.
+    """
+    if crop is not None:
+        samples = [
+            _cropped(sample, corner.tolist(), crop=crop, step=step)
+            for sample, corner in zip(samples, draw.corners, strict=True)
+        ]
+    lq, hq = (torch.stack(tensors) for tensors in zip(*((s.lq, s.hq) for s in samples), strict=True))
+    severities = draw.severities.view(-1, 1, 1, 1, 1)
     return Batch(
-        lq=torch.stack([sample.lq for sample in samples]),
-        hq=torch.stack([sample.hq for sample in samples]),
+        lq=torch.where(severities == 1, lq, hq + severities * (lq - hq)),
+        hq=hq,
         mask=torch.stack([sample.mask for sample in samples]),
-        focus=focus,
+        focus=draw.focus,
         clip_ids=[sample.clip_id for sample in samples],
     )
+
+
+def _cropped(sample: Sample, corner: list[float], *, crop: int, step: int) -> Sample:
+    """A square of a sample.
+
+    Raises:
+        InputError: the crop is larger than the sample.
+    """
+    sides = sample.lq.shape[-2:]
+    if crop > min(sides):
+        raise InputError(f"crop_size: is larger than the clip {sample.clip_id}; lower it, or leave it out")
+    y, x = (int(u * ((side - crop) // step + 1)) * step for u, side in zip(corner, sides, strict=True))
+    place = (..., slice(y, y + crop), slice(x, x + crop))
+    return sample._replace(lq=sample.lq[place], hq=sample.hq[place], mask=sample.mask[place])

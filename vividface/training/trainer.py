@@ -83,6 +83,7 @@ class Trainer:
         )
         self._accelerator = make_accelerator(config)
         self._transformer_config = dict(transformer.config)
+        transformer.freeze_unused()
         if config.lora_rank:
             add_adapters(transformer, rank=config.lora_rank, seed=seed)
         if config.gradient_checkpointing:

@@ -109,6 +109,7 @@ def train_pixel_stage(job: PixelStageJob) -> None:
         config=config,
         p=job.p,
         seed=job.seed,
+        num_draws=job.num_draws,
     )
     settings = {
         "p": job.p,
