@@ -129,10 +129,10 @@ def method_keys(wildcards):
 
 # What the autoencoder is built from; nano's is that of the checkpoint which it starts from, or follows from its shape.
 AUTOENCODER = ["model.preset", "model.autoencoder"]
-if cfg.model.preset == "nano" and cfg.model.transformer is not None:
+if cfg.model.preset == "nano":
     AUTOENCODER += ["model.transformer"]
-elif cfg.model.preset == "nano":
-    AUTOENCODER += ["model.nano.lapped", "model.nano.decay"]
+    if cfg.model.transformer is None:
+        AUTOENCODER += ["model.nano.lapped", "model.nano.decay"]
 # What a transformer is built from; nano's random weights follow from the seed.
 TRANSFORMER = [
     "seed",
