@@ -1,6 +1,6 @@
 """`vividface enhance` from file to file: its speed, and that its memory does not grow with the length.
 
-    python benchmarks/enhance.py --video face.mp4 --weights checkpoints/main/pixel_stage
+    python benchmarks/enhance.py --video face.mp4 --model nano
 
 Repeats a face video to the lengths asked for, as a crop of 128x128, enhances each in a process of its own,
 and prints frames per second and the peak of the process's memory.
@@ -34,7 +34,7 @@ def main() -> None:
     """Parse the options, measure, print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--video", type=Path, required=True, help="a face video")
-    parser.add_argument("--weights", type=Path, required=True, help="a checkpoint of nano")
+    parser.add_argument("--model", default="nano", help="model or checkpoint folder")
     parser.add_argument("--mode", choices=["crop", "full"], default="crop")
     parser.add_argument("--size", type=int, default=128, help="px, side of the square frames; 0: as they are")
     parser.add_argument("--minutes", type=float, nargs="+", default=[1, 10])
@@ -82,7 +82,7 @@ def back_and_forth(video: Path) -> Iterator[np.ndarray]:
 def enhance(source: Path, options: argparse.Namespace) -> dict:
     """Enhance in a new process; its figures."""
     arguments = ["enhance", str(source), "-o", str(source.with_name(f"new_{source.name}")), "--json"]
-    arguments += ["--mode", options.mode, "--weights", str(options.weights), "--device", "cpu"]
+    arguments += ["--mode", options.mode, "--model", options.model, "--device", "cpu"]
     done = subprocess.run(
         [sys.executable, "-c", _ONE, json.dumps(arguments)], capture_output=True, text=True, check=True
     )

@@ -10,7 +10,7 @@ with run_rule(snakemake) as rule:
     enhance_video(
         Path(snakemake.input.video),
         Path(snakemake.output.enhanced),
-        weights=Path(snakemake.input.checkpoint),
+        model=Path(snakemake.input.checkpoint),
         mode="crop",
         config=EnhanceConfig(**dict(rule.config.restoration)),
         compare=Path(snakemake.output.compare),

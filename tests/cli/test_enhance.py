@@ -24,7 +24,7 @@ def video(tmp_path):
 
 def test_the_command(video, checkpoint, tmp_path, capsys):
     output, both = tmp_path / "new.mp4", tmp_path / "both.mp4"
-    arguments = ["enhance", str(video), "-o", str(output), "--weights", str(checkpoint), "--device", "cpu"]
+    arguments = ["enhance", str(video), "-o", str(output), "--model", str(checkpoint), "--device", "cpu"]
     assert main([*arguments, "--mode", "crop", "--compare", str(both), "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert (said["frames"], said["faces"], said["problem"], said["output"]) == (20, None, "", str(output))
@@ -44,7 +44,7 @@ def test_a_folder_of_videos_goes_on_after_a_bad_one(checkpoint, tmp_path, capsys
     (folder / "b.mp4").write_text("a letter")
     encode(folder / "c.mkv")
     (folder / "notes.txt").write_text("not a video")
-    arguments = ["enhance", str(folder), "-o", str(output), "--weights", str(checkpoint), "--device", "cpu"]
+    arguments = ["enhance", str(folder), "-o", str(output), "--model", str(checkpoint), "--device", "cpu"]
     assert main([*arguments, "--mode", "crop", "--compare", str(tmp_path / "both")]) == 1
     error = capsys.readouterr().err
     assert "b.mp4: is not a readable video" in error
@@ -63,9 +63,12 @@ def test_a_folder_of_videos_goes_on_after_a_bad_one(checkpoint, tmp_path, capsys
 
 def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatch):
     base = ["enhance", str(video), "-o", str(tmp_path / "new.mp4"), "--device", "cpu", "--mode", "crop"]
-    weights = ["--weights", str(checkpoint)]
+    weights = ["--model", str(checkpoint)]
     for arguments, message in [
-        (["--weights", str(tmp_path / "nowhere")], "nowhere/transformer: is not a model folder"),
+        (
+            ["--model", str(tmp_path / "nowhere")],
+            "nowhere: is neither a checkpoint folder nor a model's name: nano, vividface-1.3b",
+        ),
         ([*weights, "--window", "16"], "options: window: 16 frames do not fit the autoencoder"),
         ([*weights, "--window", "9", "--overlap", "9"], "options: overlap: 9 frames are more than half"),
         ([*weights, "--size", "100"], "--size 100: is not a multiple of 16"),
@@ -77,12 +80,8 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
     assert main(["enhance", "nothing.mp4", "-o", str(tmp_path / "new.mp4"), *weights]) == 1
     assert "nothing.mp4: there is no such file or folder" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
-    for preset, message in [
-        ("nano", "`make demo` trains them"),
-        ("wan-1.3b", "import-checkpoint` makes them"),
-    ]:
-        assert main([*base, "--preset", preset]) == 1
-        assert message in capsys.readouterr().err
+    assert main([*base, "--model", "vividface-1.3b"]) == 1
+    assert "import-checkpoint` makes it" in capsys.readouterr().err
     if not torch.cuda.is_available():
         assert main([*base, *weights, "--device", "cuda"]) == 1
         assert "no CUDA device is visible" in capsys.readouterr().err
@@ -103,7 +102,7 @@ def test_a_truncated_video_is_restored_as_far_as_it_goes(checkpoint, tmp_path, c
             str(source),
             "-o",
             str(output),
-            "--weights",
+            "--model",
             str(checkpoint),
             "--mode",
             "crop",
@@ -119,7 +118,7 @@ def test_what_is_no_video_is_named_and_leaves_nothing(content, checkpoint, tmp_p
     source, output = tmp_path / "bad.mp4", tmp_path / "out" / "new.mp4"
     source.write_bytes(content)
     arguments = ["enhance", str(source), "-o", str(output), "--compare", str(tmp_path / "out" / "both.mp4")]
-    assert main([*arguments, "--weights", str(checkpoint), "--device", "cpu"]) == 1
+    assert main([*arguments, "--model", str(checkpoint), "--device", "cpu"]) == 1
     assert (
         capsys.readouterr()
         .err.strip()
@@ -131,7 +130,7 @@ def test_what_is_no_video_is_named_and_leaves_nothing(content, checkpoint, tmp_p
 
 def test_a_video_without_a_face_says_so(video, checkpoint, tmp_path, capsys):
     output = tmp_path / "new.mp4"
-    arguments = ["enhance", str(video), "-o", str(output), "--weights", str(checkpoint), "--device", "cpu"]
+    arguments = ["enhance", str(video), "-o", str(output), "--model", str(checkpoint), "--device", "cpu"]
     assert main(arguments) == 1
     assert "input.mp4: no face was found in 20 frames; if the frames are crops" in capsys.readouterr().err
     assert not output.exists()
@@ -144,6 +143,6 @@ def test_ctrl_c(video, checkpoint, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(
         pipeline.OneStepFacePipeline, "restore", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt)
     )
-    arguments = ["enhance", str(video), "-o", str(tmp_path / "new.mp4"), "--weights", str(checkpoint)]
+    arguments = ["enhance", str(video), "-o", str(tmp_path / "new.mp4"), "--model", str(checkpoint)]
     assert main([*arguments, "--mode", "crop", "--device", "cpu"]) == 130
     assert capsys.readouterr().err.strip().endswith("the same command with --resume resumes it")

@@ -56,7 +56,7 @@ def somewhere(tmp_path):
 
 
 def test_a_video_is_enhanced(environment, somewhere, face_video):
-    command = (environment / "vividface", "enhance", face_video, "-o", "new.mp4", "--weights", "checkpoint")
+    command = (environment / "vividface", "enhance", face_video, "-o", "new.mp4", "--model", "checkpoint")
     said = run(*command, cwd=somewhere, env=CLEAN)
     before, after = probe(face_video), probe(somewhere / "new.mp4")
     assert (after.num_frames, after.width, after.has_audio) == (

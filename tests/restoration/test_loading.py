@@ -13,7 +13,7 @@ from .helpers import restorer_of
 def test_a_bad_input_is_told_before_the_weights_are_loaded(tmp_path):
     (tmp_path / "bad.mp4").write_text("a letter")
     with pytest.raises(InputError, match=r"bad\.mp4: is not a readable video"):
-        enhance_video(tmp_path / "bad.mp4", tmp_path / "new.mp4", weights=tmp_path / "nowhere")
+        enhance_video(tmp_path / "bad.mp4", tmp_path / "new.mp4", model=tmp_path / "nowhere")
 
 
 def test_windows_are_those_of_the_training_unless_given():
@@ -29,7 +29,7 @@ def test_windows_are_those_of_the_training_unless_given():
 
 
 def test_a_restorer_knows_the_clips_it_was_trained_on(checkpoint):
-    options = RestorerOptions(weights=checkpoint, mode="crop", device="cpu")
+    options = RestorerOptions(model=checkpoint, mode="crop", device="cpu")
     restorer = load_restorer(options)
     assert restorer.backend is None
     assert (restorer.clip_frames, restorer.size) == (NANO["clip_frames"], NANO["clip_size"])

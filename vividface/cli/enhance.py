@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from vividface.cli.status import FAILED, INCOMPLETE
-from vividface.config import EnhanceConfig, ModelConfig
+from vividface.config import EnhanceConfig
 
 if TYPE_CHECKING:
     from vividface.cli.types import Commands
@@ -41,9 +41,12 @@ def add_commands(commands: Commands) -> None:
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
     add = group.add_argument
-    presets = sorted(get_args(ModelConfig.model_fields["preset"].annotation))
-    add("--preset", choices=presets, default="nano", help="model of the default weights (default: nano)")
-    add("--weights", type=Path, help="checkpoint folder (default: the preset's)")
+    add(
+        "--model",
+        metavar="NAME|FOLDER",
+        help="nano, vividface-1.3b or a checkpoint folder (default: vividface-1.3b where it and a GPU are "
+        "there, else nano, which comes with the package)",
+    )
     add("--autoencoder", type=Path, help="another autoencoder for the same latents, e.g. a tiny one")
     backends = ["auto", "mediapipe", "dlib", "facexlib"]
     add("--faces", choices=backends, default="auto", help="auto: facexlib on a GPU, else mediapipe")
@@ -136,10 +139,9 @@ def _load(options: argparse.Namespace) -> FaceRestorer:
     from vividface.restoration.loading import RestorerOptions, load_restorer
 
     torch.manual_seed(options.seed)
-    return load_restorer(
+    restorer = load_restorer(
         RestorerOptions(
-            preset=options.preset,
-            weights=options.weights,
+            model=options.model,
             mode=options.mode,
             device=options.device,
             dtype=options.dtype,
@@ -150,6 +152,8 @@ def _load(options: argparse.Namespace) -> FaceRestorer:
             offload=options.offload,
         )
     )
+    print(f"model: {restorer.description} (--model names another)", file=sys.stderr)
+    return restorer
 
 
 def _config(restorer: FaceRestorer, options: argparse.Namespace) -> EnhanceConfig:

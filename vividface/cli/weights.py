@@ -68,4 +68,4 @@ def _import_checkpoint(options: argparse.Namespace) -> None:
     if imported.missing:
         print(f"{options.output}: still lacks {', '.join(imported.missing)}; import that as well")
     else:
-        print(f"{options.output}: is complete; use it with `vividface enhance --weights {options.output}`")
+        print(f"{options.output}: is complete; use it with `vividface enhance --model {options.output}`")

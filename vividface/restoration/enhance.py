@@ -68,7 +68,7 @@ def enhance_video(
     source: Path | str,
     output: Path | str,
     *,
-    weights: Path | str | None = None,
+    model: Path | str | None = None,
     mode: Mode = "full",
     config: EnhanceConfig | None = None,
     compare: Path | str | None = None,
@@ -90,7 +90,8 @@ def enhance_video(
         source: video, image, folder of images, or pattern such as `frames/*.png`.
         output: path of a video; or, of images, of a video, an image or a folder of images. Sound, time
             stamps, rotation and colours of a video are kept.
-        weights: folder of the checkpoint; None takes `checkpoints/main/pixel_stage`.
+        model: name of a model (`nano`, `vividface-1.3b`) or folder of a checkpoint; None takes
+            `vividface-1.3b` where it and a GPU are there, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` takes the frames as crops of a face.
         config: windows, cuts, faces and colours; None takes windows as in training, which overlap by a tenth.
         compare: path of a video with input and result side by side; None writes none.
@@ -113,7 +114,7 @@ def enhance_video(
 
     Example:
         >>> from vividface import enhance_video
-        >>> result = enhance_video("old.mp4", "new.mp4", weights="checkpoints/main/pixel_stage", mode="crop")
+        >>> result = enhance_video("old.mp4", "new.mp4", mode="crop")
         >>> result.num_frames
         9
     """
@@ -121,7 +122,7 @@ def enhance_video(
     opened = open_source(Path(source), fps=Fraction(fps).limit_denominator(1001))
     restorer = load_restorer(
         RestorerOptions(
-            weights=Path(weights) if weights else None,
+            model=model,
             mode=mode,
             device=device,
             dtype=dtype,

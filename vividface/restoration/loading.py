@@ -19,18 +19,15 @@ from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
 from vividface.faces.load import load_backend
 from vividface.models.autoencoders import WanAutoencoder
+from vividface.models.bundled import BUNDLED
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint
 from vividface.restoration.base import Restorer
 from vividface.restoration.pipeline import OneStepFacePipeline
 
 Mode = Literal["full", "crop"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
-# Folder of each preset's checkpoint unless another is given, and its origin.
-DEFAULT_WEIGHTS = {"nano": Path("checkpoints/main/pixel_stage"), "wan-1.3b": Path("weights/vividface-1.3b")}
-_ORIGINS = {
-    "nano": "`make demo` trains them",
-    "wan-1.3b": "`vividface import-checkpoint` makes them of published ones",
-}
+# The checkpoint folders of the models that have a name.
+MODELS = {**BUNDLED, "vividface-1.3b": Path("weights/vividface-1.3b")}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,8 +35,8 @@ class RestorerOptions:
     """Options of the model and the face backend.
 
     Attributes:
-        preset: preset whose default checkpoint is taken where `weights` is None: `nano` or `wan-1.3b`.
-        weights: folder of the checkpoint; None takes the preset's.
+        model: name of `MODELS`, or folder of a checkpoint; None takes `vividface-1.3b` where its folder and a
+            GPU exist, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` restores whole frames.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
@@ -52,8 +49,7 @@ class RestorerOptions:
         offload: whether the GPU holds only the part that computes.
     """
 
-    preset: str = "nano"
-    weights: Path | None = None
+    model: str | Path | None = None
     mode: Mode = "full"
     device: str = "auto"
     dtype: str = "auto"
@@ -74,6 +70,7 @@ class FaceRestorer:
         clip_frames: number of frames of the training clips: the default window.
         backend: face backend; None restores whole frames (the mode `crop`).
         fingerprint: values that tell this restorer apart from another, for an interrupted run.
+        description: model and device, for people.
     """
 
     restore: Restorer
@@ -81,6 +78,7 @@ class FaceRestorer:
     clip_frames: int
     backend: FaceBackend | None
     fingerprint: dict[str, Any]
+    description: str = ""
 
 
 def load_restorer(options: RestorerOptions) -> FaceRestorer:
@@ -93,10 +91,9 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         InputError: the weights do not exist, a folder holds no such model, or the parts do not fit.
         MissingWeightsError: weights of the face backend are not in the cache.
     """
-    weights = options.weights or DEFAULT_WEIGHTS[options.preset]
-    if options.weights is None and not weights.exists():
-        raise InputError(f"{weights}: no weights exist here; {_ORIGINS[options.preset]}, or give --weights")
     device = choose_device(options.device)
+    name = options.model if options.model is not None else default_model(device)
+    weights = _checkpoint_folder(name)
     pipeline = _load_pipeline(weights, options, device)
     config = pipeline.transformer.config
     size = options.size or int(config.clip_size)
@@ -117,7 +114,30 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         clip_frames=int(config.clip_frames),
         backend=backend,
         fingerprint=fingerprint,
+        description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
     )
+
+
+def default_model(device: str) -> str:
+    """The model where none is named.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    large = "vividface-1.3b"
+    return large if device == "cuda" and MODELS[large].is_dir() else "nano"
+
+
+def _checkpoint_folder(model: str | Path) -> Path:
+    folder = MODELS.get(str(model), Path(model))
+    if str(model) == "vividface-1.3b" and not folder.exists():
+        raise InputError(
+            f"{folder}: the model {model} is not here; `vividface import-checkpoint` makes it of published "
+            "weights (docs/checkpoints.md)"
+        )
+    if not folder.exists():
+        raise InputError(f"{model}: is neither a checkpoint folder nor a model's name: {', '.join(MODELS)}")
+    return folder
 
 
 def enhance_config(
