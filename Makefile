@@ -8,7 +8,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: help install demo publish pull test test-slurm test-package coverage lint format schema docs wheel lock clean
+.PHONY: help install demo demo-scratch publish pull test test-slurm test-package coverage lint format schema docs wheel lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
@@ -21,13 +21,16 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-demo: install ## run the whole workflow on real face video at nano scale
+demo: install ## run the whole workflow on real face video at nano scale, from the model in the package
 	@if snakemake --configfile configs/demo.yaml --cores $(CORES) --dry-run --quiet all 2>&1 | grep -q 'Nothing to be done'; \
 	then echo "Nothing to be done: the results are up to date."; \
 	else snakemake --configfile configs/demo.yaml --cores $(CORES) all; fi
 	@echo "Report:          results/report.html"
 	@echo "Tables:          results/tables/"
 	@echo "Enhanced video:  results/enhanced/enhanced.mp4 and side_by_side.mp4"
+
+demo-scratch: install ## the same from random weights
+	snakemake --configfile configs/demo.yaml configs/scratch.yaml --cores $(CORES) all
 
 publish: install ## commit the last run's results to DVC, and push them (docs/versions.md)
 	vividface publish
