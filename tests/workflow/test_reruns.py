@@ -44,6 +44,8 @@ VALUES = {
     "filter.rubric": "RUBRIC",
     "filter.study.labels": "labels.csv",
     "filter.threshold": 80,
+    "model.nano.patch_size": 2,
+    "model.nano.width": 128,
     "model.preset": "nano",
     "model.pretrained.folder": "weights",
     "weights": ["niqe"],
@@ -63,7 +65,7 @@ def bases(repository, tmp_path_factory):
         shared = bases["demo"][stage].keys() & bases["demo"]["training"].keys()
         bases["shared"] = {**bases.get("shared", bases["demo"])}
         bases["shared"][stage] = {k: v for k, v in bases["demo"][stage].items() if k not in shared}
-    bases["scratch"] = {**bases["demo"], "model": {**bases["demo"]["model"], "transformer": None}}
+    bases["scratch"] = {**bases["demo"], "model": {**bases["demo"]["model"], "transformer": None, "nano": {}}}
     return bases
 
 
