@@ -1,5 +1,6 @@
 """Fixtures that several test files use."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -198,6 +199,13 @@ def file_server(monkeypatch):
     server.close()
 
 
+@pytest.fixture
+def hub_server(file_server, monkeypatch):
+    """The file server in place of the Hugging Face Hub."""
+    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
+    return file_server
+
+
 class FileServer:
     """Serves `files` by path; `faults` says what goes wrong with a path's next requests.
 
@@ -218,6 +226,17 @@ class FileServer:
     def close(self):
         self._server.shutdown()
         self._server.server_close()
+
+    def serve_repository(self, repo, files, *, commit, kind="models"):
+        """Serve what a download of a repository of the Hub asks for: its main branch, at a commit."""
+        tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
+        api, place = f"/api/{kind}/{repo}", repo if kind == "models" else f"{kind}/{repo}"
+        self.files |= {
+            f"{api}/revision/main": json.dumps({"id": repo, "sha": commit, "siblings": []}).encode(),
+            f"{api}/tree/{commit}": json.dumps(tree).encode(),
+            **{f"/{place}/resolve/{commit}/{path}": content for path, content in files.items()},
+        }
+        self.headers = {"X-Repo-Commit": commit, "Content-Type": "application/json"}
 
     def ranges(self, path):
         """The Range headers of the requests for a path, in order."""

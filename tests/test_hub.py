@@ -23,18 +23,10 @@ FILES = {
 
 
 @pytest.fixture
-def hub(file_server, monkeypatch):
-    """The endpoints that a download of the repository me/model needs."""
-    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in FILES.items()]
-    api = "/api/models/me/model"
-    file_server.files |= {
-        f"{api}/revision/main": json.dumps({"id": "me/model", "sha": COMMIT, "siblings": []}).encode(),
-        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
-        **{f"/me/model/resolve/{COMMIT}/{path}": content for path, content in FILES.items()},
-    }
-    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
-    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
-    return file_server
+def hub(hub_server):
+    """A Hub with the repository me/model."""
+    hub_server.serve_repository("me/model", FILES, commit=COMMIT)
+    return hub_server
 
 
 def test_files_are_downloaded_once_at_a_recorded_commit(hub, tmp_path):

@@ -162,19 +162,11 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @pytest.fixture
-def hub(file_server, monkeypatch):
-    """The endpoints of the Hugging Face Hub that a snapshot needs, for one repository."""
+def hub(hub_server):
+    """A Hub with the repository me/clips."""
     files = {"train/a.mp4": b"first", "more.zip": zipped(b=b"second"), "readme.txt": b"text"}
-    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
-    api = "/api/datasets/me/clips"
-    file_server.files |= {
-        f"{api}/revision/main": json.dumps({"id": "me/clips", "sha": COMMIT, "siblings": []}).encode(),
-        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
-        **{f"/datasets/me/clips/resolve/{COMMIT}/{path}": content for path, content in files.items()},
-    }
-    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
-    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
-    return file_server
+    hub_server.serve_repository("me/clips", files, commit=COMMIT, kind="datasets")
+    return hub_server
 
 
 def test_hub_repository(hub, tmp_path, locks):

@@ -25,17 +25,9 @@ def snakemake(repository, tmp_path):
     return run
 
 
-def test_the_judges_model_is_brought_once(file_server, snakemake, tmp_path, monkeypatch):
+def test_the_judges_model_is_brought_once(hub_server, snakemake, tmp_path):
     files = {"config.json": b"{}", "model.safetensors": b"weights", "merges.txt": b"", "picture.png": b"no"}
-    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
-    api = f"/api/models/{REPO}"
-    file_server.files |= {
-        f"{api}/revision/main": json.dumps({"id": REPO, "sha": COMMIT, "siblings": []}).encode(),
-        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
-        **{f"/{REPO}/resolve/{COMMIT}/{path}": content for path, content in files.items()},
-    }
-    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
-    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
+    hub_server.serve_repository(REPO, files, commit=COMMIT)
     result = snakemake(f"{FOLDER}/config.json")
     assert result.returncode == 0, result.stdout + result.stderr
     assert (tmp_path / FOLDER / "model.safetensors").read_bytes() == b"weights"

@@ -18,7 +18,7 @@ COMMIT = "e" * 40
 
 
 @pytest.fixture
-def published(file_server, text_encoder, tmp_path_factory, monkeypatch):
+def published(hub_server, text_encoder, tmp_path_factory):
     """A small model on a local Hub, laid out as Wan's diffusers release."""
     networks = tmp_path_factory.mktemp("networks")
     torch.manual_seed(0)
@@ -30,16 +30,8 @@ def published(file_server, text_encoder, tmp_path_factory, monkeypatch):
         for path in folder.rglob("*"):
             if path.is_file():
                 files[str(path.relative_to(folder))] = path.read_bytes()
-    tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
-    api = "/api/models/me/wan"
-    file_server.files |= {
-        f"{api}/revision/main": json.dumps({"id": "me/wan", "sha": COMMIT, "siblings": []}).encode(),
-        f"{api}/tree/{COMMIT}": json.dumps(tree).encode(),
-        **{f"/me/wan/resolve/{COMMIT}/{path}": content for path, content in files.items()},
-    }
-    file_server.headers = {"X-Repo-Commit": COMMIT, "Content-Type": "application/json"}
-    monkeypatch.setenv("HF_ENDPOINT", file_server.url)
-    return file_server
+    hub_server.serve_repository("me/wan", files, commit=COMMIT)
+    return hub_server
 
 
 @pytest.fixture
