@@ -15,7 +15,7 @@ SECTIONS = {"qwen2.5-vl": "qwen", "openai": "openai"}
 _Finite = Annotated[float, Field(allow_inf_nan=False)]
 
 
-class _LanguageModel(Section):
+class LanguageModelConfig(Section):
     """What a language model is shown of a clip, and how its words are drawn."""
 
     num_frames: int = key("frames shown of a clip, evenly spaced, first and last included", ge=1, le=768)
@@ -26,7 +26,7 @@ class _LanguageModel(Section):
     max_tokens: int = key("longest reply, tokens", default=1024, ge=16)
 
 
-class QwenConfig(_LanguageModel):
+class QwenConfig(LanguageModelConfig):
     """Qwen2.5-VL through transformers."""
 
     repo: str = key("repository on the Hugging Face Hub; the size is ours", "section 3.3")
@@ -39,7 +39,7 @@ class QwenConfig(_LanguageModel):
     batch_size: int = key("clips at a time", ge=1, execution=True)
 
 
-class OpenAIConfig(_LanguageModel):
+class OpenAIConfig(LanguageModelConfig):
     """A server that speaks OpenAI's protocol of chat completions."""
 
     base_url: str = key("address, with the protocol's version", pattern=r"^https?://[^@\s]+$")

@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 
 from vividface.config import Section
-from vividface.filtering.base import Verdict
+from vividface.config.filtering import LanguageModelConfig
+from vividface.filtering.base import JudgedClip, Verdict
 from vividface.filtering.replies import Reply, ReplyError, parse_reply
 from vividface.filtering.rubric import Rubric
 from vividface.video import probe, sample_evenly
@@ -122,6 +123,27 @@ class Conversation:
     def _tokens(self, name: str) -> int | None:
         counts = [getattr(answer, name) for answer in self._answers]
         return None if None in counts else sum(counts)
+
+
+def begin(
+    clip: JudgedClip, rubric: Rubric, *, config: LanguageModelConfig, max_attempts: int
+) -> tuple[Conversation, ShownFrames]:
+    """The conversation about a clip, and the frames that it is about.
+
+    Args:
+        clip: clip to be scored.
+        rubric: rubric of the question.
+        config: number and size of the frames.
+        max_attempts: number of questions after which the clip remains unscored.
+
+    Raises:
+        InputError: the clip cannot be read or has no frames.
+    """
+    shown = shown_frames(
+        clip.video, num_frames=config.num_frames, max_pixels_per_frame=config.max_pixels_per_frame
+    )
+    num_frames = len(shown.frames)
+    return Conversation(clip.clip_id, rubric, num_frames=num_frames, max_attempts=max_attempts), shown
 
 
 def shown_frames(path: Path, *, num_frames: int, max_pixels_per_frame: int) -> ShownFrames:

@@ -22,11 +22,10 @@ from vividface.errors import InputError
 from vividface.filtering.base import JudgedClip, JudgeDescription, Verdict
 from vividface.filtering.conversation import (
     Answer,
-    Conversation,
     ShownFrames,
+    begin,
     prompt_hash,
     settings_json,
-    shown_frames,
 )
 from vividface.filtering.rubric import Rubric
 from vividface.video import VideoWriter
@@ -95,16 +94,9 @@ class OpenAIJudge:
     def _score(self, clip: JudgedClip) -> Verdict:
         config = self._config
         try:
-            shown = shown_frames(
-                clip.video,
-                num_frames=config.num_frames,
-                max_pixels_per_frame=config.max_pixels_per_frame,
-            )
+            conversation, shown = begin(clip, self._rubric, config=config, max_attempts=self._max_attempts)
         except InputError as error:
             return Verdict(clip.clip_id, None, problem=str(error), attempts=0)
-        conversation = Conversation(
-            clip.clip_id, self._rubric, num_frames=len(shown.frames), max_attempts=self._max_attempts
-        )
         pictures = _pictures(shown, config.send)
         while not conversation.done:
             conversation.take(self._ask(clip.clip_id, pictures, conversation.turns))

@@ -18,9 +18,9 @@ from vividface.filtering.conversation import (
     Answer,
     Conversation,
     ShownFrames,
+    begin,
     prompt_hash,
     settings_json,
-    shown_frames,
 )
 from vividface.filtering.rubric import Rubric
 from vividface.hub import fetch_repository, fetched_commit
@@ -72,18 +72,9 @@ class QwenJudge:
         asked: list[_Asked] = []
         for clip in clips:
             try:
-                shown = shown_frames(
-                    clip.video,
-                    num_frames=self._config.num_frames,
-                    max_pixels_per_frame=self._config.max_pixels_per_frame,
-                )
+                asked.append(begin(clip, self._rubric, config=self._config, max_attempts=self._max_attempts))
             except InputError as error:
                 yield Verdict(clip.clip_id, None, problem=str(error), attempts=0)
-                continue
-            conversation = Conversation(
-                clip.clip_id, self._rubric, num_frames=len(shown.frames), max_attempts=self._max_attempts
-            )
-            asked.append((conversation, shown))
         while pending := [pair for pair in asked if not pair[0].done]:
             for (conversation, _), answer in zip(pending, self._ask(pending), strict=True):
                 conversation.take(answer)
