@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import local
+from queue import SimpleQueue
 
 import cv2
 import numpy as np
@@ -57,9 +57,10 @@ class MediapipeBackend:
         self._detection_size = detection_size
         self._identity = DlibIdentity()
         self._pool = ThreadPoolExecutor(threads)
-        # A network has a state while it runs, so every thread has its own.
-        self._of_thread = local()
-        _Networks()
+        # A network has a state while it runs, so every frame in work takes a set and gives it back.
+        self._networks: SimpleQueue[_Networks] = SimpleQueue()
+        for _ in range(threads):
+            self._networks.put(_Networks())
 
     def detect(self, frames: Sequence[np.ndarray]) -> list[list[Face]]:
         """See `FaceBackend`."""
@@ -88,10 +89,13 @@ class MediapipeBackend:
         return [(x, y, round(side)) for y in _starts(height, side) for x in _starts(width, side)]
 
     def _detect(self, frame: np.ndarray) -> list[Face]:
-        if not hasattr(self._of_thread, "networks"):
-            self._of_thread.networks = _Networks()
-        networks: _Networks = self._of_thread.networks
-        frame = np.ascontiguousarray(frame)
+        networks = self._networks.get()
+        try:
+            return self._faces(np.ascontiguousarray(frame), networks)
+        finally:
+            self._networks.put(networks)
+
+    def _faces(self, frame: np.ndarray, networks: _Networks) -> list[Face]:
         height, width = frame.shape[:2]
         longer = max(height, width)
         whole = ((width - longer) // 2, (height - longer) // 2, longer)
@@ -138,7 +142,7 @@ def outline(landmarks: np.ndarray) -> np.ndarray:
 
 
 class _Networks:
-    """The networks of one thread."""
+    """A set of the networks."""
 
     def __init__(self) -> None:
         self.short_range = BlazeFace("blazeface_short")
