@@ -83,7 +83,7 @@ def build_autoencoder(config: ModelConfig) -> Autoencoder:
     """
     if config.preset == "nano":
         if config.transformer is not None:
-            return load_checkpoint(_nano_start(config))[1]
+            return load_autoencoder(_nano_start(config) / "autoencoder")
         shape = config.nano
         autoencoder: Autoencoder = freeze(DCTAutoencoder(decay=shape.decay, lapped=shape.lapped))
         return autoencoder
