@@ -17,7 +17,7 @@ rule fetch_dataset:
             f"datasets.{wildcards.dataset}.source",
             *(
                 ["seed"]
-                if cfg.datasets[wildcards.dataset].source.kind == "youtube"
+                if cfg.datasets[wildcards.dataset].source.kind in ("youtube", "photos")
                 else []
             ),
         ),

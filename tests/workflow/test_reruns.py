@@ -16,6 +16,7 @@ KEYS = {key.path: key for key in config_keys() if key.kind}
 OVERLAYS = {
     "paper": {"num_shards": 2, "datasets": {"rfv_lq": {"num_shards": 1}, "vfhq": {"num_shards": 2}}},
     "url": {"datasets": {"vfhq": {"source": {"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}}}},
+    "photos": {"datasets": {"vfhq": {"source": {"kind": "photos", "path": "portraits"}}}},
     "hub": {"datasets": {"vfhq": {"source": {"kind": "hub", "repo": "a/b"}}}},
     "drive": {"datasets": {"vfhq": {"source": {"kind": "drive", "files": ["a"]}}}},
     "drive folder": {"datasets": {"vfhq": {"source": {"kind": "drive", "folder": "a"}}}},
@@ -33,6 +34,7 @@ VALUES = {
     "clips.size": 256,
     "datasets.*.source.kind": {"kind": "folder", "path": "elsewhere"},
     "datasets.*.source.files[].url": "https://a.b/d.zip",
+    "datasets.*.source.max_size": 512,
     "datasets.*.source.repo": "c/d",
     "faces.mask": ["face", "hair"],
     "filter.openai.base_url": "http://other/v1",

@@ -40,6 +40,17 @@ class FolderSource(Section):
     )
 
 
+class PhotosSource(Section):
+    """A local folder of photographs, searched recursively; each becomes a gently moving clip."""
+
+    kind: Literal["photos"] = key("kind of the source", "")
+    path: Path = key("the folder", "")
+    pattern: str = key("pattern of the files' names", "", default="*")
+    num_frames: int = key("frames of a clip", default=33, ge=2)
+    fps: float = key("frame rate of the clips", default=25.0, gt=0)
+    max_size: int = key("longer side above which a photograph is shrunk, px", default=1024, ge=64)
+
+
 class WebFileConfig(Section):
     """A video or an archive of videos on the web; without `sha256` its checksum is recorded on first use."""
 
@@ -109,7 +120,7 @@ class YoutubeSource(Section):
 
 
 Source = Annotated[
-    PackageSource | FolderSource | WebSource | HubSource | DriveSource | YoutubeSource,
+    PackageSource | FolderSource | PhotosSource | WebSource | HubSource | DriveSource | YoutubeSource,
     Field(discriminator="kind"),
 ]
 

@@ -1,4 +1,4 @@
-"""Fetching a dataset's videos: from packages, folders, the web, the Hub, Google Drive or YouTube."""
+"""Fetching a dataset's videos: from packages, folders, photographs, the web, the Hub, Drive or YouTube."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ from vividface.config.datasets import (
     FolderSource,
     HubSource,
     PackageSource,
+    PhotosSource,
     Source,
     WebSource,
     YoutubeSource,
 )
 from vividface.data.archives import is_archive, unpack, unpacked_folder
+from vividface.data.photos import fetch_photos
 from vividface.data.vfhq import fetch_clips, sample_clips
 from vividface.data.videos import SourceVideo, identifiers, table_of, videos_in_folder
 from vividface.downloads import LOCKS, Download, Lock, fetch_files, require_network
@@ -40,7 +42,7 @@ def fetch_dataset(
         source: origin of the videos.
         directory: folder of the dataset; downloaded videos are in `directory/videos/`, those of a `folder`
             source are read where they are.
-        seed: seed of the sample that a `youtube` source may ask for.
+        seed: seed of the sample that a `youtube` source may ask for, and of a `photos` source's motion.
         locks: folder of the locks, `{name}.json`: checksums and revisions that were recorded on first use.
 
     Returns:
@@ -58,6 +60,8 @@ def fetch_dataset(
             return table_of(_package(source, downloads))
         case YoutubeSource():
             return table_of(_youtube(name, source, downloads, seed=seed))
+        case PhotosSource():
+            return table_of(fetch_photos(key, source, downloads, seed=seed))
         case FolderSource():
             folder = _folder(key, source)
         case WebSource():
