@@ -113,7 +113,7 @@ def test_a_run_killed_at_any_step_ends_with_the_same_bits(step, killed, uninterr
     assert not job.paths.states.exists()
 
 
-@pytest.mark.parametrize("values", [{"optimizer": "adamw_8bit"}, {"lora_rank": 2}])
+@pytest.mark.parametrize("values", [{"optimizer": "adamw_8bit"}, {"optimizer": "muon"}, {"lora_rank": 2}])
 def test_other_ways_to_train_resume_exactly(values, make_job, monkeypatch, tmp_path):
     whole, job = make_job(tmp_path / "whole", values), make_job(tmp_path / "stopped", values)
     train_latent_stage(whole)

@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from vividface.errors import InputError
-from vividface.training.distributed import num_micro_batches
+from vividface.models.checkpoints import build_transformer
+from vividface.training.distributed import make_optimizers, num_micro_batches
 from vividface.training.launcher import launch
+from vividface.training.trainer import OneStepModule
 from vividface.training.worker import train_latent_stage
 
 
@@ -21,8 +23,9 @@ def test_a_batch_is_shared_by_the_processes(config, batch_size, micro_batch, num
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(config):
+    stage = config.latent_stage.model_copy(update={"batch_size": 3})
     with pytest.raises(InputError, match="3 samples cannot be shared equally by 2 processes"):
-        num_micro_batches(config.latent_stage, num_processes=2)
+        num_micro_batches(stage, num_processes=2)
 
 
 def test_accumulated_micro_batches_are_one_large_batch(make_job, tmp_path):
@@ -55,3 +58,24 @@ def test_fsdp_without_a_gpu_is_refused(make_job, tmp_path):
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="strategy: fsdp needs GPUs"):
         train_latent_stage(make_job(tmp_path, {"strategy": "fsdp"}))
+
+
+def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(config):
+    stage = config.latent_stage.model_copy(update={"optimizer": "muon"})
+    transformer = build_transformer(config.model, seed=0)
+    transformer.freeze_unused()
+    module = OneStepModule(transformer)
+    taken, rest = (
+        {id(weight) for group in optimizer.param_groups for weight in group["params"]}
+        for optimizer in make_optimizers(stage, module)
+    )
+    for name, weight in module.named_parameters():
+        is_matrix = name.startswith("transformer.blocks.") and weight.ndim == 2
+        assert (id(weight) in taken) == (is_matrix and weight.requires_grad), name
+        assert (id(weight) in rest) == (not is_matrix and weight.requires_grad), name
+
+
+def test_muon_of_cut_up_matrices_is_refused(config):
+    stage = config.latent_stage.model_copy(update={"optimizer": "muon", "strategy": "fsdp"})
+    with pytest.raises(InputError, match="muon needs whole matrices"):
+        make_optimizers(stage, torch.nn.Linear(2, 2))

@@ -5,7 +5,7 @@ import torch
 
 from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
-from vividface.training.losses import draw_focus, face_focused_loss
+from vividface.training.losses import draw_focus, face_focused_loss, motion_loss
 
 
 def test_equation_six_by_hand():
@@ -62,3 +62,10 @@ def test_the_loss_is_that_of_the_velocity_at_t_zero(prediction, sign):
     everywhere = (torch.ones(1, 2, 4, 4), torch.tensor([False]))
     loss = face_focused_loss(transformer.restore(lq), hq, *everywhere)
     assert torch.allclose(loss, face_focused_loss(sign * predicted, hq - lq, *everywhere), rtol=1e-5)
+
+
+def test_the_loss_of_motion_sees_flicker_and_no_constant_error():
+    target = torch.rand(2, 3, 5, 4, 4, generator=torch.Generator().manual_seed(0))
+    assert motion_loss(target + 0.3, target).item() == pytest.approx(0, abs=1e-12)
+    flicker = torch.tensor([0.0, 0.1, 0.0, 0.1, 0.0]).view(1, 1, 5, 1, 1)
+    assert motion_loss(target + flicker, target).item() == pytest.approx(0.01, rel=1e-4)

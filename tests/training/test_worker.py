@@ -60,6 +60,20 @@ def test_without_the_selected_set_every_step_sees_all_clips(make_job, seen, tmp_
     assert set().union(*seen[3:]) == set(CLIPS) - VALIDATION
 
 
+def test_flicker_adds_to_the_loss_of_the_pixel_stage(make_pixel_job, latent_job, tmp_path):
+    train_latent_stage(latent_job)
+    first = []
+    for weight in (0.0, 10.0):
+        job = make_pixel_job(
+            tmp_path / str(weight), latent_job.output, {"iterations": 1, "motion_weight": weight}
+        )
+        train_pixel_stage(job)
+        first.append(pd.read_csv(job.curve).iloc[0])
+    assert "motion" not in first[0]
+    assert first[0]["squared_error"] == first[1]["squared_error"]
+    assert first[1]["loss"] == pytest.approx(first[0]["loss"] + 10 * first[1]["motion"])
+
+
 def test_the_pixel_stage_starts_from_the_latent_stage(make_pixel_job, latent_job, seen, tmp_path):
     train_latent_stage(latent_job)
     seen.clear()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from vividface.config.fields import Frames, Identifier, Section, key
 
@@ -14,8 +16,8 @@ class TrainingConfig(Section):
     learning_rate: float = key("learning rate", "section 4.1", gt=0)
     warmup: int = key("steps of linear warm-up", ge=0)
     schedule: Literal["constant", "cosine"] = key("learning-rate schedule after the warm-up")
-    optimizer: Literal["adamw", "adamw_8bit"] = key(
-        "optimizer; `adamw_8bit` needs less memory", "section 4.1"
+    optimizer: Literal["adamw", "adamw_8bit", "muon"] = key(
+        "optimizer; `adamw_8bit` needs less memory, `muon` fewer steps from random weights", "section 4.1"
     )
     weight_decay: float = key("weight decay", ge=0)
     max_grad_norm: float = key("norm at which gradients are clipped", gt=0)
@@ -73,6 +75,15 @@ class PixelStageConfig(TrainingConfig):
     num_frames: Frames = key("frames of a sample", "section 4.1", ge=1)
     iterations: int = key("steps; see latent_stage.iterations", ge=0)
     dists_weight: float = key("lambda of Eq. 8", "section 4.1", ge=0)
+    motion_weight: float = key(
+        "weight of the squared error of the changes from frame to frame, against flicker", default=0.0, ge=0
+    )
+
+    @model_validator(mode="after")
+    def _has_motion(self) -> Self:
+        if self.motion_weight and self.num_frames == 1:
+            raise ValueError("motion_weight needs samples of at least 5 frames; raise num_frames")
+        return self
 
 
 class VariantConfig(Section):

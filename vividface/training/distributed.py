@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
@@ -11,6 +9,10 @@ from torch import nn
 
 from vividface.errors import InputError
 from vividface.training.base import StageConfig
+
+# Muon's own defaults, stated so that a new release of torch changes no training.
+_MUON_MOMENTUM = 0.95
+_MUON_STEPS = 5
 
 
 def num_micro_batches(config: StageConfig, *, num_processes: int) -> int:
@@ -60,11 +62,41 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     return accelerator
 
 
-def make_optimizer(config: StageConfig, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
-    """AdamW, with states of 32 bits or, `adamw_8bit`, of eight."""
-    build: Callable[..., torch.optim.Optimizer] = torch.optim.AdamW
+def make_optimizers(config: StageConfig, module: nn.Module) -> list[torch.optim.Optimizer]:
+    """The optimizers of a module's trainable weights.
+
+    Args:
+        config: hyper-parameters of the stage.
+        module: module whose blocks' matrices Muon takes.
+
+    Returns:
+        AdamW, with states of 32 bits or, `adamw_8bit`, of eight; or, `muon`, Muon (Jordan et al., 2024) of
+        the matrices in the transformer's blocks, whose step is scaled to AdamW's size (Liu et al., 2025),
+        and AdamW of all other weights.
+
+    Raises:
+        InputError: Muon is asked for with FSDP, which leaves no process a whole matrix.
+    """
+    trainable = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
+    values = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
     if config.optimizer == "adamw_8bit":
         from bitsandbytes.optim.adamw import AdamW8bit
 
-        build = AdamW8bit
-    return build(parameters, lr=config.learning_rate, weight_decay=config.weight_decay)
+        return [AdamW8bit(trainable.values(), **values)]
+    if config.optimizer == "adamw":
+        return [torch.optim.AdamW(trainable.values(), **values)]
+    if config.strategy == "fsdp":
+        raise InputError(
+            "optimizer: muon needs whole matrices, which fsdp cuts up; use strategy ddp, or adamw"
+        )
+    matrices = [weight for name, weight in trainable.items() if ".blocks." in name and weight.ndim == 2]
+    taken = {id(weight) for weight in matrices}
+    muon = torch.optim.Muon(
+        matrices,
+        **values,
+        momentum=_MUON_MOMENTUM,
+        ns_steps=_MUON_STEPS,
+        adjust_lr_fn="match_rms_adamw",
+    )
+    rest = [weight for weight in trainable.values() if id(weight) not in taken]
+    return [muon, torch.optim.AdamW(rest, **values)]

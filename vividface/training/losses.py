@@ -38,7 +38,7 @@ def face_focused_loss(
 
 
 def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 8) -> Tensor:
-    """L_DISTS of Eq. 8: the mean over frames.
+    """L_DISTS of Eq. 8: the mean over frames, in float32 whatever the mixed precision.
 
     Args:
         prediction: frames (B, 3, F, H, W) in [-1, 1]; values outside are clamped, as a decoder would.
@@ -47,7 +47,19 @@ def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, *, chunk:
         chunk: number of frames per call, which bounds the memory of the network's activations.
     """
     restored, expected = (
-        (frames.clamp(-1, 1).transpose(1, 2).flatten(0, 1) + 1) / 2 for frames in (prediction, target)
+        (frames.float().clamp(-1, 1).transpose(1, 2).flatten(0, 1) + 1) / 2 for frames in (prediction, target)
     )
     pairs = zip(torch.split(restored, chunk), torch.split(expected, chunk), strict=True)
-    return torch.cat([network(*pair).flatten() for pair in pairs]).mean()
+    # DISTS subtracts squares of means from means of squares, which cancel out in fewer bits.
+    with torch.autocast(prediction.device.type, enabled=False):
+        return torch.cat([network(*pair).flatten() for pair in pairs]).mean()
+
+
+def motion_loss(prediction: Tensor, target: Tensor) -> Tensor:
+    """The mean squared error of the changes from each frame to the next (not in the paper).
+
+    Args:
+        prediction: frames (B, 3, F, H, W) with F at least 2.
+        target: ground truth, of the same shape.
+    """
+    return (prediction - target).diff(dim=2).square().mean()

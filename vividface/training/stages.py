@@ -16,7 +16,7 @@ from vividface.data.samples import Sample
 from vividface.errors import InputError
 from vividface.models.base import SPATIAL, Autoencoder
 from vividface.training.base import Batch, Example, StageConfig
-from vividface.training.losses import dists_loss, face_focused_loss
+from vividface.training.losses import dists_loss, face_focused_loss, motion_loss
 from vividface.training.sampling import Draw, Sampler
 
 # px: distance of the corners of crops, which then hold whole tokens.
@@ -65,9 +65,11 @@ class LatentStage:
         draw = sampler.draw(step, part=part, num_parts=num_parts)
         chosen = (draw.degradations * clips.num_draws).long().tolist()
         pairs = zip(draw.indices, chosen, strict=True)
-        # Crops begin at whole tokens.
         return _collate(
-            [clips.read(index, draw=number) for index, number in pairs], draw, crop=self._crop, step=2
+            [clips.read(index, draw=number) for index, number in pairs],
+            draw,
+            crop=self._crop,
+            step=_CROP_STEP // SPATIAL,
         )
 
     def loss(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
@@ -90,6 +92,8 @@ class LatentStage:
 
 class PixelStage:
     """Stage two, Eq. 8: the face-focused loss on decoded frames, plus lambda times DISTS.
+
+    `motion_weight` adds a term that is not the paper's (`vividface.training.losses.motion_loss`).
 
     Args:
         clips: clips to train on.
@@ -139,11 +143,14 @@ class PixelStage:
             frames = self._autoencoder.decode_video(restored)
         by_mask = self._config.normalise_by_mask
         squared = face_focused_loss(frames, batch.hq, batch.mask, batch.focus, by_mask=by_mask)
-        if self._dists is None:
-            return {"loss": squared, "squared_error": squared}
-        dists = dists_loss(frames, batch.hq, self._dists)
-        loss = squared + self._config.dists_weight * dists
-        return {"loss": loss, "squared_error": squared, "dists": dists}
+        terms = {"loss": squared, "squared_error": squared}
+        if self._dists is not None:
+            terms["dists"] = dists_loss(frames, batch.hq, self._dists)
+            terms["loss"] = terms["loss"] + self._config.dists_weight * terms["dists"]
+        if self._config.motion_weight:
+            terms["motion"] = motion_loss(frames, batch.hq)
+            terms["loss"] = terms["loss"] + self._config.motion_weight * terms["motion"]
+        return terms
 
     def examples(self, model: nn.Module) -> Iterator[Example]:
         """See `Stage`; the frames are those in the middle of each clip."""

@@ -26,7 +26,7 @@ from vividface.errors import InputError, StoppedError
 from vividface.models.transformer import OneStepTransformer
 from vividface.training.base import Batch, Stage, StageConfig
 from vividface.training.checkpointing import State, StateFolder
-from vividface.training.distributed import make_accelerator, make_optimizer
+from vividface.training.distributed import make_accelerator, make_optimizers
 from vividface.training.history import History
 from vividface.training.job import TrainingPaths
 from vividface.training.lora import add_adapters, merge_adapters
@@ -90,14 +90,18 @@ class Trainer:
             transformer.enable_gradient_checkpointing()
         stage.to(self._accelerator.device)
         module = OneStepModule(transformer.train())
-        optimizer = make_optimizer(config, [p for p in module.parameters() if p.requires_grad])
-        schedule = get_scheduler(
-            "cosine" if config.schedule == "cosine" else "constant_with_warmup",
-            optimizer,
-            num_warmup_steps=config.warmup,
-            num_training_steps=config.iterations,
-        )
-        self._model, self._optimizer, self._schedule = self._accelerator.prepare(module, optimizer, schedule)
+        optimizers = make_optimizers(config, module)
+        schedules = [
+            get_scheduler(
+                "cosine" if config.schedule == "cosine" else "constant_with_warmup",
+                optimizer,
+                num_warmup_steps=config.warmup,
+                num_training_steps=config.iterations,
+            )
+            for optimizer in optimizers
+        ]
+        self._model, *prepared = self._accelerator.prepare(module, *optimizers, *schedules)
+        self._optimizers, self._schedules = prepared[: len(optimizers)], prepared[len(optimizers) :]
         self._ema = EMAModel(self._trainable(), decay=config.ema_decay)
         self._history = History(config)
         self._step, self._stop_requested = 0, False
@@ -125,7 +129,7 @@ class Trainer:
                 stop = self._advance(batches)
                 last = self._step == self._config.iterations
                 if last or self._step % self._config.log_every == 0:
-                    rate = float(self._schedule.get_last_lr()[0])
+                    rate = float(self._schedules[0].get_last_lr()[0])
                     monitor.log(self._history.report(self._step, rate), self._step)
                 if last or self._step % self._config.validate_every == 0:
                     self._validate(monitor)
@@ -184,9 +188,10 @@ class Trainer:
                     means["gradient_norm"] = norm
                     self._guard(means, float(sums["loss"]), batches)
                     self._history.add(means)
-                self._optimizer.step()
-                self._schedule.step()
-                self._optimizer.zero_grad()
+                for part in (*self._optimizers, *self._schedules):
+                    part.step()
+                for optimizer in self._optimizers:
+                    optimizer.zero_grad()
         self._ema.step(self._trainable())
         self._step += 1
         return stop
@@ -236,7 +241,7 @@ class Trainer:
     def _save(self) -> None:
         """Write the state."""
         weights = self._weights(_TRAINABLE)
-        optimizer = get_optimizer_state_dict(self._model, self._optimizer.optimizer, options=_TRAINABLE)
+        optimizer = get_optimizer_state_dict(self._model, self._bare_optimizers(), options=_TRAINABLE)
         with self._averages():
             averages = self._weights(_TRAINABLE)
         if self._accelerator.is_main_process:
@@ -247,7 +252,7 @@ class Trainer:
                     ema=averages,
                     optimizer=optimizer,
                     progress={
-                        "schedule": self._schedule.state_dict(),
+                        "schedules": [schedule.state_dict() for schedule in self._schedules],
                         "averaged": self._ema.optimization_step,
                         **self._history.state_dict(),
                     },
@@ -265,8 +270,9 @@ class Trainer:
         self._ema = EMAModel(self._trainable(), decay=self._config.ema_decay)
         self._ema.optimization_step = state.progress["averaged"]
         set_model_state_dict(self._model, dict(state.model), options=_TRAINABLE)
-        set_optimizer_state_dict(self._model, self._optimizer.optimizer, state.optimizer, options=_TRAINABLE)
-        self._schedule.load_state_dict(state.progress["schedule"])
+        set_optimizer_state_dict(self._model, self._bare_optimizers(), state.optimizer, options=_TRAINABLE)
+        for schedule, progress in zip(self._schedules, state.progress["schedules"], strict=True):
+            schedule.load_state_dict(progress)
         torch.set_rng_state(state.random["torch"])
         if torch.cuda.is_available() and len(state.random["cuda"]) == torch.cuda.device_count():
             torch.cuda.set_rng_state_all(state.random["cuda"])
@@ -293,6 +299,10 @@ class Trainer:
         """A copy: on the CPU torch gives the parameters themselves, which are about to change."""
         weights = cast(dict[str, Tensor], get_model_state_dict(self._model, options=options))
         return {name: tensor.clone() for name, tensor in weights.items()}
+
+    def _bare_optimizers(self) -> list[torch.optim.Optimizer]:
+        """The optimizers without accelerate's wrappers."""
+        return [optimizer.optimizer for optimizer in self._optimizers]
 
     def _trainable(self) -> list[nn.Parameter]:
         return [parameter for parameter in self._model.parameters() if parameter.requires_grad]
