@@ -52,7 +52,12 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     add("--faces", choices=backends, default="auto", help="auto: facexlib on a GPU, else mediapipe")
     add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
-    add("--dtype", choices=["auto", "fp32", "bf16"], default="auto", help="auto: bf16 on a GPU")
+    add(
+        "--dtype",
+        choices=["auto", "fp32", "bf16"],
+        default="auto",
+        help="auto: bf16 where it is faster",
+    )
     add("--tile", action="store_true", help="less memory for large frames (Wan's autoencoder)")
     add("--offload", action="store_true", help="less GPU memory: it holds only the part that computes")
 

@@ -79,26 +79,27 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         first = frames[:, :, :1].expand(-1, -1, TEMPORAL, -1, -1)
         x = self._overlap(torch.cat([first, frames[:, :, 1:]], dim=2), inverse=False)
         batch, _, length, height, width = x.shape
-        x = x.reshape(
-            batch, 3, length // TEMPORAL, TEMPORAL, height // SPATIAL, SPATIAL, width // SPATIAL, SPATIAL
-        )
-        x = torch.einsum(
-            "bctphywx,ap,ey,gx->bcaegthw", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
-        )
-        latents: Tensor = x.reshape(batch, self.latent_channels, *x.shape[5:]) / self.latents_std
+        groups, rows, columns = length // TEMPORAL, height // SPATIAL, width // SPATIAL
+        x = x.reshape(batch, 3, groups, TEMPORAL, rows, SPATIAL, columns, SPATIAL)
+        x = self._basis() @ x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, 3, -1, groups * rows * columns)
+        latents: Tensor = x.reshape(batch, self.latent_channels, groups, rows, columns) / self.latents_std
         return latents
 
     @apply_forward_hook
     def decode_video(self, latents: Tensor) -> Tensor:
         """Latents (B, 768, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
         batch, _, groups, rows, columns = latents.shape
-        x = (latents * self.latents_std).reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
-        x = torch.einsum(
-            "bcaegthw,ap,ey,gx->bctphywx", x, self.temporal_basis, self.spatial_basis, self.spatial_basis
-        )
+        x = self._basis().T @ (latents * self.latents_std).reshape(batch, 3, -1, groups * rows * columns)
+        x = x.reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
+        x = x.permute(0, 1, 5, 2, 6, 3, 7, 4)
         x = x.reshape(batch, 3, groups * TEMPORAL, rows * SPATIAL, columns * SPATIAL)
         x = self._overlap(x, inverse=True)
         return torch.cat([x[:, :, :TEMPORAL].mean(dim=2, keepdim=True), x[:, :, TEMPORAL:]], dim=2)
+
+    def _basis(self) -> Tensor:
+        """The transform of a block, (256, 256): one product is several times as fast as three."""
+        spatial = torch.kron(self.spatial_basis, self.spatial_basis)
+        return torch.kron(self.temporal_basis, spatial)
 
     def _overlap(self, x: Tensor, *, inverse: bool) -> Tensor:
         """Rotate the pixels on both sides of every boundary of blocks into each other, along both axes."""

@@ -28,6 +28,9 @@ class _ConstantPrompt:
 class _WindowAttention(WanAttnProcessor):
     """Self-attention within windows of a frame's tokens, over all frames (Swin, Liu et al., ICCV 2021).
 
+    The same values as diffusers', whose rotation of strided halves is slow on a CPU: here it is a product of
+    complex numbers.
+
     Args:
         size: side of a window, tokens.
         shift: offset of the windows, tokens; those at the border are smaller.
@@ -41,21 +44,30 @@ class _WindowAttention(WanAttnProcessor):
 
     def __call__(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
         _, rows, columns = self.grid
-        rotary = arguments[-1]
+        # (1, tokens, 1, D), each number twice, to complex numbers (1, tokens, D / 2).
+        cosines, sines = (part[0, :, 0, 0::2] for part in arguments[-1])
+        angles = torch.complex(cosines, sines)[None]
         if rows <= self._size and columns <= self._size:
-            whole: Tensor = super().__call__(attn, hidden_states, rotary_emb=rotary)
-            return whole
+            return self._attend(attn, hidden_states, angles, mask=None)
         batch = hidden_states.shape[0]
-        tokens = self._to_windows(hidden_states)
-        # The angles, of one batch, in the windows' order: one set for every sample.
-        rotary = tuple(
-            self._to_windows(part.flatten(2)).unsqueeze(2).repeat(batch, 1, 1, 1) for part in rotary
-        )
+        # One set for every sample.
+        angles = self._to_windows(angles).repeat(batch, 1, 1)
         mask = self._mask(hidden_states.device)
         if mask is not None:
             mask = mask.repeat(batch, 1, 1, 1)
-        attended = super().__call__(attn, tokens, attention_mask=mask, rotary_emb=rotary)
+        attended = self._attend(attn, self._to_windows(hidden_states), angles, mask=mask)
         return self._from_windows(attended, batch)
+
+    def _attend(self, attn: Any, tokens: Tensor, angles: Tensor, *, mask: Tensor | None) -> Tensor:
+        """Attention among the tokens (B, N, D) of each window."""
+        query, key = (
+            _rotated(norm(project(tokens)).unflatten(2, (attn.heads, -1)), angles).transpose(1, 2)
+            for project, norm in ((attn.to_q, attn.norm_q), (attn.to_k, attn.norm_k))
+        )
+        value = attn.to_v(tokens).unflatten(2, (attn.heads, -1)).transpose(1, 2)
+        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
+        projected: Tensor = attn.to_out[0](attended.transpose(1, 2).flatten(2).type_as(query))
+        return projected
 
     def _to_windows(self, tokens: Tensor) -> Tensor:
         """(B, frames * rows * columns, D) to (B * windows, frames * size * size, D), padded by zeros."""
@@ -88,6 +100,12 @@ class _WindowAttention(WanAttnProcessor):
         part = self._to_windows(parts)
         # Padding, which is 0, sees padding: a row of the softmax without any token would not be a number.
         return (part == part.transpose(1, 2)).unsqueeze(1)
+
+
+def _rotated(tokens: Tensor, angles: Tensor) -> Tensor:
+    """Rotary position embedding (Su et al., 2021): tokens (B, N, heads, D) turned by angles (B, N, D / 2)."""
+    numbers = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(numbers * angles.unsqueeze(2)).flatten(3).type_as(tokens)
 
 
 class _PromptAttention(nn.Module, WanAttnProcessor):
@@ -244,6 +262,8 @@ class OneStepTransformer(WanTransformer3DModel):
             raise ValueError("the transformer holds no prompt embedding; give it one with `set_prompt`")
         batch = lq.shape[0]
         timestep = torch.full((batch,), self.config.timestep, device=lq.device, dtype=torch.float32)
-        prompt = self.prompt.to(lq.dtype).expand(batch, -1, -1)
-        output: Tensor = self(lq, timestep, prompt, return_dict=False)[0]
+        # Only the change has the precision of the weights: what stays keeps its own.
+        states = lq.to(self.dtype)
+        prompt = self.prompt.to(states.dtype).expand(batch, -1, -1)
+        output: Tensor = self(states, timestep, prompt, return_dict=False)[0]
         return lq + output if self.config.prediction == "velocity" else lq - output

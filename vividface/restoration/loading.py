@@ -39,7 +39,7 @@ class RestorerOptions:
             GPU exist, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` restores whole frames.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
-        dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
+        dtype: type of the weights, `fp32`, `bf16`, or `auto`; see `default_dtype`.
         autoencoder: folder of another autoencoder for the same latents, e.g. the tiny one; None takes the
             checkpoint's.
         faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a
@@ -128,6 +128,16 @@ def default_model(device: str) -> str:
     return large if device == "cuda" and MODELS[large].is_dir() else "nano"
 
 
+def default_dtype(device: str) -> torch.dtype:
+    """bfloat16 on a GPU and on a CPU that multiplies matrices of it (Intel AMX), else float32.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    fast = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+    return torch.bfloat16 if fast else torch.float32
+
+
 def _checkpoint_folder(model: str | Path) -> Path:
     folder = MODELS.get(str(model), Path(model))
     if str(model) == "vividface-1.3b" and not folder.exists():
@@ -164,7 +174,7 @@ def enhance_config(
 
 
 def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneStepFacePipeline:
-    dtype = DTYPES[options.dtype if options.dtype != "auto" else "bf16" if device == "cuda" else "fp32"]
+    dtype = DTYPES[options.dtype] if options.dtype != "auto" else default_dtype(device)
     transformer, own = load_checkpoint(weights, dtype=dtype)
     chosen = own if options.autoencoder is None else load_autoencoder(options.autoencoder, dtype=dtype)
     if chosen.latent_channels != transformer.config.in_channels:

@@ -147,7 +147,7 @@ class OneStepFacePipeline(DiffusionPipeline):
         video = video[None].to(self._execution_device, self.autoencoder.dtype)
         latents: Tensor = self.autoencoder.encode_video(video)
         if self.transformer is not None:
-            latents = self.transformer.restore(latents.to(self.transformer.dtype))
+            latents = self.transformer.restore(latents)
         return latents
 
     def _restore_list(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
