@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vividface"
 # From the bottom to the top; what a layer holds may import what is below, and within its own entry.
 LAYERS = [
-    {"errors", "files", "extras", "__init__"},
+    {"errors", "files", "extras", "streams", "__init__"},
     {"config", "tensors", "downloads", "devices"},
     {"video", "hub", "cuts"},
     {"weights"},

@@ -30,6 +30,7 @@ from vividface.restoration.paste import FaceFrame, restore_faces
 from vividface.restoration.reading import Picture, Source, open_source
 from vividface.restoration.results import Results
 from vividface.restoration.streaming import RestoredFrames, restore_windows
+from vividface.streams import WriteBehind, read_ahead
 from vividface.video import batched, eight_bits
 
 # Frames in which faces are looked for at once.
@@ -96,7 +97,8 @@ def enhance_video(
         config: windows, cuts, faces and colours; None takes windows as in training, which overlap by a tenth.
         compare: path of a video with input and result side by side; None writes none.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
-        dtype: type of the weights, `fp32`, `bf16`, or `auto`, which is bf16 on a GPU.
+        dtype: type of the weights, `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with
+            Intel AMX, else fp32.
         autoencoder: folder of another autoencoder for the same latents; None takes the checkpoint's.
         faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, else mediapipe.
         size: side of a face's crop in the mode `full`, px; None takes that of the training clips.
@@ -186,18 +188,22 @@ def enhance(
     resumed, skip = results.num_frames, results.skip
     windows = _Windows(restorer, config, size=(width, height)).restored(source, first=results.resume_at)
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
-    with _explaining(source, output, results=results, config=config), bar:
+    explaining = _explaining(source, output, results=results, config=config)
+    with explaining, bar, WriteBehind(config.window) as behind:
         try:
             for window in windows:
                 first = min(skip, len(window.frames))
                 skip -= first
                 for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
                     original = pending.frame.pixels
-                    results.write(frame, original, picture=pending.picture, has_face=pending.has_face)
-                results.end_window(resume_at=window.resume_at, skip=window.skip)
+                    state = {"picture": pending.picture, "has_face": pending.has_face}
+                    behind(results.write, frame, original, **state)
+                behind(results.end_window, resume_at=window.resume_at, skip=window.skip)
                 bar.update(len(window.frames) - first)
+            behind.finish()
             results.end()
         except KeyboardInterrupt:
+            behind.finish()
             raise Interrupted(results.interrupt()) from None
         _require_frames(source, restorer, results)
         notes = results.join()
@@ -244,7 +250,7 @@ class _Windows:
     def restored(self, source: Source, *, first: int) -> Iterator[RestoredFrames[_Pending]]:
         """Restored frames, from the source's picture `first` on."""
         return restore_windows(
-            self._prepared(source.pictures(first)),
+            read_ahead(self._prepared(source.pictures(first)), size=self._config.window),
             self._restore,
             window=self._config.window,
             overlap=self._config.overlap,
