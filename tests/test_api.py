@@ -1,6 +1,7 @@
 """The public names, their examples, and what is said where an extra is missing."""
 
 import doctest
+import os
 import subprocess
 import sys
 
@@ -25,6 +26,14 @@ def test_the_names_are_offered_and_loaded_late():
     assert result.stdout.split() == ["False", vividface.__version__], result.stderr
     with pytest.raises(AttributeError, match="has no attribute 'restore'"):
         _ = vividface.restore
+
+
+@pytest.mark.parametrize(("given", "taken"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_wait_without_spinning_unless_told(given, taken):
+    environment = {name: value for name, value in os.environ.items() if name != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": given} if given else {}
+    result = python("import os, vividface; print(os.environ['OMP_WAIT_POLICY'])", env=environment)
+    assert result.stdout.strip() == taken, result.stderr
 
 
 @pytest.fixture

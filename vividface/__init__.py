@@ -11,6 +11,7 @@ load_config: the experiment in config.yaml and its overlays.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from vividface.restoration.pipeline import OneStepFacePipeline
 
     __version__: str
+
+# Torch's threads wait for each other by spinning: beside another busy process they take several times as long.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["OneStepFacePipeline", "__version__", "enhance_video", "evaluate", "load_config"]
 
