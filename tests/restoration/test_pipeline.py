@@ -103,3 +103,16 @@ def test_bfloat16_of_the_papers_model(tmp_path):
     expected = whole.restore(frames)
     assert np.array_equal(whole.restore(frames), expected)
     assert np.abs(half.restore(frames).astype(int) - expected).mean() < 2
+
+
+def test_what_the_model_hardly_changes_is_kept(pipeline, frames):
+    """`keep_psnr` fades the change out over 1.5 dB."""
+    before = frames.astype(float)
+    changed = pipeline.restore(frames).astype(float) - before
+    psnr = 10 * np.log10(255**2 / np.square(changed).mean())
+    for above, share in ((2.0, 1.0), (0.75, 0.5), (-0.1, 0.0)):
+        pipeline.transformer.register_to_config(keep_psnr=psnr + above)
+        kept = pipeline.restore(frames).astype(float) - before
+        # Clipped and rounded values are off the line.
+        assert np.sum(kept * changed) / np.sum(changed**2) == pytest.approx(share, abs=0.02)
+    np.testing.assert_array_equal(kept, 0)

@@ -36,6 +36,11 @@ class NanoConfig(Section):
         default=0.0,
         ge=0,
     )
+    keep_psnr: float | None = key(
+        "PSNR of restored frames against their input, dB, from which on the input is kept; null restores all",
+        default=None,
+        gt=0,
+    )
 
 
 class ModelConfig(Section):

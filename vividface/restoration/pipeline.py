@@ -23,6 +23,8 @@ from vividface.tensors import frames_to_tensor, tensor_to_frames
 
 # The transformer's patches are 2 latent positions of 8 px wide.
 _MULTIPLE = 16
+# dB over which a change fades out.
+_FADE = 1.5
 
 Video = np.ndarray | Tensor | Sequence[Image.Image]
 OutputType = Literal["np", "pt", "pil", "latent"]
@@ -139,7 +141,11 @@ class OneStepFacePipeline(DiffusionPipeline):
         latents = self._restored_latents(frames)
         with torch.inference_mode():
             restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
-        return tensor_to_frames(restored[0, :, :length, :height, :width].float(), frames.dtype)
+            restored = restored[0, :, :length, :height, :width].float().clamp(-1, 1)
+            keep_psnr = None if self.transformer is None else self.transformer.config.keep_psnr
+            if keep_psnr is not None:
+                restored = _faded(restored, frames_to_tensor(frames).to(restored), keep_psnr)
+        return tensor_to_frames(restored, frames.dtype)
 
     @torch.inference_mode()
     def _restored_latents(self, frames: np.ndarray) -> Tensor:
@@ -152,6 +158,16 @@ class OneStepFacePipeline(DiffusionPipeline):
 
     def _restore_list(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
         return list(self.restore(np.stack(frames)))
+
+
+def _faded(restored: Tensor, original: Tensor, keep_psnr: float) -> Tensor:
+    """Restored frames in [-1, 1], the less of them the less was changed.
+
+    All of the change at `_FADE` dB below `keep_psnr` and less, none from there on: a good clip is left as it
+    is, instead of losing its finest detail to a model that has nothing to add.
+    """
+    psnr = 10 * torch.log10(4 / (restored - original).square().mean())
+    return torch.lerp(original, restored, ((keep_psnr - psnr) / _FADE).clamp(0, 1))
 
 
 def _pad(video: Tensor, length: int, height: int, width: int) -> Tensor:
