@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     __version__: str
 
-# Torch's threads wait for each other by spinning: beside another busy process they take several times as long.
+# Torch's threads wait for each other by spinning: beside another busy process they take several times longer.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 __all__ = ["OneStepFacePipeline", "__version__", "enhance_video", "evaluate", "load_config"]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vividface.faces.base import Face
-from vividface.faces.tracking import FaceTracker, follow, interpolate, overlap
+from vividface.faces.tracking import BRIDGE, FaceTracker, GapBridge, follow, interpolate, overlap
 
 FRAME = np.zeros((10, 10, 3), np.uint8)
 
@@ -115,3 +115,31 @@ def test_overlap_is_intersection_over_union():
     assert overlap(a, b) == pytest.approx(50 / 150)
     assert overlap(a, a) == pytest.approx(1)
     assert overlap(a, a + 20) == 0
+
+
+def bridged(frames, cuts=()):
+    bridge, frames = GapBridge(), [list(faces) for faces in frames]
+    for index, faces in enumerate(frames):
+        bridge.add(faces, starts_shot=index in cuts)
+    return frames
+
+
+def test_a_face_that_is_lost_for_a_moment_is_interpolated():
+    before, after = make_face(10, 10, 50, score=0.9), make_face(18, 10, 50, score=0.6)
+    other = make_face(300, 10, 60, 1)
+    frames = bridged([[before, other], [other], [], [other], [after, other]])
+    assert [len(faces) for faces in frames] == [2, 2, 2, 2, 2]
+    assert [frames[index][-1].box[0] for index in (1, 3)] == [12, 16]
+    assert {face.box[0] for face in frames[2]} == {14, 300}
+    np.testing.assert_allclose(
+        frames[3][-1].landmarks[1:], before.landmarks[1:] + np.array([6, 0]), atol=1e-4
+    )
+    assert frames[1][-1].score == pytest.approx(0.6)
+
+
+def test_no_gap_is_filled_over_a_cut_a_longer_time_or_another_place():
+    face, elsewhere = make_face(10, 10, 50), make_face(200, 10, 50)
+    assert bridged([[face], [], [face]], cuts=(2,))[1] == []
+    assert bridged([[face], [], [elsewhere]])[1] == []
+    assert all(bridged([[face], *[[]] * BRIDGE, [face]]))
+    assert not any(bridged([[face], *[[]] * (BRIDGE + 1), [face]])[1:-1])

@@ -6,12 +6,13 @@ import torch
 
 from vividface.config import EnhanceConfig
 from vividface.errors import InputError
+from vividface.faces.base import Face, Region
 from vividface.restoration.enhance import enhance
 from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.reading import open_source
 from vividface.video import probe, read_clip, write_clip
 
-from .helpers import WINDOWS, encode, run
+from .helpers import WINDOWS, brighten, decode, encode, run
 
 
 def test_windows_are_bounded_and_reset_at_cuts(tmp_path):
@@ -130,3 +131,41 @@ def test_the_face_of_a_real_video_is_enhanced_and_the_rest_left(face_video, tmp_
     assert change[y - 10 : y + 10, x - 10 : x + 10].min() > 45
     assert np.abs(change[:40]).mean() < 3
     assert np.abs(change[:, :60]).mean() < 3
+
+
+class Blinking:
+    """Finds one face, which never moves, but not in the frames `lost`."""
+
+    num_landmarks, same_person = 5, 0.9
+
+    def __init__(self, lost):
+        self._lost, self._index = lost, 0
+
+    def detect(self, frames):
+        box = np.array([18, 8, 48, 38], np.float32)
+        face = Face(box, np.repeat(box.reshape(2, 2), [3, 2], axis=0), 1.0)
+        indices = range(self._index, self._index + len(frames))
+        self._index += len(frames)
+        return [[] if index in self._lost else [face] for index in indices]
+
+    def parse(self, frames, faces):
+        return np.full((len(frames), *frames[0].shape[:2]), Region.FACE, np.uint8)
+
+    def embed(self, frames, faces):
+        return np.ones((len(faces), 1), np.float32)
+
+
+def test_a_face_that_is_lost_where_two_windows_meet_is_restored_all_the_same(tmp_path):
+    encode(tmp_path / "in.mp4")
+    shown = []
+    for lost in ((), (7, 8, 9)):
+        restorer = FaceRestorer(
+            restore=brighten, size=64, clip_frames=9, backend=Blinking(lost), fingerprint={}
+        )
+        output = tmp_path / f"{len(lost)}.mp4"
+        result = enhance(
+            open_source(tmp_path / "in.mp4"), output, restorer=restorer, config=WINDOWS, overwrite=True
+        )
+        assert result.num_faces == 20
+        shown.append(np.stack([pixels for _, pixels, _ in decode(output)]).astype(int))
+    assert np.abs(shown[1] - shown[0]).max() <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,8 @@ from vividface.faces.base import Face, FaceBackend
 _OVERLAP = 0.2
 # Frames without detection after which a face in the same place is only taken for the same person by identity.
 _GAP = 25
+# Frames for which a face may be lost and is taken to be there all the same.
+BRIDGE = 8
 # Frames between two embeddings of a track, so that its mean identity does not rest on one pose.
 _REFRESH = 25
 
@@ -152,6 +155,51 @@ def follow(backend: FaceBackend, batches: Iterable[Sequence[np.ndarray]]) -> lis
     for frames in batches:
         tracker.update(frames, backend.detect(frames))
     return tracker.person()
+
+
+class GapBridge:
+    """Fills the frames of a stream in which a face is lost for a moment, up to `BRIDGE` of them.
+
+    A face that appears where another was last seen a few frames before, and was lost since, is taken for the
+    same: its boxes and landmarks between are interpolated. Frames are seen once, in order.
+    """
+
+    def __init__(self) -> None:
+        self._recent: deque[list[Face]] = deque(maxlen=BRIDGE + 2)
+
+    def add(self, faces: list[Face], *, starts_shot: bool) -> None:
+        """Take the faces of the next frame.
+
+        Args:
+            faces: its faces; those that are lost in it are added to this list when they appear again, at most
+                `BRIDGE` frames later.
+            starts_shot: whether a cut lies before the frame.
+        """
+        if starts_shot:
+            self._recent.clear()
+        self._recent.append(faces)
+        for face in list(faces):
+            self._fill(face)
+
+    def _fill(self, face: Face) -> None:
+        """Fill the gap before a face of the newest frame, if there is one."""
+        frames = list(self._recent)[::-1]
+        for distance, earlier in enumerate(frames[1:], start=1):
+            before = next((other for other in earlier if overlap(other.box, face.box) > _OVERLAP), None)
+            if before is None:
+                continue
+            for step in range(1, distance):
+                frames[step].append(_between(face, before, step / distance))
+            return
+
+
+def _between(after: Face, before: Face, share: float) -> Face:
+    """A face between two, at a share of the way from the later one."""
+    return Face(
+        after.box + np.float32(share) * (before.box - after.box),
+        after.landmarks + np.float32(share) * (before.landmarks - after.landmarks),
+        min(after.score, before.score),
+    )
 
 
 def interpolate(faces: list[Face | None]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import cv2
@@ -18,6 +20,7 @@ from vividface.config import EnhanceConfig
 from vividface.cuts import CutDetector
 from vividface.errors import InputError
 from vividface.faces.base import Face
+from vividface.faces.tracking import BRIDGE, GapBridge
 from vividface.restoration.colour import correct_colours
 from vividface.restoration.loading import (
     FaceRestorer,
@@ -249,8 +252,11 @@ class _Windows:
 
     def restored(self, source: Source, *, first: int) -> Iterator[RestoredFrames[_Pending]]:
         """Restored frames, from the source's picture `first` on."""
+        # What lies before decides where a face is lost, and where a cut is.
+        before = min(first, BRIDGE)
+        prepared = self._bridged(self._prepared(source.pictures(first - before)))
         return restore_windows(
-            read_ahead(self._prepared(source.pictures(first)), size=self._config.window),
+            read_ahead(islice(prepared, before, None), size=self._config.window),
             self._restore,
             window=self._config.window,
             overlap=self._config.overlap,
@@ -271,6 +277,16 @@ class _Windows:
             for index, picture in enumerate(batch):
                 starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[index])
                 yield _Pending(picture, FaceFrame(scaled[index], faces[index]), starts_shot)
+
+    def _bridged(self, pictures: Iterable[_Pending]) -> Iterator[_Pending]:
+        """The same, `BRIDGE` frames later, with the faces that were lost for a moment."""
+        bridge, waiting = GapBridge(), deque[_Pending]()
+        for pending in pictures:
+            bridge.add(pending.frame.faces, starts_shot=pending.starts_shot)
+            waiting.append(pending)
+            if len(waiting) > BRIDGE:
+                yield waiting.popleft()
+        yield from waiting
 
     def _restore(self, window: Sequence[_Pending]) -> list[np.ndarray]:
         frames = [pending.frame for pending in window]
