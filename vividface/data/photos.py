@@ -101,4 +101,4 @@ def _within(image: np.ndarray, max_size: int) -> np.ndarray:
     scale = max_size / max(image.shape[:2])
     if scale >= 1:
         return image
-    return cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))

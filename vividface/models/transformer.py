@@ -104,7 +104,7 @@ class _WindowAttention(WanAttnProcessor):
 
 def _rotated(tokens: Tensor, angles: Tensor) -> Tensor:
     """Rotary position embedding (Su et al., 2021): tokens (B, N, heads, D) turned by angles (B, N, D / 2)."""
-    numbers = torch.view_as_complex(tokens.float().unflatten(-1, (-1, 2)))
+    numbers = torch.view_as_complex(tokens.float().reshape(*tokens.shape[:-1], -1, 2))
     return torch.view_as_real(numbers * angles.unsqueeze(2)).flatten(3).type_as(tokens)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from accelerate import Accelerator
 from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
@@ -78,13 +80,14 @@ def make_optimizers(config: StageConfig, module: nn.Module) -> list[torch.optim.
         InputError: Muon is asked for with FSDP, which leaves no process a whole matrix.
     """
     trainable = {name: weight for name, weight in module.named_parameters() if weight.requires_grad}
-    values = {"lr": config.learning_rate, "weight_decay": config.weight_decay}
+    rate, decay = config.learning_rate, config.weight_decay
     if config.optimizer == "adamw_8bit":
         from bitsandbytes.optim.adamw import AdamW8bit
 
-        return [AdamW8bit(trainable.values(), **values)]
+        build: Callable[..., torch.optim.Optimizer] = AdamW8bit
+        return [build(trainable.values(), lr=rate, weight_decay=decay)]
     if config.optimizer == "adamw":
-        return [torch.optim.AdamW(trainable.values(), **values)]
+        return [torch.optim.AdamW(trainable.values(), lr=rate, weight_decay=decay)]
     if config.strategy == "fsdp":
         raise InputError(
             "optimizer: muon needs whole matrices, which fsdp cuts up; use strategy ddp, or adamw"
@@ -93,10 +96,11 @@ def make_optimizers(config: StageConfig, module: nn.Module) -> list[torch.optim.
     taken = {id(weight) for weight in matrices}
     muon = torch.optim.Muon(
         matrices,
-        **values,
+        lr=rate,
+        weight_decay=decay,
         momentum=_MUON_MOMENTUM,
         ns_steps=_MUON_STEPS,
         adjust_lr_fn="match_rms_adamw",
     )
     rest = [weight for weight in trainable.values() if id(weight) not in taken]
-    return [muon, torch.optim.AdamW(rest, **values)]
+    return [muon, torch.optim.AdamW(rest, lr=rate, weight_decay=decay)]
