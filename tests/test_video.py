@@ -2,6 +2,7 @@ from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import av.logging
+import cv2
 import numpy as np
 import pytest
 
@@ -138,3 +139,19 @@ def test_threads_may_probe_and_decode_at_once(tmp_path):
     with ThreadPoolExecutor(4) as pool:
         assert list(pool.map(work, range(60))) == [5] * 60
     assert av.logging.get_level() is None
+
+
+def test_pictures_keep_their_brightness_through_yuv(tmp_path):
+    """swscale's fast conversion to RGB is about a level too dark, and repeats the chroma of two pixels."""
+    base = np.random.default_rng(0).integers(20, 236, (12, 16, 3), np.uint8)
+    frames = np.stack([cv2.resize(base, (256, 192), interpolation=cv2.INTER_CUBIC)] * 3)
+    write_clip(
+        tmp_path / "clip.mp4",
+        frames,
+        25,
+        codec="h264",
+        options={"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 1},
+    )
+    error = read_clip(tmp_path / "clip.mp4").astype(float) - frames
+    assert np.abs(error.mean((0, 1, 2))).max() < 0.15
+    assert np.sqrt(np.square(error).mean()) < 3

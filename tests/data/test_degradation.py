@@ -70,7 +70,7 @@ def degraded(source, tmp_path, **changes):
 
 
 def sharpness(frames):
-    return np.mean([cv2.Laplacian(frame[..., 1], cv2.CV_64F).var() for frame in frames])
+    return np.mean([cv2.Laplacian(frame @ LUMA, cv2.CV_64F).var() for frame in frames])
 
 
 def psnr(first, second):
@@ -114,10 +114,11 @@ def test_the_mildest_degradation_leaves_the_picture_and_its_colours(source, tmp_
 
 
 def test_blur_and_downsampling_reduce_sharpness_monotonically(source, tmp_path):
-    for name, values in (("sigma", [0.1, 1.0, 3.0, 8.0]), ("scale", [1.0, 1.7, 2.5, 4.0])):
+    # The texture is smooth over five pixels, of which down-sampling by four leaves about half.
+    for name, values, left in (("sigma", [0.1, 1.0, 3.0, 8.0], 0.1), ("scale", [1.0, 1.7, 2.5, 4.0], 0.6)):
         results = [sharpness(degraded(source, tmp_path, **{name: value})) for value in values]
         assert results == sorted(results, reverse=True)
-        assert results[-1] < 0.3 * results[0]
+        assert results[-1] < left * results[0]
 
 
 def test_fidelity_falls_with_noise_and_crf(source, tmp_path):
@@ -138,8 +139,8 @@ def test_noise_has_its_standard_deviation_and_is_new_in_every_frame(tmp_path):
 
 
 def test_the_picture_is_not_shifted(source, tmp_path):
-    original = read_clip(source).astype(np.float64)[..., 1]
-    result = degraded(source, tmp_path, scale=2.3)[..., 1]
+    original = read_clip(source) @ LUMA
+    result = degraded(source, tmp_path, scale=2.3) @ LUMA
     shift, _ = cv2.phaseCorrelate(original[0], result[0])
     assert np.hypot(*shift) < 0.1
 

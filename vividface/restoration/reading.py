@@ -14,7 +14,7 @@ import numpy as np
 from av.container import InputContainer
 
 from vividface.errors import InputError
-from vividface.video import IMAGE_SUFFIXES, is_truncated, is_video, probe
+from vividface.video import EXACT, IMAGE_SUFFIXES, is_truncated, is_video, probe
 
 # Layouts of pixels that are written as they were read; others become 4:2:0 of the same depth.
 _KEPT = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"})
@@ -263,5 +263,8 @@ def _decoded(container: InputContainer) -> Iterator[tuple[bool, av.VideoFrame | 
 
 def _upright(frame: av.VideoFrame, *, deep: bool) -> np.ndarray:
     """(H, W, 3) RGB, uint8 or uint16."""
-    pixels = frame.to_ndarray(format="rgb48le" if deep else "rgb24")
+    if deep:
+        pixels = frame.to_ndarray(format="rgb48le")
+    else:
+        pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
     return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))

@@ -19,6 +19,7 @@ from vividface.errors import InputError
 from vividface.files import write_json
 from vividface.restoration.drawing import side_by_side
 from vividface.restoration.reading import Look, Picture
+from vividface.video import EXACT
 
 # Without B-frames a part's packets lie in the order of their frames, so parts join at any time stamps.
 # With mbtree PyAV's x264 gives other bits in about one of a hundred encodings of the same frames.
@@ -160,6 +161,7 @@ class VideoPart:
             format=self._look.pixel_format,
             dst_colorspace=None if self._look.matrix == _UNSPECIFIED else self._look.matrix,
             dst_color_range=self._look.range or None,
+            interpolation=EXACT if name == "rgb24" else None,
         )
         frame.pts, frame.time_base = self._index, 1 / self._fps
         self._index += 1
