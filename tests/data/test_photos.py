@@ -41,6 +41,9 @@ def test_each_photograph_becomes_a_clip_that_is_the_same_again(tmp_path, photo):
     assert probe(first["path"][0]).fps == 25
     other = fetch_dataset("p", source, directory=tmp_path / "three", seed=1)
     assert list(first["sha256"]) != list(other["sha256"])
+    longer = photos_source(tmp_path / "photos", num_frames=13, max_size=100)
+    again = fetch_dataset("p", longer, directory=tmp_path / "one")
+    assert len(read_clip(again["path"][0])) == 13
 
 
 def test_the_motion_is_gentle_and_some_clips_end_at_rest(photo):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from vividface.config.datasets import PhotosSource
-from vividface.data.videos import SourceVideo, identifiers
+from vividface.data.videos import SourceVideo, files_in_folder, identifiers
 from vividface.errors import InputError
 from vividface.files import seeded_hash, sha256
 from vividface.video import IMAGE_SUFFIXES, write_clip
@@ -20,39 +20,39 @@ _PAN_X, _PAN_Y, _ROTATION, _ZOOM = 0.01, 0.006, 1.5, 0.015
 _LIVELINESS = (0.3, 1.0, 2.0)
 
 
-def fetch_photos(key: str, source: PhotosSource, directory: Path, *, seed: int) -> list[SourceVideo]:
-    """Make a clip of each photograph of a folder, unless that was done before.
+def fetch_photos(
+    folder: Path, source: PhotosSource, *, key: str, directory: Path, seed: int
+) -> list[SourceVideo]:
+    """Make a clip of each photograph of a folder.
 
     Args:
+        folder: the folder, which exists.
+        source: pattern of the photographs, and the clips' length, rate and size.
         key: key of the source in the configuration, for messages.
-        source: the folder, and the clips' length, rate and size.
         directory: folder of the clips.
         seed: seed of the motion, together with the photograph's content.
 
     Raises:
-        InputError: there is no folder or no photograph, or one cannot be read.
+        InputError: there is no photograph, or one cannot be read.
     """
-    folder = source.path.expanduser()
-    if not folder.is_dir():
-        raise InputError(f"{key}.path: there is no folder {folder}; correct the path")
-    photos = sorted(path for path in folder.rglob(source.pattern) if path.suffix.lower() in IMAGE_SUFFIXES)
+    matches = files_in_folder(folder, key=key, pattern=source.pattern)
+    photos = [path for path in matches if path.suffix.lower() in IMAGE_SUFFIXES]
     if not photos:
         raise InputError(
             f"{key}: no photograph in {folder} matches the pattern {source.pattern!r}; known suffixes are "
             f"{', '.join(sorted(IMAGE_SUFFIXES))}"
         )
+    directory.mkdir(parents=True, exist_ok=True)
     names = [path.stem for path in photos]
     videos = []
     for identifier, photo, name in zip(identifiers(names), photos, names, strict=True):
+        image = cv2.imread(str(photo), cv2.IMREAD_COLOR_RGB)
+        if image is None:
+            raise InputError(f"{photo}: is not a readable image; get it again, or remove it")
+        generator = np.random.default_rng(list(seeded_hash(seed, sha256(photo))))
         clip = directory / f"{identifier}.mkv"
-        if not clip.is_file():
-            image = cv2.imread(str(photo), cv2.IMREAD_COLOR_RGB)
-            if image is None:
-                raise InputError(f"{photo}: is not a readable image; get it again, or remove it")
-            generator = np.random.default_rng(list(seeded_hash(seed, sha256(photo))))
-            directory.mkdir(parents=True, exist_ok=True)
-            frames = moving_clip(_within(image, source.max_size), source.num_frames, generator)
-            write_clip(clip, frames, source.fps)
+        frames = moving_clip(_within(image, source.max_size), source.num_frames, generator)
+        write_clip(clip, frames, source.fps)
         videos.append(SourceVideo(video_id=identifier, path=str(clip), sha256=sha256(clip), person=name))
     return videos
 

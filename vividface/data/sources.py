@@ -61,7 +61,8 @@ def fetch_dataset(
         case YoutubeSource():
             return table_of(_youtube(name, source, downloads, seed=seed))
         case PhotosSource():
-            return table_of(fetch_photos(key, source, downloads, seed=seed))
+            folder = _folder(key, source)
+            return table_of(fetch_photos(folder, source, key=key, directory=downloads, seed=seed))
         case FolderSource():
             folder = _folder(key, source)
         case WebSource():
@@ -113,7 +114,7 @@ def _youtube(name: str, source: YoutubeSource, directory: Path, *, seed: int) ->
     return videos
 
 
-def _folder(key: str, source: FolderSource) -> Path:
+def _folder(key: str, source: FolderSource | PhotosSource) -> Path:
     folder = source.path.expanduser()
     if not folder.is_dir():
         raise InputError(f"{key}.path: there is no folder {folder}; correct the path")

@@ -58,10 +58,7 @@ def videos_in_folder(
     Raises:
         InputError: there is no video, or a frame cannot be read.
     """
-    try:
-        matches = sorted(folder.rglob(pattern))
-    except (ValueError, NotImplementedError) as error:
-        raise InputError(f"{key}.pattern: {pattern!r} is not a pattern ({error})") from None
+    matches = files_in_folder(folder, key=key, pattern=pattern)
     videos = [path for path in matches if is_video(path)]
     names = [path.stem for path in videos]
     if frames_fps is not None:
@@ -78,6 +75,23 @@ def videos_in_folder(
         SourceVideo(video_id=identifier, path=str(path), sha256=sha256(path), person=name)
         for identifier, path, name in zip(identifiers(names), videos, names, strict=True)
     ]
+
+
+def files_in_folder(folder: Path, *, key: str, pattern: str) -> list[Path]:
+    """What a folder, and the folders in it, hold of a pattern, in order.
+
+    Args:
+        folder: the folder.
+        key: key of the source in the configuration, for messages.
+        pattern: pattern of the files' names.
+
+    Raises:
+        InputError: it is no pattern.
+    """
+    try:
+        return sorted(folder.rglob(pattern))
+    except (ValueError, NotImplementedError) as error:
+        raise InputError(f"{key}.pattern: {pattern!r} is not a pattern ({error})") from None
 
 
 def identifiers(names: Sequence[str]) -> list[str]:
