@@ -116,7 +116,7 @@ class OneStepFacePipeline(DiffusionPipeline):
                 raise ValueError(
                     f"latents are those of one window, but {len(frames)} frames are over {window}"
                 )
-            result = self._restored_latents(frames)
+            result = self._restored_latents(frames_to_tensor(frames))
         else:
             shared = min(8, window // 2) if overlap is None else overlap
             with self.progress_bar(total=len(frames)) as bar:
@@ -138,19 +138,19 @@ class OneStepFacePipeline(DiffusionPipeline):
             frames of the same shape and type.
         """
         length, height, width = frames.shape[:3]
-        latents = self._restored_latents(frames)
+        original = frames_to_tensor(frames)
+        latents = self._restored_latents(original)
         with torch.inference_mode():
             restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
             restored = restored[0, :, :length, :height, :width].float().clamp(-1, 1)
             keep_psnr = None if self.transformer is None else self.transformer.config.keep_psnr
             if keep_psnr is not None:
-                restored = _faded(restored, frames_to_tensor(frames).to(restored), keep_psnr)
+                restored = _faded(restored, original.to(restored), keep_psnr)
         return tensor_to_frames(restored, frames.dtype)
 
     @torch.inference_mode()
-    def _restored_latents(self, frames: np.ndarray) -> Tensor:
-        video = _pad(frames_to_tensor(frames), *frames.shape[:3])
-        video = video[None].to(self._execution_device, self.autoencoder.dtype)
+    def _restored_latents(self, video: Tensor) -> Tensor:
+        video = _pad(video)[None].to(self._execution_device, self.autoencoder.dtype)
         latents: Tensor = self.autoencoder.encode_video(video)
         if self.transformer is not None:
             latents = self.transformer.restore(latents)
@@ -170,8 +170,9 @@ def _faded(restored: Tensor, original: Tensor, keep_psnr: float) -> Tensor:
     return torch.lerp(original, restored, ((keep_psnr - psnr) / _FADE).clamp(0, 1))
 
 
-def _pad(video: Tensor, length: int, height: int, width: int) -> Tensor:
+def _pad(video: Tensor) -> Tensor:
     """Pad (3, F, H, W); sides smaller than the padding are replicated, since reflection cannot reach."""
+    _, length, height, width = video.shape
     down, right = -height % _MULTIPLE, -width % _MULTIPLE
     mode = "reflect" if down < height and right < width else "replicate"
     video = F.pad(video.transpose(0, 1), (0, right, 0, down), mode=mode).transpose(0, 1)
