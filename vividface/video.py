@@ -21,6 +21,8 @@ import cv2
 import ffmpeg
 import imageio_ffmpeg
 import numpy as np
+from av.container import InputContainer
+from av.stream import Disposition
 from av.video.reformatter import Interpolation
 
 from vividface.errors import InputError
@@ -28,9 +30,11 @@ from vividface.files import atomic_path
 
 Item = TypeVar("Item")
 
-VIDEO_SUFFIXES = frozenset(
-    {".mp4", ".mov", ".m4v", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".flv", ".wmv", ".3gp"}
-)
+_VIDEO_NAMES = """
+3g2 3gp asf avi divx dv f4v flv gif m1v m2t m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mpv mts mxf nut ogm ogv qt
+rm rmvb ts vob webm wmv wtv y4m
+"""
+VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
 # FFV1 is lossless, intra-only and bit-exact; H.264 is for people to watch.
@@ -56,6 +60,8 @@ EXACT = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_
 _ENDS_EARLY = ("File ended prematurely", "partial file")
 # The share of a stream's tagged duration that must be there: the last frame's own duration may not be stored.
 _WHOLE_SHARE = 0.95
+# Streams that hold a picture beside the film.
+_PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 def is_video(path: Path) -> bool:
@@ -100,6 +106,27 @@ def ffmpeg_version() -> str:
     return str(imageio_ffmpeg.get_ffmpeg_version())
 
 
+def open_video(path: Path | str) -> InputContainer:
+    """Open a video file with PyAV, whatever its name: a colon in a relative one would name a protocol."""
+    return av.open(str(Path(path).absolute()))
+
+
+def film_stream(container: InputContainer) -> av.VideoStream:
+    """The stream of an opened video that is the film, and no cover picture or thumbnail.
+
+    Raises:
+        InputError: there is none.
+    """
+    films = [stream for stream in container.streams.video if not stream.disposition & _PICTURES]
+    if not films:
+        raise InputError(f"{container.name}: has no video stream; give a video file")
+    best = container.streams.best("video")
+    film = next((stream for stream in films if best is not None and stream.index == best.index), films[0])
+    if film.codec_context is None:
+        raise InputError(f"{container.name}: its video cannot be decoded here; convert it to H.264")
+    return film
+
+
 def probe(path: Path | str) -> VideoInfo:
     """Read a video's description.
 
@@ -110,10 +137,8 @@ def probe(path: Path | str) -> VideoInfo:
     if not path.is_file():
         raise InputError(f"{path}: there is no such file; check the path")
     try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise InputError(f"{path}: has no video stream; give a video file")
-            stream = container.streams.video[0]
+        with open_video(path) as container:
+            stream = film_stream(container)
             frames = sum(_is_shown(packet) for packet in container.demux(stream))
             fps = stream.average_rate or stream.guessed_rate
             if not frames or not fps or not stream.width:
@@ -143,28 +168,20 @@ def is_truncated(path: Path | str) -> bool:
         path: path of the video, which `probe` can read.
     """
     # PyAV gives the log too, but its callback waits for Python's lock, which a decoder that closes may hold.
-    command = [
-        ffmpeg_executable(),
-        "-v",
-        "error",
-        "-i",
-        str(path),
-        "-map",
-        "0:v:0",
-        "-c",
-        "copy",
-        "-f",
-        "null",
-    ]
-    log = subprocess.run([*command, "-"], capture_output=True, check=False).stderr.decode(errors="replace")
+    path = Path(path).absolute()
+    with open_video(path) as container:
+        index = film_stream(container).index
+    command = [ffmpeg_executable(), "-v", "error", "-i", str(path), "-map", f"0:{index}", "-c", "copy"]
+    run = subprocess.run([*command, "-f", "null", "-"], capture_output=True, check=False)
+    log = run.stderr.decode(errors="replace")
     if any(sign in log for sign in _ENDS_EARLY):
         return True
     end, damaged = 0.0, False
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with open_video(path) as container:
+        stream = film_stream(container)
         for packet in container.demux(stream):
             if packet.size:
-                damaged |= packet.is_corrupt
+                damaged = packet.is_corrupt
                 end = max(end, float(((packet.pts or 0) + (packet.duration or 0)) * packet.time_base))
         return damaged or end < _WHOLE_SHARE * _tagged_seconds(stream)
 
@@ -298,8 +315,8 @@ def _indexed(path: Path, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
     """Frames with their indices, from the first one or from a key frame at or before `start`."""
     stamps = _timestamps(path, path.stat().st_size, path.stat().st_mtime_ns) if start >= _SEEK_FROM else {}
     if len(stamps) > start:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
+        with open_video(path) as container:
+            stream = film_stream(container)
             container.seek(list(stamps)[start], stream=stream)
             stream.thread_type = "AUTO"
             # Frames in front of the key frame that was found lack what they refer to; they are not asked for.
@@ -309,8 +326,8 @@ def _indexed(path: Path, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
                 yield first
                 yield from known
                 return
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with open_video(path) as container:
+        stream = film_stream(container)
         stream.thread_type = "AUTO"
         yield from enumerate(container.decode(stream))
 
@@ -318,8 +335,8 @@ def _indexed(path: Path, start: int) -> Iterator[tuple[int, av.VideoFrame]]:
 @lru_cache(maxsize=8)
 def _timestamps(path: Path, size: int, modified: int) -> dict[int, int]:
     """The index of every frame that is shown by its time stamp, in order; empty if the file has none."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
+    with open_video(path) as container:
+        stream = film_stream(container)
         found = [packet.pts for packet in container.demux(stream) if _is_shown(packet)]
     stamps = sorted(stamp for stamp in found if stamp is not None)
     if len(set(stamps)) < len(found):
@@ -342,7 +359,7 @@ def _tagged_seconds(stream: av.VideoStream) -> float:
 
 
 def _has_audio(path: Path | str) -> bool:
-    with av.open(str(path)) as container:
+    with open_video(path) as container:
         return bool(container.streams.audio)
 
 
@@ -393,7 +410,7 @@ class VideoWriter:
         )
         streams = [source.video]
         if audio_from is not None and _has_audio(audio_from):
-            streams.append(ffmpeg.input(str(audio_from)).audio)
+            streams.append(ffmpeg.input(str(Path(audio_from).absolute())).audio)
             options |= {"acodec": "copy"}
         self._streams, self._options = streams, options
 
