@@ -63,7 +63,7 @@ def test_sound_that_does_not_fit_the_container_becomes_aac(tmp_path):
     command = [ffmpeg_executable(), "-v", "error", "-i", str(silent), "-i", str(tone), "-c:v", "copy"]
     subprocess.run([*command, "-c:a", "wavpack", str(both)], check=True)
     result = run(both, tmp_path / "new.mp4")
-    assert result.notes == ["the sound (wavpack) cannot be stored in mp4: it is AAC now"]
+    assert result.notes == ["the sound (wavpack) cannot be stored in .mp4: it is AAC now"]
     with av.open(str(tmp_path / "new.mp4")) as container:
         assert container.streams.audio[0].codec_context.name == "aac"
         # The sound is longer than the pictures, and stays so.

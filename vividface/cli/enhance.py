@@ -78,9 +78,27 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     add("min_face", int, "px, smaller faces are left alone")
     add("margin", float, "around a face, as a share of its side")
     add("cut_threshold", float, "0..255; 0 looks for no cuts")
-    colours = get_args(_FIELDS["colour"].annotation)
-    colour = _FIELDS["colour"].default
-    group.add_argument("--colour", choices=colours, default=colour, help="keep the input's colours")
+
+    def choose(name: str, text: str) -> None:
+        field = _FIELDS[name]
+        help_ = f"{text} (default: %(default)s)"
+        group.add_argument(f"--{name}", choices=get_args(field.annotation), default=field.default, help=help_)
+
+    choose("colour", "keep the input's colours")
+    choose("codec", "of a video; ffv1 (.mkv) loses nothing")
+    group.add_argument(
+        "--quality",
+        "--crf",
+        type=int,
+        metavar="CRF",
+        help="of a video, lower is better (default: h264 16, h265 18, av1 22)",
+    )
+    group.add_argument(
+        "--deinterlace",
+        choices=["auto", "on", "off"],
+        default="auto",
+        help="auto: where the video says that it is interlaced",
+    )
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -95,7 +113,7 @@ def _enhance_one(options: argparse.Namespace) -> int:
     from vividface.restoration.reading import open_source
 
     # Before the weights, which take their time: a wrong path is told at once.
-    source = open_source(options.input, fps=options.fps)
+    source = open_source(options.input, fps=options.fps, deinterlacing=options.deinterlace)
     restorer = _load(options)
     result = enhance(
         source,

@@ -37,3 +37,12 @@ class EnhanceConfig(RestorationConfig):
     scale: float = key("size of the result over that of the input", default=1, gt=0, le=8)
     margin: float = key("margin around a face, as a share of its side", default=0.3, ge=0, le=2)
     min_face: int = key("median face side below which a face is left alone, px", default=24, ge=8)
+    codec: Literal["h264", "h265", "av1", "ffv1", "prores", "copy-of-input"] = key(
+        "codec of a video; ffv1 loses nothing", default="h264"
+    )
+    quality: int | None = key(
+        "rate factor of a video, lower is better; null is the codec's own (h264 16, h265 18, av1 22)",
+        default=None,
+        ge=0,
+        le=63,
+    )

@@ -12,6 +12,10 @@ Correction = Literal["none", "adain", "wavelet"]
 # Levels of the wavelet decomposition; the coarsest blur reaches over 2^5 pixels.
 _LEVELS = 5
 _KERNEL = np.array([0.25, 0.5, 0.25], np.float32)
+# Mean difference of a pixel's channels, of 255, below which frames are grey; coloured from twice as much on.
+_NEUTRAL = 2.0
+# BT.709's weights of red, green and blue.
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
 def correct_colours(restored: np.ndarray, lq: np.ndarray, *, kind: Correction) -> np.ndarray:
@@ -37,6 +41,27 @@ def correct_colours(restored: np.ndarray, lq: np.ndarray, *, kind: Correction) -
         values = change(new.astype(np.float32), old.astype(np.float32))
         corrected[index] = np.rint(values.clip(0, peak)).astype(restored.dtype)
     return corrected
+
+
+def keep_neutral(restored: np.ndarray, lq: np.ndarray) -> np.ndarray:
+    """Take the tint from what was restored of a grey film, in which every colour is neutral.
+
+    Args:
+        restored: restored frames (F, H, W, 3), uint8 or uint16.
+        lq: degraded frames of the same shape and type.
+
+    Returns:
+        frames of the same shape and type; those of a coloured film as they are.
+    """
+    peak = np.iinfo(lq.dtype).max
+    spread = float((lq.max(axis=-1) - lq.min(axis=-1)).mean()) * 255 / peak
+    tint = min(max(spread / _NEUTRAL - 1, 0.0), 1.0)
+    if tint == 1:
+        return restored
+    change = restored.astype(np.float32) - lq
+    grey = change @ _LUMA
+    change = grey[..., None] + tint * (change - grey[..., None])
+    return np.asarray(np.rint((lq + change).clip(0, peak)).astype(lq.dtype))
 
 
 def _adain(new: np.ndarray, old: np.ndarray) -> np.ndarray:

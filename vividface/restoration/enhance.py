@@ -21,7 +21,10 @@ from vividface.cuts import CutDetector
 from vividface.errors import InputError
 from vividface.faces.base import Face
 from vividface.faces.tracking import BRIDGE, GapBridge
-from vividface.restoration.colour import correct_colours
+from vividface.faces.turned import detect
+from vividface.restoration.colour import correct_colours, keep_neutral
+from vividface.restoration.encoders import chosen_codec, require_quality
+from vividface.restoration.geometry import Geometry
 from vividface.restoration.loading import (
     FaceRestorer,
     Mode,
@@ -33,6 +36,7 @@ from vividface.restoration.paste import FaceFrame, restore_faces
 from vividface.restoration.reading import Picture, Source, open_source
 from vividface.restoration.results import Results
 from vividface.restoration.streaming import RestoredFrames, restore_windows
+from vividface.restoration.writing import VideoFormat
 from vividface.streams import WriteBehind, read_ahead
 from vividface.video import batched, eight_bits
 
@@ -186,10 +190,19 @@ def enhance(
         "mode": "crop" if restorer.backend is None else "full",
         **config.model_dump(mode="json"),
     }
-    results = Results(source, output, compare=compare, size=(width, height), settings=settings)
+    codec, codec_note = chosen_codec(config.codec, getattr(source, "codec", ""))
+    require_quality(config.quality, codec)
+    results = Results(
+        source,
+        output,
+        compare=compare,
+        size=(width, height),
+        format=VideoFormat(codec, config.quality),
+        settings=settings,
+    )
     results.begin(overwrite=overwrite, resume=resume)
     resumed, skip = results.num_frames, results.skip
-    windows = _Windows(restorer, config, size=(width, height)).restored(source, first=results.resume_at)
+    windows = _Windows(restorer, config, source, size=(width, height)).restored(results.resume_at)
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
     explaining = _explaining(source, output, results=results, config=config)
     with explaining, bar, WriteBehind(config.window) as behind:
@@ -198,9 +211,8 @@ def enhance(
                 first = min(skip, len(window.frames))
                 skip -= first
                 for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-                    original = pending.frame.pixels
                     state = {"picture": pending.picture, "has_face": pending.has_face}
-                    behind(results.write, frame, original, **state)
+                    behind(results.write, frame, pending.original, **state)
                 behind(results.end_window, resume_at=window.resume_at, skip=window.skip)
                 bar.update(len(window.frames) - first)
             behind.finish()
@@ -209,7 +221,7 @@ def enhance(
             behind.finish()
             raise Interrupted(results.interrupt()) from None
         _require_frames(source, restorer, results)
-        notes = results.join()
+        notes = [note for note in (*source.notes, codec_note, *results.join()) if note]
     return EnhanceResult(
         output=output,
         num_frames=results.num_frames,
@@ -226,13 +238,15 @@ class _Pending:
     """A picture on its way through the model.
 
     Attributes:
-        picture: picture as it was read, for its time.
-        frame: the picture at the result's size, with its faces.
+        picture: picture as it was read.
+        original: pixels of the picture at the result's size.
+        frame: the same with square pixels, and its faces.
         starts_shot: whether a cut lies before it.
         has_face: whether a face was restored in it, in any of its windows.
     """
 
     picture: Picture
+    original: np.ndarray
     frame: FaceFrame
     starts_shot: bool
     has_face: bool = False
@@ -244,17 +258,21 @@ class _Windows:
     Args:
         restorer: loaded model and face backend.
         config: windows, cuts, faces and colours.
+        source: opened source.
         size: width and height of the result, px.
     """
 
-    def __init__(self, restorer: FaceRestorer, config: EnhanceConfig, *, size: tuple[int, int]) -> None:
-        self._restorer, self._config, self._size = restorer, config, size
+    def __init__(
+        self, restorer: FaceRestorer, config: EnhanceConfig, source: Source, *, size: tuple[int, int]
+    ) -> None:
+        self._restorer, self._config, self._source, self._size = restorer, config, source, size
+        self._geometry = Geometry(source.look.pixel_aspect)
 
-    def restored(self, source: Source, *, first: int) -> Iterator[RestoredFrames[_Pending]]:
+    def restored(self, first: int) -> Iterator[RestoredFrames[_Pending]]:
         """Restored frames, from the source's picture `first` on."""
         # What lies before decides where a face is lost, and where a cut is.
         before = min(first, BRIDGE)
-        prepared = self._bridged(self._prepared(source.pictures(first - before)))
+        prepared = self._bridged(self._prepared(self._source.pictures(first - before)))
         return restore_windows(
             read_ahead(islice(prepared, before, None), size=self._config.window),
             self._restore,
@@ -270,13 +288,14 @@ class _Windows:
         backend = self._restorer.backend
         for batch in batched(pictures, _BATCH if backend is not None else 1):
             scaled = [self._scaled(picture.pixels) for picture in batch]
-            in_eight_bits = [eight_bits(pixels) for pixels in scaled]
+            square = [self._geometry.stretched(pixels) for pixels in scaled]
+            in_eight_bits = [eight_bits(pixels) for pixels in square]
             faces: list[list[Face]] = [[] for _ in batch]
             if backend is not None:
-                faces = backend.detect(in_eight_bits)
+                faces = detect(backend, in_eight_bits)
             for index, picture in enumerate(batch):
                 starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[index])
-                yield _Pending(picture, FaceFrame(scaled[index], faces[index]), starts_shot)
+                yield _Pending(picture, scaled[index], FaceFrame(square[index], faces[index]), starts_shot)
 
     def _bridged(self, pictures: Iterable[_Pending]) -> Iterator[_Pending]:
         """The same, `BRIDGE` frames later, with the faces that were lost for a moment."""
@@ -291,7 +310,7 @@ class _Windows:
     def _restore(self, window: Sequence[_Pending]) -> list[np.ndarray]:
         frames = [pending.frame for pending in window]
         if self._restorer.backend is None:
-            return list(self._corrected(np.stack([frame.pixels for frame in frames])))
+            return self._brought_back(window, self._corrected(np.stack([frame.pixels for frame in frames])))
         pasted = restore_faces(
             frames,
             self._corrected,
@@ -302,10 +321,18 @@ class _Windows:
         )
         for pending, has_face in zip(window, pasted.has_face, strict=True):
             pending.has_face |= has_face
-        return pasted.frames
+        return self._brought_back(window, pasted.frames)
+
+    def _brought_back(self, window: Sequence[_Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
+        """Restored frames with square pixels, as the result stores them."""
+        return [
+            self._geometry.brought_back(pending.original, pending.frame.pixels, frame)
+            for pending, frame in zip(window, restored, strict=True)
+        ]
 
     def _corrected(self, frames: np.ndarray) -> np.ndarray:
-        return correct_colours(self._restorer.restore(frames), frames, kind=self._config.colour)
+        restored = correct_colours(self._restorer.restore(frames), frames, kind=self._config.colour)
+        return keep_neutral(restored, frames)
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         if pixels.shape[1::-1] == self._size:

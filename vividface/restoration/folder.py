@@ -8,8 +8,8 @@ from pathlib import Path
 
 from vividface.config import EnhanceConfig
 from vividface.errors import InputError
+from vividface.restoration.encoders import CONTAINERS
 from vividface.restoration.enhance import EnhanceResult, enhance
-from vividface.restoration.joining import CONTAINERS
 from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.reading import open_source
 

@@ -3,37 +3,91 @@
 from __future__ import annotations
 
 import heapq
+import io
 import math
-import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
 import av
-from av.container import InputContainer, OutputContainer
+from av.container import OutputContainer
 
 from vividface.errors import InputError
 from vividface.files import atomic_path
-from vividface.restoration.writing import Part
-from vividface.video import ffmpeg_executable
+from vividface.restoration.clock import Clock
+from vividface.restoration.encoders import ENCODERS, add_video_stream
+from vividface.restoration.look import Look
+from vividface.restoration.other_streams import (
+    FORMATS,
+    OtherStream,
+    Timed,
+    add_streams,
+    plan_streams,
+    timecode_of,
+)
+from vividface.restoration.writing import Part, VideoFormat
+from vividface.video import open_video
 
-# Those that hold H.264 at any time stamps.
-CONTAINERS = frozenset({".mp4", ".mov", ".m4v", ".mkv"})
 # Those whose index can be moved to the front, for players that stream.
-_STREAMED = CONTAINERS - {".mkv"}
+_STREAMED = frozenset({".mp4", ".mov", ".m4v"})
 # Written by FFmpeg itself, or about the source's file and not its content.
 _OWN_TAGS = frozenset({"encoder", "major_brand", "minor_version", "compatible_brands", "duration"})
 
-# Packets with their times, s.
-_Timed = Iterator[tuple[float, "av.Packet[Any]"]]
+
+@dataclass(frozen=True)
+class Companions:
+    """What a result takes over of its source beside the pictures.
+
+    Attributes:
+        source: path of the source.
+        streams: streams of the source.
+        notes: sentences about those that are not copied.
+    """
+
+    source: Path
+    streams: list[OtherStream]
+    notes: list[str] = field(default_factory=list)
 
 
-def require_container(path: Path) -> None:
-    """Raise `InputError` unless the name is one of a container for H.264 at any time stamps."""
-    if path.suffix.lower() not in CONTAINERS:
-        raise InputError(f"{path}: unsupported container; use {', '.join(sorted(CONTAINERS))}")
+def plan_companions(
+    source: Path,
+    output: Path,
+    *,
+    size: tuple[int, int],
+    fps: Fraction,
+    look: Look,
+    format: VideoFormat,
+) -> Companions:
+    """Find what a result can take over, and write a whole header for trial, in memory.
+
+    Args:
+        source: path of the source, a video.
+        output: path of the result.
+        size: width and height of the result, px.
+        fps: frame rate.
+        look: storage of the source's pixels.
+        format: codec and quality of the result.
+
+    Raises:
+        InputError: the container takes no such video.
+    """
+    suffix = output.suffix.lower()
+    streams, notes = plan_streams(source, suffix)
+    companions = Companions(source, streams, notes)
+    even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
+    try:
+        with open_video(source) as original, av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as trial:
+            add_video_stream(trial, format.codec, size=even, fps=fps, look=look, quality=format.quality)
+            _add_companions(original, trial, companions, end=math.inf)
+            trial.start_encoding()
+    except (av.FFmpegError, ValueError) as error:
+        raise InputError(
+            f"{output}: {format.codec} of {even[0]}x{even[1]} cannot be written to {suffix} ({error}); "
+            "try another --codec or container"
+        ) from None
+    return companions
 
 
 def join_video(
@@ -41,22 +95,22 @@ def join_video(
     pieces: Sequence[tuple[Path, Part]],
     *,
     time_base: Fraction,
-    source: Path | None,
+    codec: str,
+    companions: Companions | None,
+    tags: dict[str, str],
     whole: bool = True,
-) -> list[str]:
-    """Join the parts of a video and the other streams of its source, none of them encoded again.
+) -> None:
+    """Join the parts of a video and the other streams of its source; no picture is encoded again.
 
     Args:
         output: path of the video, written atomically.
         pieces: files of the parts, in order.
         time_base: unit of the parts' times, s.
-        source: video whose sound, subtitles, chapters and tags are copied; None copies none.
+        codec: key of `encoders.ENCODERS`.
+        companions: what is taken over of the source; None takes nothing.
+        tags: tags of the result, beside the source's.
         whole: whether these are all parts; otherwise the other streams end with them.
-
-    Returns:
-        sentences about what could not be kept as it was.
     """
-    notes: list[str] = []
     with atomic_path(output) as temporary, ExitStack() as stack:
         options = {"fflags": "+bitexact"}
         if output.suffix.lower() in _STREAMED:
@@ -65,22 +119,17 @@ def join_video(
         with av.open(str(pieces[0][0])) as first:
             stream = container.add_stream_from_template(first.streams.video[0])
         stream.time_base = time_base
+        if ENCODERS[codec].tag and output.suffix.lower() in _STREAMED:
+            stream.codec_context.codec_tag = ENCODERS[codec].tag
         streams = [_video_packets(pieces, stream, time_base)]
-        if source is not None:
+        if companions is not None:
             last = pieces[-1][1]
             end = math.inf if whole else float((last.times[-1] + last.durations[-1]) * time_base)
-            original = stack.enter_context(av.open(str(source)))
-            tags = {k: v for k, v in original.metadata.items() if k.lower() not in _OWN_TAGS}
-            container.metadata.update(tags)
-            if original.chapters():
-                container.set_chapters(original.chapters())
-            folder = pieces[0][0].parent
-            streams += _other_packets(
-                original, container, source=source, folder=folder, end=end, stack=stack, notes=notes
-            )
+            original = stack.enter_context(open_video(companions.source))
+            streams += _add_companions(original, container, companions, end=end)
+        container.metadata.update(tags)
         for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
             container.mux(packet)
-    return notes
 
 
 def join_images(output: Path, folders: Sequence[Path]) -> None:
@@ -95,9 +144,25 @@ def join_images(output: Path, folders: Sequence[Path]) -> None:
             image.replace(temporary / image.name)
 
 
-def _video_packets(
-    pieces: Sequence[tuple[Path, Part]], stream: av.VideoStream, time_base: Fraction
-) -> _Timed:
+def _add_companions(
+    original: av.container.InputContainer, container: OutputContainer, companions: Companions, *, end: float
+) -> list[Timed]:
+    """Add the streams, tags, time code and chapters of a source to a result; returns the streams' packets."""
+    tags = {key: value for key, value in original.metadata.items() if key.lower() not in _OWN_TAGS}
+    container.metadata.update(tags)
+    if code := timecode_of(original):
+        container.streams.video[0].metadata["timecode"] = code
+    with suppress(av.FFmpegError):
+        if chapters := original.chapters():
+            start = Clock(original).shifted(Fraction(0))
+            for chapter in chapters:
+                ticks = round(start / Fraction(chapter["time_base"] or 1))
+                chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
+            container.set_chapters(chapters)
+    return add_streams(original, container, companions.streams, end=end)
+
+
+def _video_packets(pieces: Sequence[tuple[Path, Part]], stream: av.VideoStream, time_base: Fraction) -> Timed:
     for path, part in pieces:
         with av.open(str(path)) as container:
             packets = (packet for packet in container.demux(video=0) if packet.size)
@@ -106,72 +171,3 @@ def _video_packets(
                 packet.pts = packet.dts = time
                 packet.duration = duration
                 yield float(time * time_base), packet
-
-
-def _other_packets(
-    original: InputContainer,
-    container: OutputContainer,
-    *,
-    source: Path,
-    folder: Path,
-    end: float,
-    stack: ExitStack,
-    notes: list[str],
-) -> list[_Timed]:
-    """Sound and subtitles, per file they are read from.
-
-    Args:
-        original: opened source.
-        container: opened result.
-        source: path of the source.
-        folder: folder for sound that is converted.
-        end: time at which the streams end, s.
-        stack: stack of what is closed after the packets are written.
-        notes: list that sentences about what cannot be kept are appended to.
-    """
-    copied: dict[int, av.stream.Stream] = {}
-    others: list[_Timed] = []
-    for kind in (*original.streams.audio, *original.streams.subtitles):
-        name = kind.codec_context.name if kind.codec_context is not None else "unknown"
-        if (
-            kind.codec_context is not None
-            and kind.codec_context.codec.canonical_name in container.supported_codecs
-        ):
-            copied[kind.index] = container.add_stream_from_template(kind)
-        elif kind.type == "audio":
-            converted = stack.enter_context(av.open(str(_as_aac(source, kind.index, folder))))
-            aac = container.add_stream_from_template(converted.streams.audio[0])
-            others.append(_packets(converted, {0: aac}, end))
-            notes.append(f"the sound ({name}) cannot be stored in {container.format.name}: it is AAC now")
-        else:
-            notes.append(f"the subtitles ({name}) cannot be stored in {container.format.name}: left out")
-    return [_packets(original, copied, end), *others] if copied else others
-
-
-def _packets(container: InputContainer, streams: dict[int, av.stream.Stream], end: float) -> _Timed:
-    chosen = [stream for stream in container.streams if stream.index in streams]
-    last = 0.0
-    try:
-        for packet in container.demux(chosen):
-            if not packet.size:
-                continue
-            stamp = packet.dts if packet.dts is not None else packet.pts
-            last = last if stamp is None else float(stamp * packet.time_base)
-            if last < end:
-                packet.stream = streams[packet.stream.index]
-                yield last, packet
-    except av.FFmpegError:
-        # The end of a truncated file, whose pictures end here too.
-        return
-
-
-def _as_aac(source: Path, index: int, folder: Path) -> Path:
-    path = folder / f"{index}.nut"
-    command = [ffmpeg_executable(), "-v", "error", "-y", "-copyts", "-i", str(source), "-map", f"0:{index}"]
-    done = subprocess.run(
-        [*command, "-c:a", "aac", "-b:a", "192k", str(path)], capture_output=True, check=False
-    )
-    if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        raise InputError(f"{source}: its sound cannot be converted to AAC: {''.join(reason)}")
-    return path

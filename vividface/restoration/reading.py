@@ -5,19 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
+from itertools import islice
+from math import lcm
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 import av
 import cv2
 import numpy as np
-from av.container import InputContainer
 
 from vividface.errors import InputError
-from vividface.video import EXACT, IMAGE_SUFFIXES, is_truncated, is_video, probe
+from vividface.restoration.clock import Clock
+from vividface.restoration.decoding import decoded_frames, deinterlaced
+from vividface.restoration.look import Look, look_of, to_rgb
+from vividface.restoration.planes import has_transparency
+from vividface.video import IMAGE_SUFFIXES, film_stream, is_truncated, is_video, open_video, probe
 
-# Layouts of pixels that are written as they were read; others become 4:2:0 of the same depth.
-_KEPT = frozenset({"yuv420p", "yuv422p", "yuv444p", "yuv420p10le", "yuv422p10le", "yuv444p10le"})
+# Frames that are looked at to tell whether a video is interlaced.
+_FIRST_FRAMES = 8
+
+Deinterlacing = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)
@@ -28,34 +35,14 @@ class Picture:
         pixels: frame (H, W, 3), upright, RGB, uint8, or uint16 where the source has more than 8 bits.
         time: time of its presentation, in units of the source's time base.
         duration: duration in the same units; 0 where the source does not say.
+        stored: the frame as it was decoded, which the result takes over where nothing is changed; None where
+            its pixels are not those of the file.
     """
 
     pixels: np.ndarray
     time: int
     duration: int
-
-
-@dataclass(frozen=True)
-class Look:
-    """How a video stores its pixels, so that the result can store them alike.
-
-    The colour values are FFmpeg's numbers; 2 is unspecified, and 0 for the range.
-
-    Attributes:
-        pixel_format: FFmpeg's name of the pixels' format.
-        matrix: matrix from RGB to luma and chroma.
-        range: range of the values, limited or full.
-        primaries: primaries of the colours.
-        transfer: transfer characteristics.
-        pixel_aspect: width of a pixel over its height.
-    """
-
-    pixel_format: str = "yuv420p"
-    matrix: int = 1
-    range: int = 1
-    primaries: int = 1
-    transfer: int = 1
-    pixel_aspect: Fraction = Fraction(1)
+    stored: av.VideoFrame | None = None
 
 
 class Source(Protocol):
@@ -69,6 +56,7 @@ class Source(Protocol):
         time_base: unit of the pictures' times, s.
         look: storage of the result's pixels.
         problem: reason why not everything could be read, or empty.
+        notes: sentences about what is not kept as it was.
     """
 
     path: Path
@@ -78,6 +66,7 @@ class Source(Protocol):
     time_base: Fraction
     look: Look
     problem: str
+    notes: list[str]
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """The pictures from index `start` on."""
@@ -88,7 +77,12 @@ class Source(Protocol):
 
 @dataclass
 class VideoSource:
-    """A video file; damaged frames are left out, and `problem` says so."""
+    """A video file; damaged frames are left out, and `problem` says so.
+
+    Attributes:
+        codec: FFmpeg's name of the video's codec.
+        deinterlacing: `on`, `off`, or `auto`: where the frames are tagged as interlaced.
+    """
 
     path: Path
     size: tuple[int, int] = (0, 0)
@@ -97,66 +91,123 @@ class VideoSource:
     time_base: Fraction = Fraction(1, 1000)
     look: Look = field(default_factory=Look)
     problem: str = ""
-    _deep: bool = False
+    notes: list[str] = field(default_factory=list)
+    codec: str = ""
+    deinterlacing: Deinterlacing = "auto"
 
     def __post_init__(self) -> None:
         info = probe(self.path)
-        self.num_frames, self.fps = info.num_frames, info.fps
+        self.num_frames, self.fps, self.codec = info.num_frames, info.fps, info.codec
         if is_truncated(self.path):
             self.problem = "is truncated"
-        with av.open(str(self.path)) as container:
-            stream = container.streams.video[0]
-            self.time_base = Fraction(stream.time_base or Fraction(1, 1000))
-            first = next((frame for _, frame in _decoded(container) if frame is not None), None)
-            if first is None:
+        with open_video(self.path) as container:
+            film = film_stream(container)
+            self.time_base = Fraction(film.time_base or Fraction(1, 1000))
+            frames = (frame for _, frame in decoded_frames(container) if frame is not None)
+            first_frames = list(islice(frames, _FIRST_FRAMES))
+            if not first_frames:
                 raise InputError(f"{self.path}: not one frame of it can be decoded; get the file again")
+            first = first_frames[0]
+            self.look = look_of(film, first)
+            self._stored_size = (first.width, first.height)
             self._deep = max(part.bits for part in first.format.components) > 8
-            name = first.format.name.replace("yuvj", "yuv")
-            self.look = Look(
-                name if name in _KEPT else ("yuv420p10le" if self._deep else "yuv420p"),
-                int(first.colorspace),
-                int(first.color_range),
-                int(first.color_primaries),
-                int(first.color_trc),
-                Fraction(stream.sample_aspect_ratio or 1),
+            self.size = _size(self._pixels(first))
+            if has_transparency(first.format.name):
+                self.notes.append("the transparency of the video is left out")
+            self._interlaced = any(frame.interlaced_frame for frame in first_frames)
+        if self._deinterlaces:
+            self.notes.append(
+                "the video is interlaced: it is deinterlaced (--deinterlace off keeps its fields)"
             )
-            height, width = _upright(first, deep=self._deep).shape[:2]
-            if (height, width) != (first.height, first.width):
-                aspect = 1 / self.look.pixel_aspect
-                self.look = Look(**(vars(self.look) | {"pixel_aspect": aspect}))
-            self.size = (width, height)
+        self._period = self._constant_period()
+        if self._period is not None:
+            # Whole units of both, so that frames stay evenly spaced and in step with the sound.
+            self.time_base = Fraction(1, lcm(self.time_base.denominator, self._period.denominator))
+
+    @property
+    def _deinterlaces(self) -> bool:
+        return self.deinterlacing == "on" or (self.deinterlacing == "auto" and self._interlaced)
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source`. Decoded from the beginning: a key frame's place is not to be trusted everywhere."""
-        last, duration, index, damaged = -1, 1, 0, 0
-        with av.open(str(self.path)) as container:
-            stream = container.streams.video[0]
-            stream.thread_type = "AUTO"
-            for whole, frame in _decoded(container):
+        last, duration, index, damaged, resized = -1, 1, 0, 0, False
+        with open_video(self.path) as container:
+            # Threads that decode frames beside each other lose some before the end of a truncated file.
+            film_stream(container).thread_type = "SLICE" if self.problem else "AUTO"
+            decoded = decoded_frames(container)
+            if self._deinterlaces:
+                decoded = deinterlaced(decoded, every_frame=self.deinterlacing == "on")
+            for whole, frame in decoded:
                 damaged += not whole
                 if frame is None:
                     continue
-                time = frame.pts if frame.pts is not None else last + duration
+                base = Fraction(frame.time_base or self.time_base)
+                time = self._time(frame.pts * base) if frame.pts is not None else last + duration
                 if index == 0:
                     last = time - 1
-                time, duration = max(time, last + 1), frame.duration or duration
+                length = round((frame.duration or 0) * base / self.time_base)
+                time, duration = max(time, last + 1), length or duration
                 last = time
                 if index >= start:
-                    yield Picture(self._sized(_upright(frame, deep=self._deep)), time, frame.duration or 0)
+                    resized |= (frame.width, frame.height) != self._stored_size
+                    yield self._picture(frame, time, length)
                 index += 1
         if damaged and not self.problem:
             self.problem = f"is damaged in {damaged} places"
+        if resized:
+            width, height = self.size
+            self.notes.append(f"the frames change their size: all were fitted into {width}x{height}")
 
     def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
         status = self.path.stat()
-        return {"path": str(self.path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
+        return {
+            "path": str(self.path.resolve()),
+            "bytes": status.st_size,
+            "modified": status.st_mtime_ns,
+            "deinterlacing": self.deinterlacing,
+        }
 
-    def _sized(self, pixels: np.ndarray) -> np.ndarray:
-        """Some streams change their size half-way; the result has one."""
-        if pixels.shape[1::-1] == self.size:
-            return pixels
-        return np.asarray(cv2.resize(pixels, self.size, interpolation=cv2.INTER_AREA))
+    def _picture(self, frame: av.VideoFrame, time: int, duration: int) -> Picture:
+        pixels = self._pixels(frame)
+        if (frame.width, frame.height) != self._stored_size:
+            return Picture(_fitted(pixels, self.size), time, duration)
+        return Picture(pixels, time, duration, frame)
+
+    def _pixels(self, frame: av.VideoFrame) -> np.ndarray:
+        """(H, W, 3) RGB, uint8 or uint16, upright."""
+        return np.ascontiguousarray(self.look.orientation.apply(to_rgb(frame, self.look, deep=self._deep)))
+
+    def _time(self, seconds: Fraction) -> int:
+        """A time in units of the source's time base, on the even grid if the frames lie on one."""
+        if self._period is not None:
+            seconds = round((seconds - self._first) / self._period) * self._period + self._first
+        return round(seconds / self.time_base)
+
+    def _constant_period(self) -> Fraction | None:
+        """The time between two frames where a coarse time base alone makes it uneven; None otherwise.
+
+        Matroska counts milliseconds, so that 23.976 frames/s come out as 41, 42, 42 ms.
+        """
+        with open_video(self.path) as container:
+            film = film_stream(container)
+            base, packets = Fraction(film.time_base or 1), Clock(container).demux()
+            stamps = sorted(
+                packet.pts
+                for packet in packets
+                if packet.stream.index == film.index and packet.size and packet.pts is not None
+            )
+            rates = {rate for rate in (film.guessed_rate, film.average_rate) if rate}
+        if len(stamps) < 2:
+            return None
+        self._first = stamps[0] * base
+        for period in (1 / Fraction(rate) for rate in rates):
+            ticks = period / base
+            if ticks.denominator > 1 and all(
+                abs(stamp - stamps[0] - index * ticks) <= 1 for index, stamp in enumerate(stamps)
+            ):
+                return period
+        return None
 
 
 @dataclass
@@ -169,14 +220,14 @@ class ImageSource:
     size: tuple[int, int] = (0, 0)
     look: Look = field(default_factory=Look)
     problem: str = ""
+    notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.num_frames = len(self.files)
         self.time_base = 1 / self.fps
         first = _read_image(self.files[0])
         self.size = (first.shape[1], first.shape[0])
-        if first.dtype == np.uint16:
-            self.look = Look("yuv420p10le")
+        self.look = Look("gbrp10le" if first.dtype == np.uint16 else "gbrp")
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source`."""
@@ -200,12 +251,13 @@ class ImageSource:
         }
 
 
-def open_source(path: Path, *, fps: Fraction = Fraction(25)) -> Source:
+def open_source(path: Path, *, fps: Fraction = Fraction(25), deinterlacing: Deinterlacing = "auto") -> Source:
     """Open a video file, an image, a folder of images, or a pattern such as `frames/*.png`.
 
     Args:
         path: path or pattern as the user gave it.
         fps: frame rate of a folder of images.
+        deinterlacing: `on`, `off`, or `auto`: where a video's frames are tagged as interlaced.
 
     Raises:
         InputError: it does not exist, or cannot be read.
@@ -228,7 +280,7 @@ def open_source(path: Path, *, fps: Fraction = Fraction(25)) -> Source:
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
         return ImageSource(path, [path], fps)
-    return VideoSource(path)
+    return VideoSource(path, deinterlacing=deinterlacing)
 
 
 def videos_in(folder: Path) -> list[Path]:
@@ -248,23 +300,17 @@ def _read_image(path: Path) -> np.ndarray:
     return np.ascontiguousarray(image[..., ::-1])
 
 
-def _decoded(container: InputContainer) -> Iterator[tuple[bool, av.VideoFrame | None]]:
-    """Frames in order, and for each piece whether it was whole; a piece that gave no frame has None."""
-    try:
-        for packet in container.demux(video=0):
-            try:
-                for frame in packet.decode():
-                    yield not frame.is_corrupt, frame
-            except av.FFmpegError:
-                yield False, None
-    except av.FFmpegError:
-        yield False, None
+def _size(pixels: np.ndarray) -> tuple[int, int]:
+    return pixels.shape[1], pixels.shape[0]
 
 
-def _upright(frame: av.VideoFrame, *, deep: bool) -> np.ndarray:
-    """(H, W, 3) RGB, uint8 or uint16."""
-    if deep:
-        pixels = frame.to_ndarray(format="rgb48le")
-    else:
-        pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
-    return np.ascontiguousarray(np.rot90(pixels, round(frame.rotation / 90)))
+def _fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """A picture scaled into a size, with black bars where its shape is another."""
+    height, width = pixels.shape[:2]
+    factor = min(size[0] / width, size[1] / height)
+    inner = (max(round(width * factor), 1), max(round(height * factor), 1))
+    scaled = cv2.resize(pixels, inner, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC)
+    result = np.zeros((size[1], size[0], 3), pixels.dtype)
+    left, top = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2
+    result[top : top + inner[1], left : left + inner[0]] = scaled
+    return result

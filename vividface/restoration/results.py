@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import av
@@ -12,9 +13,18 @@ import numpy as np
 
 from vividface.errors import InputError
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.joining import join_images, join_video, require_container
+from vividface.restoration.encoders import require_container
+from vividface.restoration.joining import Companions, join_images, join_video, plan_companions
 from vividface.restoration.reading import ImageSource, Picture, Source, VideoSource
-from vividface.restoration.writing import ImagesPart, OpenPart, Part, PartFolder, PartWriter, VideoPart
+from vividface.restoration.writing import (
+    ImagesPart,
+    OpenPart,
+    Part,
+    PartFolder,
+    PartWriter,
+    VideoFormat,
+    VideoPart,
+)
 from vividface.video import IMAGE_SUFFIXES
 
 # Frames after which a part is closed: what a killed run has to do again at most.
@@ -29,7 +39,9 @@ class Results:
         output: path of the enhanced video or images.
         compare: path of input and result side by side; None writes none.
         size: width and height of the result, px.
+        format: codec and quality of videos.
         settings: fingerprint of the run; another run's parts are not used.
+        tags: tags that videos get, beside the source's.
 
     Attributes:
         parts: complete parts, those of an earlier run included.
@@ -42,9 +54,13 @@ class Results:
         *,
         compare: Path | None,
         size: tuple[int, int],
+        format: VideoFormat,
         settings: dict[str, Any],
+        tags: dict[str, str] | None = None,
     ) -> None:
         self._source, self._output, self._compare, self._size = source, output, compare, size
+        self._format, self._tags = format, tags or {}
+        self._companions: dict[Path, Companions] = {}
         self._folder = PartFolder(output, settings)
         self._open: OpenPart | None = None
         self.parts: list[Part] = []
@@ -57,15 +73,16 @@ class Results:
             resume: whether an interrupted run is resumed.
 
         Raises:
-            InputError: a result exists, has an unsupported name, or an interrupted run does not fit.
+            InputError: a result exists, has an unsupported name, cannot be written there or not to its
+                container, or an interrupted run does not fit.
         """
-        for path in [self._output] if self._compare is None else [self._output, self._compare]:
-            if path.resolve() == self._source.path.resolve():
-                raise InputError(f"{path}: is the input itself; give another name")
-            if path.exists() and not overwrite:
-                raise InputError(f"{path}: exists already; give another name or add --overwrite")
-            if not self._is_images(path):
-                require_container(path)
+        paths = [self._output] if self._compare is None else [self._output, self._compare]
+        if len({path.resolve() for path in paths}) < len(paths):
+            raise InputError(f"{self._compare}: is the result itself; give --compare another name")
+        for path in paths:
+            self._require_place(path, overwrite=overwrite)
+        for path in paths:
+            self._try(path)
         if self._folder.exists() and resume:
             self.parts = self._folder.resume()
         elif self._folder.exists() and not overwrite:
@@ -129,7 +146,7 @@ class Results:
             return f"interrupted after {self.num_frames} frames; {again}"
         path = self._partial_output()
         pieces = self._pieces("video", parts)
-        join_video(path, pieces, time_base=self._source.time_base, source=self._sound(), whole=False)
+        self._join_video(path, pieces, whole=False)
         num_frames = sum(len(part.times) for part in parts)
         return f"interrupted: the first {num_frames} frames are in {path}; {again}"
 
@@ -143,7 +160,6 @@ class Results:
 
     def join(self) -> list[str]:
         """Join the parts to the results; returns sentences about what could not be kept as it was."""
-        notes: list[str] = []
         for name, path in (("compare", self._compare), ("video", self._output)):
             if path is None:
                 continue
@@ -151,10 +167,11 @@ class Results:
             if self._is_images(path):
                 join_images(path, [piece for piece, _ in pieces])
             else:
-                notes = join_video(path, pieces, time_base=self._source.time_base, source=self._sound())
+                self._join_video(path, pieces)
         self.remove()
         self._partial_output().unlink(missing_ok=True)
-        return notes
+        companions = self._companions.get(self._output)
+        return [] if companions is None else companions.notes
 
     def remove(self) -> None:
         """Remove all parts."""
@@ -172,7 +189,7 @@ class Results:
         if self._is_images(path):
             return ImagesPart(self._folder.file(index, name, ""), self._image_names(path))
         file = self._folder.file(index, name, ".mkv")
-        return VideoPart(file, size=size, fps=self._source.fps, look=self._source.look)
+        return VideoPart(file, size=size, fps=self._source.fps, look=self._source.look, format=self._format)
 
     def _image_names(self, path: Path) -> Iterator[str]:
         assert isinstance(self._source, ImageSource)
@@ -202,8 +219,47 @@ class Results:
         single = self._source.num_frames == 1 and path.suffix.lower() in IMAGE_SUFFIXES
         return single or not path.suffix
 
-    def _sound(self) -> Path | None:
-        return self._source.path if isinstance(self._source, VideoSource) else None
+    def _require_place(self, path: Path, *, overwrite: bool) -> None:
+        """Raise `InputError` where a result cannot be put."""
+        if path.resolve() == self._source.path.resolve():
+            raise InputError(f"{path}: is the input itself; give another name")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path}: exists already; give another name or add --overwrite")
+        if not self._is_images(path):
+            require_container(path, self._format.codec)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryFile(dir=path.parent):
+                pass
+        except OSError as error:
+            raise InputError(
+                f"{path.parent}: cannot be written to ({error.strerror}); choose another folder"
+            ) from None
+
+    def _try(self, path: Path) -> None:
+        """Plan what a video takes over of its source; `InputError` where its header does not fit."""
+        if self._is_images(path) or not isinstance(self._source, VideoSource):
+            return
+        self._companions[path] = plan_companions(
+            self._source.path,
+            path,
+            size=self._size,
+            fps=self._source.fps,
+            look=self._source.look,
+            format=self._format,
+        )
+
+    def _join_video(self, path: Path, pieces: list[tuple[Path, Part]], *, whole: bool = True) -> None:
+        companions = self._companions.get(path if whole else self._output)
+        join_video(
+            path,
+            pieces,
+            time_base=self._source.time_base,
+            codec=self._format.codec,
+            companions=companions,
+            tags=self._tags,
+            whole=whole,
+        )
 
     def _partial_output(self) -> Path:
         return self._output.with_name(f"{self._output.stem}.part{self._output.suffix}")

@@ -18,21 +18,36 @@ import numpy as np
 from vividface.errors import InputError
 from vividface.files import write_json
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.reading import Look, Picture
-from vividface.video import EXACT
+from vividface.restoration.encoders import add_video_stream, stored_layout
+from vividface.restoration.look import Look
+from vividface.restoration.planes import changed, frame_of, from_rgb, stored_as, upright
+from vividface.restoration.reading import Picture
 
-# Without B-frames a part's packets lie in the order of their frames, so parts join at any time stamps.
-# With mbtree PyAV's x264 gives other bits in about one of a hundred encodings of the same frames.
-_X264 = {"crf": "16", "preset": "faster", "bf": "0", "mbtree": "0"}
-# FFmpeg's number of an unspecified colour matrix.
-_UNSPECIFIED = 2
+
+@dataclass(frozen=True)
+class VideoFormat:
+    """How a video is encoded.
+
+    Attributes:
+        codec: key of `encoders.ENCODERS`.
+        quality: rate factor; None takes the codec's default.
+    """
+
+    codec: str = "h264"
+    quality: int | None = None
 
 
 class PartWriter(Protocol):
     """A file or folder that the pictures of a part are written to."""
 
-    def write(self, pixels: np.ndarray) -> None:
-        """Append a picture (H, W, 3), uint8 or uint16, RGB."""
+    def write(self, pixels: np.ndarray, *, original: np.ndarray, stored: av.VideoFrame | None) -> None:
+        """Append a picture.
+
+        Args:
+            pixels: restored picture (H, W, 3), uint8 or uint16, RGB.
+            original: the picture before, at its own size.
+            stored: the picture as it was decoded, which `original` shows; None where it shows none.
+        """
 
     def close(self) -> None:
         """Finish; the part is complete after it."""
@@ -129,40 +144,41 @@ class PartFolder:
 
 
 class VideoPart:
-    """A part's video stream, H.264, in a Matroska file whose own time stamps do not count.
+    """A part's video stream in a Matroska file whose own time stamps do not count.
 
     Args:
         path: path of the file.
-        size: width and height, px; made even, as 4:2:0 has to be.
+        size: width and height, px; made even, as halved chroma needs.
         fps: frame rate.
-        look: storage of the pixels.
+        look: storage of the source's pixels.
+        format: codec and quality of the video.
     """
 
-    def __init__(self, path: Path, *, size: tuple[int, int], fps: Fraction, look: Look) -> None:
-        self._path, self._look, self._index = path, look, 0
+    def __init__(
+        self, path: Path, *, size: tuple[int, int], fps: Fraction, look: Look, format: VideoFormat
+    ) -> None:
+        self._look, self._index = look, 0
+        self._layout = stored_layout(look, format.codec)
         self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
         self._container = av.open(str(path), "w")
-        stream = self._container.add_stream("libx264", rate=fps, options=dict(_X264))
-        assert isinstance(stream, av.VideoStream)
-        stream.width, stream.height = self._size
-        stream.pix_fmt = look.pixel_format
-        context = stream.codec_context
-        context.sample_aspect_ratio = look.pixel_aspect
-        context.colorspace, context.color_range = look.matrix, look.range
-        context.color_primaries, context.color_trc = look.primaries, look.transfer
-        self._stream, self._fps = stream, fps
+        self._stream = add_video_stream(
+            self._container, format.codec, size=self._size, fps=fps, look=look, quality=format.quality
+        )
+        self._fps = fps
 
-    def write(self, pixels: np.ndarray) -> None:
+    def write(self, pixels: np.ndarray, *, original: np.ndarray, stored: av.VideoFrame | None) -> None:
         """See `PartWriter`."""
         width, height = self._size
-        pixels = np.ascontiguousarray(pixels[:height, :width])
-        name = "rgb48le" if pixels.dtype == np.uint16 else "rgb24"
-        frame = av.VideoFrame.from_ndarray(pixels, format=name).reformat(
-            format=self._look.pixel_format,
-            dst_colorspace=None if self._look.matrix == _UNSPECIFIED else self._look.matrix,
-            dst_color_range=self._look.range or None,
-            interpolation=EXACT if name == "rgb24" else None,
-        )
+        pixels = pixels[:height, :width]
+        if stored is not None and self._takes_over(stored):
+            stored = stored_as(stored, self._layout, **self._colours)
+            planes = upright(stored, self._look.orientation)
+            planes = changed(planes, original[:height, :width], pixels, layout=self._layout, **self._colours)
+            frame = frame_of(planes, self._layout)
+        else:
+            frame = from_rgb(self._scaled(pixels), self._layout, **self._colours)
+        if frame.format.name == "gbrp":
+            frame = frame.reformat(format="bgr0")
         frame.pts, frame.time_base = self._index, 1 / self._fps
         self._index += 1
         self._container.mux(self._stream.encode(frame))
@@ -172,6 +188,28 @@ class VideoPart:
         if self._index:
             self._container.mux(self._stream.encode(None))
         self._container.close()
+
+    @property
+    def _colours(self) -> dict[str, Any]:
+        return {"matrix": self._look.coefficients, "full_range": self._look.full_range}
+
+    def _takes_over(self, stored: av.VideoFrame) -> bool:
+        """Whether the stored frame's own values can stand in the result."""
+        turned = self._look.orientation.transposed
+        size = (stored.height, stored.width) if turned else (stored.width, stored.height)
+        is_rgb = self._look.layout.startswith("gbr")
+        return (
+            (size[0] - size[0] % 2, size[1] - size[1] % 2) == self._size
+            and is_rgb == self._layout.startswith("gbr")
+            # Chroma that is halved one way only would have to be halved the other way.
+            and not (turned and "422" in self._layout)
+        )
+
+    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
+        """Pixels as FFmpeg's conversion takes them: its white of 16 bits is 255 x 256."""
+        if pixels.dtype == np.uint8 or not self._look.layout.startswith("gbr"):
+            return pixels
+        return np.rint(pixels * np.float32(256 / 257)).astype(np.uint16)
 
 
 class ImagesPart:
@@ -186,7 +224,7 @@ class ImagesPart:
         self._folder, self._names = folder, names
         folder.mkdir()
 
-    def write(self, pixels: np.ndarray) -> None:
+    def write(self, pixels: np.ndarray, *, original: np.ndarray, stored: av.VideoFrame | None) -> None:
         """See `PartWriter`; formats of 8 bits get 8."""
         path = self._folder / next(self._names)
         if pixels.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
@@ -220,9 +258,10 @@ class OpenPart:
             picture: time and duration of the frame.
             has_face: whether a face was restored in it.
         """
-        self._writers[0].write(pixels)
+        self._writers[0].write(pixels, original=original, stored=picture.stored)
         for writer in self._writers[1:]:
-            writer.write(side_by_side(original, pixels, titles=("input", "enhanced")))
+            panels = side_by_side(original, pixels, titles=("input", "enhanced"))
+            writer.write(panels, original=panels, stored=None)
         self.times.append(picture.time)
         self._durations.append(picture.duration)
         self._faces += has_face
