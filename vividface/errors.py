@@ -15,3 +15,14 @@ class MissingWeightsError(InputError):
 
 class StoppedError(Exception):
     """A signal asked a long run to stop; its state is saved, and running it again resumes from it."""
+
+
+def describe(error: BaseException) -> str:
+    """An error that nobody foresaw, in one line for the user.
+
+    Args:
+        error: error that is no `InputError`.
+    """
+    first = str(error).strip().splitlines()[:1]
+    reason = f"{type(error).__name__}: {first[0]}" if first else type(error).__name__
+    return f"failed for a reason nobody foresaw ({reason}); VIVIDFACE_TRACEBACK=1 shows where, for a report"

@@ -1,5 +1,6 @@
 """Videos for tests, and their enhancement with a function in place of a model."""
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from vividface.models.transformer import OneStepTransformer
 from vividface.restoration.enhance import enhance
 from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.reading import open_source
+from vividface.video import ffmpeg_executable
 
 WINDOWS = EnhanceConfig(window=9, overlap=2, cut_threshold=None)
 SIZE = (66, 50)
@@ -103,3 +105,34 @@ def run(source, output, restore=brighten, *, config=WINDOWS, **options):
         progress=False,
         **options,
     )
+
+
+def ffmpeg(*words):
+    """Make an input with the ffmpeg program."""
+    command = [ffmpeg_executable(), "-v", "error", "-y", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def keep(frames):
+    return frames
+
+
+def streams(path):
+    """Type, codec, language, title and disposition of every stream."""
+    with av.open(str(path)) as container:
+        return [
+            (
+                stream.type,
+                stream.codec_context.name if stream.codec_context else None,
+                stream.metadata.get("language"),
+                stream.metadata.get("title") or stream.metadata.get("name"),
+                int(stream.disposition),
+            )
+            for stream in container.streams
+        ]
+
+
+def times(path):
+    """Times of the film's frames, s."""
+    return [time for time, _, _ in decode(path)]

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 from vividface.cli.status import FAILED, INCOMPLETE
-from vividface.config import EnhanceConfig
+from vividface.config import EnhanceConfig, validate_enhance
 
 if TYPE_CHECKING:
     from vividface.cli.types import Commands
     from vividface.restoration.enhance import EnhanceResult
     from vividface.restoration.folder import Outcome
     from vividface.restoration.loading import FaceRestorer
+    from vividface.restoration.reading import Source
 
 _FIELDS = EnhanceConfig.model_fields
 
@@ -109,11 +110,13 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _enhance_one(options: argparse.Namespace) -> int:
-    from vividface.restoration.enhance import enhance
     from vividface.restoration.reading import open_source
 
-    # Before the weights, which take their time: a wrong path is told at once.
+    # Before the weights, and the packages that run them, which take their time: a mistake is told at once.
     source = open_source(options.input, fps=options.fps, deinterlacing=options.deinterlace)
+    _try(source, options)
+    from vividface.restoration.enhance import enhance
+
     restorer = _load(options)
     result = enhance(
         source,
@@ -128,6 +131,20 @@ def _enhance_one(options: argparse.Namespace) -> int:
     print(json.dumps(_values(options.input, result), indent=2) if options.json else _sentence(result))
     _warn(options.input, result)
     return INCOMPLETE if result.problem else 0
+
+
+def _try(source: Source, options: argparse.Namespace) -> None:
+    """Raise `InputError` for settings, and for results that cannot be written."""
+    from vividface.restoration.encoders import VideoTrack, chosen_codec
+    from vividface.restoration.results import try_results
+
+    validate_enhance(_settings(options) | {"window": options.window or 1, "overlap": 0})
+    paths = [options.output] if options.compare is None else [options.output, options.compare]
+    width, height = (max(round(side * options.scale), 1) for side in source.size)
+    codec, _ = chosen_codec(options.codec, source.codec)
+    look, fps = source.look, source.fps
+    track = VideoTrack(size=(width, height), fps=fps, look=look, codec=codec, quality=options.quality)
+    try_results(source, paths, track=track, overwrite=options.overwrite)
 
 
 def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
@@ -182,9 +199,13 @@ def _load(options: argparse.Namespace) -> FaceRestorer:
 def _config(restorer: FaceRestorer, options: argparse.Namespace) -> EnhanceConfig:
     from vividface.restoration.loading import enhance_config
 
+    return enhance_config(restorer, **_settings(options))
+
+
+def _settings(options: argparse.Namespace) -> dict[str, Any]:
     values = {name: getattr(options, name) for name in _FIELDS}
     # On the command line 0 stands for the configuration's null.
-    return enhance_config(restorer, **values | {"cut_threshold": options.cut_threshold or None})
+    return values | {"cut_threshold": options.cut_threshold or None}
 
 
 def _sentence(result: EnhanceResult) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
 from vividface import __version__
 from vividface.cli import enhance, rubric, versions, weights
 from vividface.cli.status import FAILED, INTERRUPTED
-from vividface.errors import InputError
+from vividface.errors import InputError, describe
 from vividface.extras import explain_missing
 
 
@@ -37,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt as error:
         print(str(error) or "interrupted", file=sys.stderr)
         return INTERRUPTED
+    except Exception as error:
+        if os.environ.get("VIVIDFACE_TRACEBACK"):
+            raise
+        print(f"error: {describe(error)}", file=sys.stderr)
+        return FAILED
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,6 +14,7 @@ from vividface.config.loading import (
     merge_files,
     read_yaml,
     validate_config,
+    validate_enhance,
 )
 from vividface.config.model import ModelConfig
 from vividface.config.restoration import EnhanceConfig, RestorationConfig
@@ -43,4 +44,5 @@ __all__ = [
     "merge_files",
     "read_yaml",
     "validate_config",
+    "validate_enhance",
 ]

@@ -10,6 +10,7 @@ import yaml
 from pydantic import ValidationError
 
 from vividface.config.experiment import Config
+from vividface.config.restoration import EnhanceConfig
 from vividface.errors import InputError
 
 # libyaml's, where it was compiled in: ten times as fast.
@@ -87,6 +88,21 @@ def validate_config(values: Mapping[str, Any]) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         raise InputError(f"configuration: {describe_problems(error)}") from None
+
+
+def validate_enhance(values: dict[str, Any]) -> EnhanceConfig:
+    """The settings of `vividface enhance`.
+
+    Args:
+        values: values by key of `EnhanceConfig`.
+
+    Raises:
+        InputError: a value is wrong.
+    """
+    try:
+        return EnhanceConfig.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"options: {describe_problems(error)}") from None
 
 
 def describe_problems(error: ValidationError) -> str:

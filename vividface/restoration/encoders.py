@@ -6,9 +6,10 @@ import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import av
+from av.container import OutputContainer
 
 from vividface.errors import InputError
 from vividface.restoration.look import Look, guessed_matrix
@@ -108,103 +109,116 @@ def chosen_codec(codec: Codec, of_input: str) -> tuple[str, str]:
     return "h264", note
 
 
-def require_container(path: Path, codec: str) -> None:
-    """Raise `InputError` unless the name is one of a container for the codec, at any time stamps.
+class Colours(NamedTuple):
+    """Tags of colours, by FFmpeg's numbers.
 
-    Args:
-        path: path of the result.
-        codec: key of `ENCODERS`.
+    Attributes:
+        matrix: matrix from RGB to luma and chroma.
+        range: range of the values.
+        primaries: primaries of the colours.
+        transfer: transfer characteristics.
     """
-    suffix, fitting = path.suffix.lower(), ENCODERS[codec].containers
-    if suffix not in CONTAINERS:
-        raise InputError(f"{path}: unsupported container; use {', '.join(sorted(fitting))}")
-    if suffix not in fitting:
-        raise InputError(f"{path}: does not hold {codec}; use {', '.join(fitting)}, or another --codec")
+
+    matrix: int
+    range: int
+    primaries: int
+    transfer: int
 
 
-def require_quality(quality: int | None, codec: str) -> None:
-    """Raise `InputError` where a rate factor does not fit the codec.
+@dataclass(frozen=True, kw_only=True)
+class VideoTrack:
+    """The video of a result.
 
-    Args:
-        quality: rate factor, or None for the default.
-        codec: key of `ENCODERS`.
-    """
-    encoder = ENCODERS[codec]
-    if quality is None:
-        return
-    if encoder.quality is None:
-        raise InputError(f"--quality {quality}: {codec} has no rate factor; leave it out")
-    if not 0 <= quality <= encoder.max_quality:
-        raise InputError(f"--quality {quality}: is not between 0 and {encoder.max_quality}, {codec}'s range")
-
-
-def stored_layout(look: Look, codec: str) -> str:
-    """The layout in which a source is written: in luma and chroma, but for FFV1, which keeps RGB and grey.
-
-    Args:
-        look: storage of the source.
-        codec: key of `ENCODERS`.
-    """
-    layouts, depth = ENCODERS[codec].layouts, "10le" if look.layout.endswith("10le") else ""
-    wanted = look.layout
-    if codec == "ffv1":
-        return wanted
-    if wanted.startswith(("gbr", "gray")):
-        wanted = f"yuv420p{depth}"
-    if wanted in layouts:
-        return wanted
-    return next((name for name in layouts if name == f"yuv420p{depth}"), layouts[0])
-
-
-def add_video_stream(
-    container: av.container.OutputContainer,
-    codec: str,
-    *,
-    size: tuple[int, int],
-    fps: Fraction,
-    look: Look,
-    quality: int | None,
-) -> av.VideoStream:
-    """Add the stream of the result's video, with its colours tagged as the source's.
-
-    Args:
-        container: opened result, or part of it.
-        codec: key of `ENCODERS`.
-        size: width and height of the stored frames, px.
+    Attributes:
+        size: width and height, px.
         fps: frame rate.
-        look: storage of the source; a layout of RGB becomes BT.709.
+        look: storage of the source's pixels.
+        codec: key of `ENCODERS`.
         quality: rate factor; None takes the codec's default.
     """
-    encoder, layout = ENCODERS[codec], stored_layout(look, codec)
-    options = dict(encoder.options)
-    if encoder.quality is not None:
-        options["crf"] = str(encoder.quality if quality is None else quality)
-    if encoder.params and (hdr := _hdr(look, codec)):
-        options[encoder.params] = ":".join(filter(None, [options.get(encoder.params, ""), hdr]))
-    stream = container.add_stream(encoder.name, rate=fps, options=options)
-    assert isinstance(stream, av.VideoStream)
-    stream.width, stream.height = size
-    stream.pix_fmt = "bgr0" if layout == "gbrp" else layout
-    if encoder.tag:
-        stream.codec_context.codec_tag = encoder.tag
-    _tag_colours(stream, layout, look, height=size[1])
-    return stream
 
+    size: tuple[int, int]
+    fps: Fraction
+    look: Look
+    codec: str = "h264"
+    quality: int | None = None
 
-def _tag_colours(stream: av.VideoStream, layout: str, look: Look, *, height: int) -> None:
-    context = stream.codec_context
-    context.sample_aspect_ratio = look.pixel_aspect
-    matrix, primaries, transfer = look.matrix, look.primaries, look.transfer
-    value_range = 2 if look.full_range else look.range
-    if look.layout.startswith("gbr"):
-        is_rgb = layout.startswith("gbr")
-        matrix, value_range = (0, 2) if is_rgb else (1, 1)
-        primaries, transfer = (value if value != _UNSPECIFIED else 1 for value in (primaries, transfer))
-    elif matrix == _UNSPECIFIED and guessed_matrix(height) != look.coefficients:
-        # Enlarged, it would be taken for another.
-        matrix = look.coefficients
-    context.colorspace, context.color_range = matrix, value_range
-    context.color_primaries, context.color_trc = primaries, transfer
+    @property
+    def even_size(self) -> tuple[int, int]:
+        """Width and height as they are stored: even, as halved chroma needs, px."""
+        return self.size[0] - self.size[0] % 2, self.size[1] - self.size[1] % 2
+
+    @property
+    def layout(self) -> str:
+        """The layout in which frames are stored: luma and chroma, but in FFV1, which keeps RGB and grey."""
+        wanted, depth = self.look.layout, "10le" if self.look.layout.endswith("10le") else ""
+        if self.codec == "ffv1":
+            return wanted
+        if wanted.startswith(("gbr", "gray")):
+            wanted = f"yuv420p{depth}"
+        layouts = ENCODERS[self.codec].layouts
+        if wanted in layouts:
+            return wanted
+        return next((name for name in layouts if name == f"yuv420p{depth}"), layouts[0])
+
+    @property
+    def colours(self) -> Colours:
+        """How the frames are tagged; made of RGB they are BT.709's."""
+        look = self.look
+        matrix, primaries, transfer = look.matrix, look.primaries, look.transfer
+        value_range = 2 if look.full_range else look.range
+        if look.layout.startswith("gbr"):
+            matrix, value_range = (0, 2) if self.layout.startswith("gbr") else (1, 1)
+            primaries, transfer = (value if value != _UNSPECIFIED else 1 for value in (primaries, transfer))
+        elif matrix == _UNSPECIFIED and guessed_matrix(self.size[1]) != look.coefficients:
+            # Enlarged, it would be taken for another.
+            matrix = look.coefficients
+        return Colours(matrix, value_range, primaries, transfer)
+
+    @property
+    def tag(self) -> str:
+        """The code of the codec in MP4, or an empty text for FFmpeg's own."""
+        return ENCODERS[self.codec].tag
+
+    def require_fitting(self, path: Path) -> None:
+        """Raise `InputError` where codec, quality and container do not fit each other.
+
+        Args:
+            path: path of the result.
+        """
+        encoder, suffix = ENCODERS[self.codec], path.suffix.lower()
+        fitting = ", ".join(sorted(encoder.containers))
+        if suffix not in CONTAINERS:
+            raise InputError(f"{path}: unsupported container; use {fitting}")
+        if suffix not in encoder.containers:
+            raise InputError(f"{path}: does not hold {self.codec}; use {fitting}, or another --codec")
+        if self.quality is None:
+            return
+        if encoder.quality is None:
+            raise InputError(f"--quality {self.quality}: {self.codec} has no rate factor; leave it out")
+        if not 0 <= self.quality <= encoder.max_quality:
+            raise InputError(
+                f"--quality {self.quality}: is not in the range of {self.codec}, 0 to {encoder.max_quality}"
+            )
+
+    def add_to(self, container: OutputContainer) -> av.VideoStream:
+        """Add the track's stream to a result, or to a part of one."""
+        encoder = ENCODERS[self.codec]
+        options = dict(encoder.options)
+        if encoder.quality is not None:
+            options["crf"] = str(encoder.quality if self.quality is None else self.quality)
+        if encoder.params and (hdr := _hdr(self.look, self.codec)):
+            options[encoder.params] = ":".join(filter(None, [options.get(encoder.params, ""), hdr]))
+        stream = container.add_stream(encoder.name, rate=self.fps, options=options)
+        assert isinstance(stream, av.VideoStream)
+        stream.width, stream.height = self.even_size
+        stream.pix_fmt = "bgr0" if self.layout == "gbrp" else self.layout
+        context = stream.codec_context
+        context.sample_aspect_ratio = self.look.pixel_aspect
+        colours = self.colours
+        context.colorspace, context.color_range = colours.matrix, colours.range
+        context.color_primaries, context.color_trc = colours.primaries, colours.transfer
+        return stream
 
 
 def _hdr(look: Look, codec: str) -> str:

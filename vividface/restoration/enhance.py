@@ -11,11 +11,13 @@ from fractions import Fraction
 from itertools import islice
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from vividface import __version__
 from vividface.config import EnhanceConfig
 from vividface.cuts import CutDetector
 from vividface.errors import InputError
@@ -23,7 +25,7 @@ from vividface.faces.base import Face
 from vividface.faces.tracking import BRIDGE, GapBridge
 from vividface.faces.turned import detect
 from vividface.restoration.colour import correct_colours, keep_neutral
-from vividface.restoration.encoders import chosen_codec, require_quality
+from vividface.restoration.encoders import VideoTrack, chosen_codec
 from vividface.restoration.geometry import Geometry
 from vividface.restoration.loading import (
     FaceRestorer,
@@ -36,7 +38,6 @@ from vividface.restoration.paste import FaceFrame, restore_faces
 from vividface.restoration.reading import Picture, Source, open_source
 from vividface.restoration.results import Results
 from vividface.restoration.streaming import RestoredFrames, restore_windows
-from vividface.restoration.writing import VideoFormat
 from vividface.streams import WriteBehind, read_ahead
 from vividface.video import batched, eight_bits
 
@@ -190,15 +191,16 @@ def enhance(
         "mode": "crop" if restorer.backend is None else "full",
         **config.model_dump(mode="json"),
     }
-    codec, codec_note = chosen_codec(config.codec, getattr(source, "codec", ""))
-    require_quality(config.quality, codec)
+    codec, codec_note = chosen_codec(config.codec, source.codec)
     results = Results(
         source,
         output,
         compare=compare,
-        size=(width, height),
-        format=VideoFormat(codec, config.quality),
+        track=VideoTrack(
+            size=(width, height), fps=source.fps, look=source.look, codec=codec, quality=config.quality
+        ),
         settings=settings,
+        remark=_remark(restorer, config),
     )
     results.begin(overwrite=overwrite, resume=resume)
     resumed, skip = results.num_frames, results.skip
@@ -231,6 +233,16 @@ def enhance(
         problem=source.problem,
         notes=notes,
     )
+
+
+def _remark(restorer: FaceRestorer, config: EnhanceConfig) -> str:
+    """What was done, for the result's tags."""
+    windows = {"window", "overlap"}
+    options = config.model_dump(mode="json", exclude_defaults=True, exclude=windows)
+    words = [f"model {Path(restorer.model).name}"] if restorer.model else []
+    words += ["mode crop"] if restorer.backend is None else []
+    words += [f"{name} {value}" for name, value in options.items()]
+    return f"Enhanced by VividFace {__version__}: {', '.join(words) or 'no options'}"
 
 
 @dataclass
@@ -359,6 +371,9 @@ def _explaining(source: Source, output: Path, *, results: Results, config: Enhan
     """Turn errors of the machine into ones that say what to do; complete parts stay for a later run."""
     try:
         yield
+    except InputError:
+        results.abandon()
+        raise
     except Exception as error:
         results.abandon()
         kept = (
@@ -374,6 +389,11 @@ def _explaining(source: Source, output: Path, *, results: Results, config: Enhan
             reason = error.strerror or error
             raise InputError(
                 f"{output}: cannot be written ({reason}); free or choose another disk{kept}"
+            ) from error
+        if isinstance(error, av.FFmpegError):
+            raise InputError(
+                f"{output}: {source.path} cannot be put into it ({error.strerror or error}); try another "
+                f"container or --codec{kept}"
             ) from error
         raise
 

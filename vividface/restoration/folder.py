@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vividface.config import EnhanceConfig
-from vividface.errors import InputError
+from vividface.errors import InputError, describe
 from vividface.restoration.encoders import CONTAINERS
 from vividface.restoration.enhance import EnhanceResult, enhance
 from vividface.restoration.loading import FaceRestorer
@@ -82,6 +82,9 @@ def enhance_folder(
                 outcome = Outcome(video, enhanced)
             except InputError as error:
                 outcome = Outcome(video, error=str(error))
+            except Exception as error:
+                # Whatever is wrong with one video, the night's others are not to suffer for it.
+                outcome = Outcome(video, error=f"{video}: {describe(error)}")
         outcomes.append(outcome)
         report(outcome)
     return outcomes

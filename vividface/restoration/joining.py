@@ -12,13 +12,13 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+from av.codec.codec import UnknownCodecError
 from av.container import OutputContainer
 
 from vividface.errors import InputError
 from vividface.files import atomic_path
 from vividface.restoration.clock import Clock
-from vividface.restoration.encoders import ENCODERS, add_video_stream
-from vividface.restoration.look import Look
+from vividface.restoration.encoders import VideoTrack
 from vividface.restoration.other_streams import (
     FORMATS,
     OtherStream,
@@ -27,7 +27,7 @@ from vividface.restoration.other_streams import (
     plan_streams,
     timecode_of,
 )
-from vividface.restoration.writing import Part, VideoFormat
+from vividface.restoration.writing import Part
 from vividface.video import open_video
 
 # Those whose index can be moved to the front, for players that stream.
@@ -51,24 +51,13 @@ class Companions:
     notes: list[str] = field(default_factory=list)
 
 
-def plan_companions(
-    source: Path,
-    output: Path,
-    *,
-    size: tuple[int, int],
-    fps: Fraction,
-    look: Look,
-    format: VideoFormat,
-) -> Companions:
+def plan_companions(source: Path, output: Path, track: VideoTrack) -> Companions:
     """Find what a result can take over, and write a whole header for trial, in memory.
 
     Args:
         source: path of the source, a video.
         output: path of the result.
-        size: width and height of the result, px.
-        fps: frame rate.
-        look: storage of the source's pixels.
-        format: codec and quality of the result.
+        track: video of the result.
 
     Raises:
         InputError: the container takes no such video.
@@ -76,16 +65,16 @@ def plan_companions(
     suffix = output.suffix.lower()
     streams, notes = plan_streams(source, suffix)
     companions = Companions(source, streams, notes)
-    even = (size[0] - size[0] % 2, size[1] - size[1] % 2)
     try:
         with open_video(source) as original, av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as trial:
-            add_video_stream(trial, format.codec, size=even, fps=fps, look=look, quality=format.quality)
+            track.add_to(trial)
             _add_companions(original, trial, companions, end=math.inf)
             trial.start_encoding()
     except (av.FFmpegError, ValueError) as error:
+        width, height = track.even_size
         raise InputError(
-            f"{output}: {format.codec} of {even[0]}x{even[1]} cannot be written to {suffix} ({error}); "
-            "try another --codec or container"
+            f"{output}: {track.codec} of {width}x{height} cannot be written to {suffix} ({error}); try "
+            "another --codec or container"
         ) from None
     return companions
 
@@ -95,9 +84,9 @@ def join_video(
     pieces: Sequence[tuple[Path, Part]],
     *,
     time_base: Fraction,
-    codec: str,
+    track: VideoTrack,
     companions: Companions | None,
-    tags: dict[str, str],
+    remark: str,
     whole: bool = True,
 ) -> None:
     """Join the parts of a video and the other streams of its source; no picture is encoded again.
@@ -106,9 +95,9 @@ def join_video(
         output: path of the video, written atomically.
         pieces: files of the parts, in order.
         time_base: unit of the parts' times, s.
-        codec: key of `encoders.ENCODERS`.
+        track: video of the result.
         companions: what is taken over of the source; None takes nothing.
-        tags: tags of the result, beside the source's.
+        remark: sentence that is added to the source's comment.
         whole: whether these are all parts; otherwise the other streams end with them.
     """
     with atomic_path(output) as temporary, ExitStack() as stack:
@@ -116,18 +105,17 @@ def join_video(
         if output.suffix.lower() in _STREAMED:
             options["movflags"] = "+faststart"
         container = stack.enter_context(av.open(str(temporary), "w", options=options))
-        with av.open(str(pieces[0][0])) as first:
-            stream = container.add_stream_from_template(first.streams.video[0])
+        stream = _add_film(container, pieces[0][0], track)
         stream.time_base = time_base
-        if ENCODERS[codec].tag and output.suffix.lower() in _STREAMED:
-            stream.codec_context.codec_tag = ENCODERS[codec].tag
         streams = [_video_packets(pieces, stream, time_base)]
         if companions is not None:
             last = pieces[-1][1]
             end = math.inf if whole else float((last.times[-1] + last.durations[-1]) * time_base)
             original = stack.enter_context(open_video(companions.source))
             streams += _add_companions(original, container, companions, end=end)
-        container.metadata.update(tags)
+        if remark:
+            key = next((key for key in container.metadata if key.lower() == "comment"), "comment")
+            container.metadata[key] = "\n".join(filter(None, [container.metadata.get(key), remark]))
         for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
             container.mux(packet)
 
@@ -142,6 +130,19 @@ def join_images(output: Path, folders: Sequence[Path]) -> None:
         temporary.mkdir()
         for image in images:
             image.replace(temporary / image.name)
+
+
+def _add_film(container: OutputContainer, part: Path, track: VideoTrack) -> av.VideoStream:
+    """Add a stream for the packets of parts to a result."""
+    with av.open(str(part)) as first:
+        try:
+            stream = container.add_stream_from_template(first.streams.video[0])
+        except UnknownCodecError:
+            # The decoder is another library than the encoder (AV1).
+            return track.add_to(container)
+    if track.tag and container.format.name != "matroska":
+        stream.codec_context.codec_tag = track.tag
+    return stream
 
 
 def _add_companions(

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from pydantic import ValidationError
 
-from vividface.config import EnhanceConfig, FacesConfig, describe_problems
+from vividface.config import EnhanceConfig, FacesConfig, validate_enhance
 from vividface.devices import choose_device
 from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
@@ -71,6 +70,7 @@ class FaceRestorer:
         backend: face backend; None restores whole frames (the mode `crop`).
         fingerprint: values that tell this restorer apart from another, for an interrupted run.
         description: model and device, for people.
+        model: name or folder of the model, as it was given.
     """
 
     restore: Restorer
@@ -79,6 +79,7 @@ class FaceRestorer:
     backend: FaceBackend | None
     fingerprint: dict[str, Any]
     description: str = ""
+    model: str = ""
 
 
 def load_restorer(options: RestorerOptions) -> FaceRestorer:
@@ -115,6 +116,7 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         backend=backend,
         fingerprint=fingerprint,
         description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
+        model=str(name),
     )
 
 
@@ -167,10 +169,7 @@ def enhance_config(
     window = window or restorer.clip_frames
     if overlap is None:
         overlap = min(max(window // 10, 1), window // 2)
-    try:
-        return EnhanceConfig.model_validate({"window": window, "overlap": overlap, **values})
-    except ValidationError as error:
-        raise InputError(f"options: {describe_problems(error)}") from None
+    return validate_enhance({"window": window, "overlap": overlap, **values})
 
 
 def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneStepFacePipeline:

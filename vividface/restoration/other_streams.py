@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import av
 from av.container import InputContainer, OutputContainer
-from av.stream import AttachmentStream, Stream
+from av.stream import AttachmentStream, Disposition, Stream
 
 from vividface.restoration.clock import Clock
 from vividface.restoration.sound import AacEncoder, has_layout
@@ -93,7 +93,7 @@ def add_streams(
     for other in planned:
         stream = source.streams[other.index]
         if other.how == "attachment":
-            _attach(stream, container)
+            _attach(source, stream, container)
         elif other.how == "copy":
             copied[other.index] = target = container.add_stream_from_template(stream)
             _describe(stream, target)
@@ -109,13 +109,25 @@ def _way(
     stream: Stream, packets: list[av.Packet[Any]], suffix: str
 ) -> Literal["copy", "aac", "attachment"] | None:
     """How a stream can be taken over, or None."""
-    if stream.type == "attachment":
+    if stream.type == "attachment" or (suffix == ".mkv" and _is_cover(stream)):
         return "attachment" if suffix == ".mkv" else None
+    if (
+        isinstance(stream, av.AudioStream)
+        and _is_seldom_played(stream, suffix)
+        and _can_decode(stream, packets)
+    ):
+        return "aac"
     if _fits(stream, packets, suffix):
         return "copy"
     if isinstance(stream, av.AudioStream) and _can_decode(stream, packets):
         return "aac"
     return None
+
+
+def _is_seldom_played(stream: Stream, suffix: str) -> bool:
+    """Whether MP4 holds the sound, but hardly a player plays it from there."""
+    codec = stream.codec_context
+    return suffix in (".mp4", ".m4v") and codec is not None and codec.name.startswith("pcm_")
 
 
 def _note(stream: Stream, how: str | None, suffix: str) -> str:
@@ -187,13 +199,26 @@ def _is_own(key: str) -> bool:
     return key.lower().split("-")[0] in _OWN_TAGS or key.lower().startswith("_statistics")
 
 
-def _attach(stream: Stream, container: OutputContainer) -> None:
+def _is_cover(stream: Stream) -> bool:
+    return bool(stream.disposition & Disposition.attached_pic)
+
+
+def _attach(source: InputContainer, stream: Stream, container: OutputContainer) -> None:
+    """Store a font, or a cover, in the header, as Matroska does."""
     kind = str(stream.metadata.get("mimetype", "application/octet-stream"))
-    assert isinstance(stream, AttachmentStream)
-    container.add_attachment(_file_name(stream), kind, bytes(stream.data or b""))
+    if isinstance(stream, AttachmentStream):
+        data = bytes(stream.data or b"")
+    else:
+        data = next((bytes(packet) for packet in source.demux(stream) if packet.size), b"")
+        source.seek(0)
+        kind = "image/png" if stream.codec_context.name == "png" else "image/jpeg"
+    container.add_attachment(_file_name(stream), kind, data)
 
 
 def _file_name(stream: Stream) -> str:
+    if _is_cover(stream):
+        usual = "cover.png" if stream.codec_context.name == "png" else "cover.jpg"
+        return str(stream.metadata.get("filename", usual))
     return str(stream.metadata.get("filename", "attachment"))
 
 
@@ -203,6 +228,9 @@ def _copied(container: InputContainer, targets: dict[int, Stream], end: float) -
     try:
         for packet in _shown(Clock(container).demux(*(container.streams[index] for index in targets))):
             index = packet.stream.index
+            if packet.dts is None and packet.pts is None and index not in last:
+                # A cover has no time.
+                packet.pts = packet.dts = 0
             stamp = packet.dts if packet.dts is not None else packet.pts
             if index not in targets or stamp is None or stamp <= last.get(index, -float("inf")):
                 continue

@@ -57,6 +57,7 @@ class Source(Protocol):
         look: storage of the result's pixels.
         problem: reason why not everything could be read, or empty.
         notes: sentences about what is not kept as it was.
+        codec: FFmpeg's name of the video's codec; empty for images.
     """
 
     path: Path
@@ -67,6 +68,7 @@ class Source(Protocol):
     look: Look
     problem: str
     notes: list[str]
+    codec: str
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """The pictures from index `start` on."""
@@ -80,7 +82,6 @@ class VideoSource:
     """A video file; damaged frames are left out, and `problem` says so.
 
     Attributes:
-        codec: FFmpeg's name of the video's codec.
         deinterlacing: `on`, `off`, or `auto`: where the frames are tagged as interlaced.
     """
 
@@ -145,7 +146,7 @@ class VideoSource:
                 time = self._time(frame.pts * base) if frame.pts is not None else last + duration
                 if index == 0:
                     last = time - 1
-                length = round((frame.duration or 0) * base / self.time_base)
+                length = self._length((frame.duration or 0) * base)
                 time, duration = max(time, last + 1), length or duration
                 last = time
                 if index >= start:
@@ -182,6 +183,12 @@ class VideoSource:
         """A time in units of the source's time base, on the even grid if the frames lie on one."""
         if self._period is not None:
             seconds = round((seconds - self._first) / self._period) * self._period + self._first
+        return round(seconds / self.time_base)
+
+    def _length(self, seconds: Fraction) -> int:
+        """A frame's duration in units of the source's time base."""
+        if self._period is not None and seconds and abs(seconds - self._period) < Fraction(1, 500):
+            seconds = self._period
         return round(seconds / self.time_base)
 
     def _constant_period(self) -> Fraction | None:
@@ -221,6 +228,7 @@ class ImageSource:
     look: Look = field(default_factory=Look)
     problem: str = ""
     notes: list[str] = field(default_factory=list)
+    codec: str = ""
 
     def __post_init__(self) -> None:
         self.num_frames = len(self.files)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 
 from vividface.errors import InputError
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.encoders import require_container
+from vividface.restoration.encoders import VideoTrack
 from vividface.restoration.joining import Companions, join_images, join_video, plan_companions
 from vividface.restoration.reading import ImageSource, Picture, Source, VideoSource
 from vividface.restoration.writing import (
@@ -22,13 +23,69 @@ from vividface.restoration.writing import (
     Part,
     PartFolder,
     PartWriter,
-    VideoFormat,
     VideoPart,
 )
 from vividface.video import IMAGE_SUFFIXES
 
 # Frames after which a part is closed: what a killed run has to do again at most.
 _PART_FRAMES = 240
+
+
+def try_results(
+    source: Source,
+    paths: Sequence[Path],
+    *,
+    track: VideoTrack,
+    overwrite: bool,
+) -> dict[Path, Companions]:
+    """Try what could fail when results are written: places, containers, headers.
+
+    Args:
+        source: opened source.
+        paths: paths of the results.
+        track: video of the results.
+        overwrite: whether existing results may be replaced.
+
+    Returns:
+        what each video takes over of its source.
+
+    Raises:
+        InputError: a result exists, has an unsupported name, or cannot be written.
+    """
+    if len({path.resolve() for path in paths}) < len(paths):
+        raise InputError(f"{paths[-1]}: is the result itself; give --compare another name")
+    for path in paths:
+        if path.resolve() == source.path.resolve():
+            raise InputError(f"{path}: is the input itself; give another name")
+        if path.exists() and not overwrite:
+            raise InputError(f"{path}: exists already; give another name or add --overwrite")
+        if not _is_images(source, path):
+            track.require_fitting(path)
+        _require_place(path)
+    return {
+        path: plan_companions(source.path, path, track)
+        for path in paths
+        if isinstance(source, VideoSource) and not _is_images(source, path)
+    }
+
+
+def _require_place(path: Path) -> None:
+    """Raise `InputError` where no file can be written beside a path."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"{path.parent}: cannot be written to ({error.strerror}); choose another folder"
+        ) from None
+
+
+def _is_images(source: Source, path: Path) -> bool:
+    """Whether a result is an image, or a folder of them."""
+    if not isinstance(source, ImageSource):
+        return False
+    return (source.num_frames == 1 and path.suffix.lower() in IMAGE_SUFFIXES) or not path.suffix
 
 
 class Results:
@@ -38,10 +95,9 @@ class Results:
         source: opened source.
         output: path of the enhanced video or images.
         compare: path of input and result side by side; None writes none.
-        size: width and height of the result, px.
-        format: codec and quality of videos.
+        track: video of the result, if it is one.
         settings: fingerprint of the run; another run's parts are not used.
-        tags: tags that videos get, beside the source's.
+        remark: sentence that videos get as a comment, behind the source's.
 
     Attributes:
         parts: complete parts, those of an earlier run included.
@@ -53,13 +109,13 @@ class Results:
         output: Path,
         *,
         compare: Path | None,
-        size: tuple[int, int],
-        format: VideoFormat,
+        track: VideoTrack,
         settings: dict[str, Any],
-        tags: dict[str, str] | None = None,
+        remark: str = "",
     ) -> None:
-        self._source, self._output, self._compare, self._size = source, output, compare, size
-        self._format, self._tags = format, tags or {}
+        self._source, self._output, self._compare = source, output, compare
+        self._paths = [output] if compare is None else [output, compare]
+        self._track, self._remark = track, remark
         self._companions: dict[Path, Companions] = {}
         self._folder = PartFolder(output, settings)
         self._open: OpenPart | None = None
@@ -76,13 +132,7 @@ class Results:
             InputError: a result exists, has an unsupported name, cannot be written there or not to its
                 container, or an interrupted run does not fit.
         """
-        paths = [self._output] if self._compare is None else [self._output, self._compare]
-        if len({path.resolve() for path in paths}) < len(paths):
-            raise InputError(f"{self._compare}: is the result itself; give --compare another name")
-        for path in paths:
-            self._require_place(path, overwrite=overwrite)
-        for path in paths:
-            self._try(path)
+        self._companions = try_results(self._source, self._paths, track=self._track, overwrite=overwrite)
         if self._folder.exists() and resume:
             self.parts = self._folder.resume()
         elif self._folder.exists() and not overwrite:
@@ -142,7 +192,7 @@ class Results:
             unfinished = [self._open.part(resume_at=0, skip=0)]
         parts = [*self.parts, *unfinished]
         again = "the same command with --resume resumes it"
-        if not parts or self._is_images(self._output):
+        if not parts or _is_images(self._source, self._output):
             return f"interrupted after {self.num_frames} frames; {again}"
         path = self._partial_output()
         pieces = self._pieces("video", parts)
@@ -164,7 +214,7 @@ class Results:
             if path is None:
                 continue
             pieces = self._pieces(name, self.parts)
-            if self._is_images(path):
+            if _is_images(self._source, path):
                 join_images(path, [piece for piece, _ in pieces])
             else:
                 self._join_video(path, pieces)
@@ -178,7 +228,7 @@ class Results:
         self._folder.remove()
 
     def _new_part(self, sample: np.ndarray) -> OpenPart:
-        writers = [self._writer("video", self._output, self._size)]
+        writers = [self._writer("video", self._output, self._track.size)]
         if self._compare is not None:
             height, width = side_by_side(sample, sample, titles=("", "")).shape[:2]
             writers.append(self._writer("compare", self._compare, (width, height)))
@@ -186,10 +236,10 @@ class Results:
 
     def _writer(self, name: str, path: Path, size: tuple[int, int]) -> PartWriter:
         index = len(self.parts)
-        if self._is_images(path):
+        if _is_images(self._source, path):
             return ImagesPart(self._folder.file(index, name, ""), self._image_names(path))
         file = self._folder.file(index, name, ".mkv")
-        return VideoPart(file, size=size, fps=self._source.fps, look=self._source.look, format=self._format)
+        return VideoPart(file, replace(self._track, size=size))
 
     def _image_names(self, path: Path) -> Iterator[str]:
         assert isinstance(self._source, ImageSource)
@@ -209,45 +259,8 @@ class Results:
         """The parts' files of one result, `video` or `compare`."""
         path = self._output if name == "video" else self._compare
         assert path is not None
-        suffix = "" if self._is_images(path) else ".mkv"
+        suffix = "" if _is_images(self._source, path) else ".mkv"
         return [(self._folder.file(index, name, suffix), part) for index, part in enumerate(parts)]
-
-    def _is_images(self, path: Path) -> bool:
-        """Whether the result is an image, or a folder of them."""
-        if not isinstance(self._source, ImageSource):
-            return False
-        single = self._source.num_frames == 1 and path.suffix.lower() in IMAGE_SUFFIXES
-        return single or not path.suffix
-
-    def _require_place(self, path: Path, *, overwrite: bool) -> None:
-        """Raise `InputError` where a result cannot be put."""
-        if path.resolve() == self._source.path.resolve():
-            raise InputError(f"{path}: is the input itself; give another name")
-        if path.exists() and not overwrite:
-            raise InputError(f"{path}: exists already; give another name or add --overwrite")
-        if not self._is_images(path):
-            require_container(path, self._format.codec)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with TemporaryFile(dir=path.parent):
-                pass
-        except OSError as error:
-            raise InputError(
-                f"{path.parent}: cannot be written to ({error.strerror}); choose another folder"
-            ) from None
-
-    def _try(self, path: Path) -> None:
-        """Plan what a video takes over of its source; `InputError` where its header does not fit."""
-        if self._is_images(path) or not isinstance(self._source, VideoSource):
-            return
-        self._companions[path] = plan_companions(
-            self._source.path,
-            path,
-            size=self._size,
-            fps=self._source.fps,
-            look=self._source.look,
-            format=self._format,
-        )
 
     def _join_video(self, path: Path, pieces: list[tuple[Path, Part]], *, whole: bool = True) -> None:
         companions = self._companions.get(path if whole else self._output)
@@ -255,9 +268,9 @@ class Results:
             path,
             pieces,
             time_base=self._source.time_base,
-            codec=self._format.codec,
+            track=self._track,
             companions=companions,
-            tags=self._tags,
+            remark=self._remark,
             whole=whole,
         )
 

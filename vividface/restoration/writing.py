@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,23 +17,9 @@ import numpy as np
 from vividface.errors import InputError
 from vividface.files import write_json
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.encoders import add_video_stream, stored_layout
-from vividface.restoration.look import Look
+from vividface.restoration.encoders import VideoTrack
 from vividface.restoration.planes import changed, frame_of, from_rgb, stored_as, upright
 from vividface.restoration.reading import Picture
-
-
-@dataclass(frozen=True)
-class VideoFormat:
-    """How a video is encoded.
-
-    Attributes:
-        codec: key of `encoders.ENCODERS`.
-        quality: rate factor; None takes the codec's default.
-    """
-
-    codec: str = "h264"
-    quality: int | None = None
 
 
 class PartWriter(Protocol):
@@ -148,38 +133,33 @@ class VideoPart:
 
     Args:
         path: path of the file.
-        size: width and height, px; made even, as halved chroma needs.
-        fps: frame rate.
-        look: storage of the source's pixels.
-        format: codec and quality of the video.
+        track: video of the result.
     """
 
-    def __init__(
-        self, path: Path, *, size: tuple[int, int], fps: Fraction, look: Look, format: VideoFormat
-    ) -> None:
-        self._look, self._index = look, 0
-        self._layout = stored_layout(look, format.codec)
-        self._size = (size[0] - size[0] % 2, size[1] - size[1] % 2)
+    def __init__(self, path: Path, track: VideoTrack) -> None:
+        self._track, self._index = track, 0
         self._container = av.open(str(path), "w")
-        self._stream = add_video_stream(
-            self._container, format.codec, size=self._size, fps=fps, look=look, quality=format.quality
-        )
-        self._fps = fps
+        self._stream = track.add_to(self._container)
 
     def write(self, pixels: np.ndarray, *, original: np.ndarray, stored: av.VideoFrame | None) -> None:
         """See `PartWriter`."""
-        width, height = self._size
+        width, height = self._track.even_size
         pixels = pixels[:height, :width]
         if stored is not None and self._takes_over(stored):
-            stored = stored_as(stored, self._layout, **self._colours)
-            planes = upright(stored, self._look.orientation)
-            planes = changed(planes, original[:height, :width], pixels, layout=self._layout, **self._colours)
-            frame = frame_of(planes, self._layout)
+            stored = stored_as(stored, self._track.layout, **self._colours)
+            planes = upright(stored, self._track.look.orientation)
+            planes = changed(
+                planes, original[:height, :width], pixels, layout=self._track.layout, **self._colours
+            )
+            frame = frame_of(planes, self._track.layout)
         else:
-            frame = from_rgb(self._scaled(pixels), self._layout, **self._colours)
+            frame = from_rgb(self._scaled(pixels), self._track.layout, **self._colours)
         if frame.format.name == "gbrp":
             frame = frame.reformat(format="bgr0")
-        frame.pts, frame.time_base = self._index, 1 / self._fps
+        colours = self._track.colours
+        frame.colorspace, frame.color_range = colours.matrix, colours.range
+        frame.color_primaries, frame.color_trc = colours.primaries, colours.transfer
+        frame.pts, frame.time_base = self._index, 1 / self._track.fps
         self._index += 1
         self._container.mux(self._stream.encode(frame))
 
@@ -191,23 +171,23 @@ class VideoPart:
 
     @property
     def _colours(self) -> dict[str, Any]:
-        return {"matrix": self._look.coefficients, "full_range": self._look.full_range}
+        return {"matrix": self._track.look.coefficients, "full_range": self._track.look.full_range}
 
     def _takes_over(self, stored: av.VideoFrame) -> bool:
         """Whether the stored frame's own values can stand in the result."""
-        turned = self._look.orientation.transposed
+        turned = self._track.look.orientation.transposed
         size = (stored.height, stored.width) if turned else (stored.width, stored.height)
-        is_rgb = self._look.layout.startswith("gbr")
+        is_rgb = self._track.look.layout.startswith("gbr")
         return (
-            (size[0] - size[0] % 2, size[1] - size[1] % 2) == self._size
-            and is_rgb == self._layout.startswith("gbr")
+            (size[0] - size[0] % 2, size[1] - size[1] % 2) == self._track.even_size
+            and is_rgb == self._track.layout.startswith("gbr")
             # Chroma that is halved one way only would have to be halved the other way.
-            and not (turned and "422" in self._layout)
+            and not (turned and "422" in self._track.layout)
         )
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
         """Pixels as FFmpeg's conversion takes them: its white of 16 bits is 255 x 256."""
-        if pixels.dtype == np.uint8 or not self._look.layout.startswith("gbr"):
+        if pixels.dtype == np.uint8 or not self._track.look.layout.startswith("gbr"):
             return pixels
         return np.rint(pixels * np.float32(256 / 257)).astype(np.uint16)
 
