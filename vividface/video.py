@@ -107,8 +107,11 @@ def ffmpeg_version() -> str:
 
 
 def open_video(path: Path | str) -> InputContainer:
-    """Open a video file with PyAV, whatever its name: a colon in a relative one would name a protocol."""
-    return av.open(str(Path(path).absolute()))
+    """Open a video file with PyAV, whatever its name: a colon in a relative one would name a protocol.
+
+    Tags that are no UTF-8 do not matter.
+    """
+    return av.open(str(Path(path).absolute()), metadata_errors="replace")
 
 
 def film_stream(container: InputContainer) -> av.VideoStream:
