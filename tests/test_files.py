@@ -1,8 +1,9 @@
 import hashlib
+from pathlib import Path
 
 import pytest
 
-from vividface.files import atomic_path, sha256, write_json
+from vividface.files import atomic_path, natural_order, sha256, write_json
 
 
 def test_appears_whole(tmp_path):
@@ -38,3 +39,9 @@ def test_sha256_and_json(tmp_path):
     text = (tmp_path / "a.json").read_bytes()
     assert text.index(b'"a"') < text.index(b'"b"')
     assert sha256(tmp_path / "a.json") == hashlib.sha256(text).hexdigest()
+
+
+def test_natural_order_is_that_of_numbers():
+    names = ["a10.png", "B1.png", "a2.png", "a02.png", "a.png", "7", "a2b10", "a2b9", "\u00b2.png"]
+    ordered = [path.name for path in sorted(map(Path, names), key=natural_order)]
+    assert ordered == ["7", "a.png", "a02.png", "a2.png", "a2b9", "a2b10", "a10.png", "B1.png", "\u00b2.png"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,6 +38,15 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             shutil.rmtree(temporary)
         else:
             temporary.unlink(missing_ok=True)
+
+
+def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
+    """A key that sorts names as people count: frame2 before frame10.
+
+    Text and numbers alternate, so that a text is never compared with a number.
+    """
+    pieces = re.split(r"([0-9]+)", path.stem.casefold())
+    return tuple(int(piece) if index % 2 else piece for index, piece in enumerate(pieces)), path.name
 
 
 def write_json(path: Path | str, values: Any) -> None:

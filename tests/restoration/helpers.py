@@ -14,7 +14,7 @@ from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
 from vividface.restoration.enhance import enhance
 from vividface.restoration.loading import FaceRestorer
-from vividface.restoration.reading import open_source
+from vividface.restoration.opening import open_source
 from vividface.video import ffmpeg_executable
 
 WINDOWS = EnhanceConfig(window=9, overlap=2, cut_threshold=None)

@@ -4,7 +4,7 @@ import av
 import numpy as np
 import pytest
 
-from vividface.restoration.reading import open_source
+from vividface.restoration.opening import open_source
 
 from .helpers import ffmpeg, keep, run, times
 

@@ -9,7 +9,7 @@ from vividface.errors import InputError
 from vividface.faces.base import Face, Region
 from vividface.restoration.enhance import enhance
 from vividface.restoration.loading import FaceRestorer
-from vividface.restoration.reading import open_source
+from vividface.restoration.opening import open_source
 from vividface.video import probe, read_clip, write_clip
 
 from .helpers import WINDOWS, brighten, decode, encode, run

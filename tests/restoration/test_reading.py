@@ -8,7 +8,7 @@ import pytest
 
 from vividface.errors import InputError
 from vividface.restoration.enhance import enhance
-from vividface.restoration.reading import open_source
+from vividface.restoration.opening import open_source
 from vividface.video import probe
 
 from .helpers import WINDOWS, picture, restorer_of, run

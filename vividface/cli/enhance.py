@@ -103,14 +103,14 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    from vividface.restoration.reading import videos_in
+    from vividface.restoration.opening import videos_in
 
     videos = videos_in(options.input) if options.input.is_dir() else []
     return _enhance_folder(videos, options) if videos else _enhance_one(options)
 
 
 def _enhance_one(options: argparse.Namespace) -> int:
-    from vividface.restoration.reading import open_source
+    from vividface.restoration.opening import open_source
 
     # Before the weights, and the packages that run them, which take their time: a mistake is told at once.
     source = open_source(options.input, fps=options.fps, deinterlacing=options.deinterlace)

@@ -13,7 +13,7 @@ import cv2
 import pandas as pd
 
 from vividface.errors import InputError
-from vividface.files import sha256
+from vividface.files import natural_order, sha256
 from vividface.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, VideoWriter, is_video
 
 
@@ -62,7 +62,7 @@ def videos_in_folder(
     videos = [path for path in matches if is_video(path)]
     names = [path.stem for path in videos]
     if frames_fps is not None:
-        for frames in sorted({path.parent for path in matches if path.suffix.lower() in IMAGE_SUFFIXES}):
+        for frames in sorted({path.parent for path in matches if _is_frame(path)}):
             name = "_".join(frames.relative_to(folder).parts) or folder.name
             videos.append(_encode_frames(frames, encoded / f"{name}.mkv", frames_fps))
             names.append(name)
@@ -106,11 +106,16 @@ def identifiers(names: Sequence[str]) -> list[str]:
     return list(unique)
 
 
+def _is_frame(path: Path) -> bool:
+    """Whether a path is that of an image; dot files are other systems' shadows of one."""
+    return path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".")
+
+
 def _encode_frames(folder: Path, output: Path, fps: float) -> Path:
     """Encode a folder of frames without loss, unless that was done before."""
     if output.is_file():
         return output
-    paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    paths = sorted(filter(_is_frame, folder.iterdir()), key=natural_order)
     writer: VideoWriter | None = None
     with ExitStack() as stack:
         for path in paths:

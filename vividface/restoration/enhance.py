@@ -34,10 +34,12 @@ from vividface.restoration.loading import (
     enhance_config,
     load_restorer,
 )
+from vividface.restoration.opening import open_source
 from vividface.restoration.paste import FaceFrame, restore_faces
-from vividface.restoration.reading import Picture, Source, open_source
+from vividface.restoration.reading import Picture, Source
 from vividface.restoration.results import Results
 from vividface.restoration.streaming import RestoredFrames, restore_windows
+from vividface.restoration.transparency import visible_colours
 from vividface.streams import WriteBehind, read_ahead
 from vividface.video import batched, eight_bits
 
@@ -299,7 +301,7 @@ class _Windows:
         cuts = CutDetector(self._config.cut_threshold) if self._config.cut_threshold else None
         backend = self._restorer.backend
         for batch in batched(pictures, _BATCH if backend is not None else 1):
-            scaled = [self._scaled(picture.pixels) for picture in batch]
+            scaled = [self._scaled(visible_colours(picture)) for picture in batch]
             square = [self._geometry.stretched(pixels) for pixels in scaled]
             in_eight_bits = [eight_bits(pixels) for pixels in square]
             faces: list[list[Face]] = [[] for _ in batch]

@@ -11,7 +11,7 @@ from vividface.errors import InputError, describe
 from vividface.restoration.encoders import CONTAINERS
 from vividface.restoration.enhance import EnhanceResult, enhance
 from vividface.restoration.loading import FaceRestorer
-from vividface.restoration.reading import open_source
+from vividface.restoration.opening import open_source
 
 
 @dataclass(frozen=True)

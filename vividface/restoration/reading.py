@@ -1,4 +1,4 @@
-"""The sources of an enhancement: videos with their timing and colours, images, folders of images."""
+"""The sources of an enhancement: what they have in common, and videos with their timing and colours."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vividface.restoration.clock import Clock
 from vividface.restoration.decoding import decoded_frames, deinterlaced
 from vividface.restoration.look import Look, look_of, to_rgb
 from vividface.restoration.planes import has_transparency
-from vividface.video import IMAGE_SUFFIXES, film_stream, is_truncated, is_video, open_video, probe
+from vividface.video import film_stream, is_truncated, open_video, probe
 
 # Frames that are looked at to tell whether a video is interlaced.
 _FIRST_FRAMES = 8
@@ -37,12 +37,14 @@ class Picture:
         duration: duration in the same units; 0 where the source does not say.
         stored: the frame as it was decoded, which the result takes over where nothing is changed; None where
             its pixels are not those of the file.
+        alpha: alpha (H, W) of the pixels' type, or None.
     """
 
     pixels: np.ndarray
     time: int
     duration: int
     stored: av.VideoFrame | None = None
+    alpha: np.ndarray | None = None
 
 
 class Source(Protocol):
@@ -215,97 +217,6 @@ class VideoSource:
             ):
                 return period
         return None
-
-
-@dataclass
-class ImageSource:
-    """One image, or images that are the frames of a video, in the order of their names."""
-
-    path: Path
-    files: list[Path]
-    fps: Fraction = Fraction(25)
-    size: tuple[int, int] = (0, 0)
-    look: Look = field(default_factory=Look)
-    problem: str = ""
-    notes: list[str] = field(default_factory=list)
-    codec: str = ""
-
-    def __post_init__(self) -> None:
-        self.num_frames = len(self.files)
-        self.time_base = 1 / self.fps
-        first = _read_image(self.files[0])
-        self.size = (first.shape[1], first.shape[0])
-        self.look = Look("gbrp10le" if first.dtype == np.uint16 else "gbrp")
-
-    def pictures(self, start: int = 0) -> Iterator[Picture]:
-        """See `Source`."""
-        for index in range(start, self.num_frames):
-            pixels = _read_image(self.files[index])
-            if pixels.shape[1::-1] != self.size:
-                raise InputError(
-                    f"{self.files[index]}: is {pixels.shape[1]}x{pixels.shape[0]}, but the frames before it "
-                    f"are {self.size[0]}x{self.size[1]}; give each video a folder of its own"
-                )
-            yield Picture(pixels, index, 1)
-
-    def fingerprint(self) -> dict[str, object]:
-        """See `Source`."""
-        status = [file.stat() for file in self.files]
-        return {
-            "path": str(self.path.absolute()),
-            "files": len(self.files),
-            "bytes": sum(file.st_size for file in status),
-            "modified": max(file.st_mtime_ns for file in status),
-        }
-
-
-def open_source(path: Path, *, fps: Fraction = Fraction(25), deinterlacing: Deinterlacing = "auto") -> Source:
-    """Open a video file, an image, a folder of images, or a pattern such as `frames/*.png`.
-
-    Args:
-        path: path or pattern as the user gave it.
-        fps: frame rate of a folder of images.
-        deinterlacing: `on`, `off`, or `auto`: where a video's frames are tagged as interlaced.
-
-    Raises:
-        InputError: it does not exist, or cannot be read.
-    """
-    if fps <= 0:
-        raise InputError(f"--fps {fps}: is not positive")
-    if path.is_dir():
-        images = _images(path.iterdir())
-        if not images and videos_in(path):
-            raise InputError(f"{path}: is a folder of videos; give one of them, or use enhance_folder")
-        if not images:
-            raise InputError(f"{path}: holds neither videos nor images; give a video, or a folder of frames")
-        return ImageSource(path, images, fps)
-    if not path.exists() and any(sign in path.name for sign in "*?["):
-        images = _images(path.parent.glob(path.name))
-        if not images:
-            raise InputError(f"{path}: no image fits this pattern; check it, and quote it")
-        return ImageSource(path, images, fps)
-    if not path.exists():
-        raise InputError(f"{path}: there is no such file or folder; check the path")
-    if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file():
-        return ImageSource(path, [path], fps)
-    return VideoSource(path, deinterlacing=deinterlacing)
-
-
-def videos_in(folder: Path) -> list[Path]:
-    """The videos of a folder, in the order of their names; those of its subfolders are not."""
-    return sorted(path for path in folder.iterdir() if is_video(path))
-
-
-def _images(paths: Iterator[Path]) -> list[Path]:
-    return sorted(path for path in paths if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
-
-
-def _read_image(path: Path) -> np.ndarray:
-    """(H, W, 3) RGB, uint8 or uint16, upright by its EXIF tag."""
-    image = cv2.imread(str(path), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    if image is None or image.dtype not in (np.uint8, np.uint16):
-        raise InputError(f"{path}: is not a readable image of 8 or 16 bits; is it whole?")
-    return np.ascontiguousarray(image[..., ::-1])
 
 
 def _size(pixels: np.ndarray) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -14,18 +14,14 @@ import numpy as np
 
 from vividface.errors import InputError
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.encoders import VideoTrack
-from vividface.restoration.joining import Companions, join_images, join_video, plan_companions
-from vividface.restoration.reading import ImageSource, Picture, Source, VideoSource
-from vividface.restoration.writing import (
-    ImagesPart,
-    OpenPart,
-    Part,
-    PartFolder,
-    PartWriter,
-    VideoPart,
-)
-from vividface.video import IMAGE_SUFFIXES
+from vividface.restoration.encoders import CONTAINERS, VideoTrack
+from vividface.restoration.image_parts import FlatPart, ImagesPart, join_images, names_of
+from vividface.restoration.image_source import AnimationSource, ImageSource
+from vividface.restoration.image_writing import WRITABLE
+from vividface.restoration.joining import Companions, join_video, plan_companions
+from vividface.restoration.reading import Picture, Source, VideoSource
+from vividface.restoration.transparency import with_alpha
+from vividface.restoration.writing import OpenPart, Part, PartFolder, PartWriter, VideoPart
 
 # Frames after which a part is closed: what a killed run has to do again at most.
 _PART_FRAMES = 240
@@ -60,13 +56,24 @@ def try_results(
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already; give another name or add --overwrite")
         if not _is_images(source, path):
-            track.require_fitting(path)
+            _require_video(source, path, track)
         _require_place(path)
     return {
         path: plan_companions(source.path, path, track)
         for path in paths
         if isinstance(source, VideoSource) and not _is_images(source, path)
     }
+
+
+def _require_video(source: Source, path: Path, track: VideoTrack) -> None:
+    """Raise `InputError` unless a result's name is a video's that holds the track."""
+    is_image = isinstance(source, ImageSource) and source.num_frames == 1
+    if is_image and path.suffix.lower() not in CONTAINERS:
+        raise InputError(
+            f"{path}: unsupported format; use {', '.join(sorted(WRITABLE))}, or a video's: "
+            f"{', '.join(sorted(CONTAINERS))}"
+        )
+    track.require_fitting(path)
 
 
 def _require_place(path: Path) -> None:
@@ -85,7 +92,7 @@ def _is_images(source: Source, path: Path) -> bool:
     """Whether a result is an image, or a folder of them."""
     if not isinstance(source, ImageSource):
         return False
-    return (source.num_frames == 1 and path.suffix.lower() in IMAGE_SUFFIXES) or not path.suffix
+    return (source.num_frames == 1 and path.suffix.lower() in WRITABLE) or not path.suffix
 
 
 class Results:
@@ -164,7 +171,8 @@ class Results:
         return self.parts[-1].skip if self.parts else 0
 
     def write(self, frame: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
-        """Append a frame; see `OpenPart.write`."""
+        """Append a frame, with the picture's transparency; see `OpenPart.write`."""
+        frame, original = with_alpha(frame, picture), with_alpha(original, picture)
         if self._open is None:
             self._open = self._new_part(original)
         self._open.write(frame, original, picture=picture, has_face=has_face)
@@ -221,7 +229,10 @@ class Results:
         self.remove()
         self._partial_output().unlink(missing_ok=True)
         companions = self._companions.get(self._output)
-        return [] if companions is None else companions.notes
+        notes = [] if companions is None else companions.notes
+        if isinstance(self._source, (AnimationSource, ImageSource)):
+            notes = [*self._source.losses(self._output), *notes]
+        return notes
 
     def remove(self) -> None:
         """Remove all parts."""
@@ -237,15 +248,14 @@ class Results:
     def _writer(self, name: str, path: Path, size: tuple[int, int]) -> PartWriter:
         index = len(self.parts)
         if _is_images(self._source, path):
-            return ImagesPart(self._folder.file(index, name, ""), self._image_names(path))
+            assert isinstance(self._source, ImageSource)
+            files = self._source.files
+            names = [path.name] if path.suffix else names_of(files)
+            pairs = zip(names[self.num_frames :], files[self.num_frames :], strict=True)
+            return ImagesPart(self._folder.file(index, name, ""), pairs)
         file = self._folder.file(index, name, ".mkv")
-        return VideoPart(file, replace(self._track, size=size))
-
-    def _image_names(self, path: Path) -> Iterator[str]:
-        assert isinstance(self._source, ImageSource)
-        if path.suffix:
-            return iter([path.name])
-        return iter([f"{file.stem}.png" for file in self._source.files[self.num_frames :]])
+        video = VideoPart(file, replace(self._track, size=size))
+        return video if isinstance(self._source, VideoSource) else FlatPart(video)
 
     def _close_part(self, *, resume_at: int, skip: int) -> None:
         assert self._open is not None

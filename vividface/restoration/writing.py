@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
-import cv2
 import numpy as np
 
 from vividface.errors import InputError
@@ -190,30 +189,6 @@ class VideoPart:
         if pixels.dtype == np.uint8 or not self._track.look.layout.startswith("gbr"):
             return pixels
         return np.rint(pixels * np.float32(256 / 257)).astype(np.uint16)
-
-
-class ImagesPart:
-    """A part's pictures as image files in a folder.
-
-    Args:
-        folder: folder of the files, which is created.
-        names: names of the files, in order; the suffix says the format.
-    """
-
-    def __init__(self, folder: Path, names: Iterator[str]) -> None:
-        self._folder, self._names = folder, names
-        folder.mkdir()
-
-    def write(self, pixels: np.ndarray, *, original: np.ndarray, stored: av.VideoFrame | None) -> None:
-        """See `PartWriter`; formats of 8 bits get 8."""
-        path = self._folder / next(self._names)
-        if pixels.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
-            pixels = np.rint(pixels / 257).astype(np.uint8)
-        if not cv2.imwrite(str(path), pixels[..., ::-1]):
-            raise OSError(f"{path.name}: the image could not be written")
-
-    def close(self) -> None:
-        """See `PartWriter`."""
 
 
 class OpenPart:
