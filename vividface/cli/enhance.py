@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, get_args
 
 from vividface.cli.status import FAILED, INCOMPLETE
 from vividface.config import EnhanceConfig, validate_enhance
+from vividface.config.times import parse_time
 
 if TYPE_CHECKING:
     from vividface.cli.types import Commands
     from vividface.restoration.enhance import EnhanceResult
     from vividface.restoration.folder import Outcome
     from vividface.restoration.loading import FaceRestorer
-    from vividface.restoration.reading import Source
+    from vividface.restoration.reading import Excerpt, Source
 
 _FIELDS = EnhanceConfig.model_fields
 
@@ -25,10 +26,10 @@ _FIELDS = EnhanceConfig.model_fields
 def add_commands(commands: Commands) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("enhance", help="enhance the faces of a video")
-    parser.set_defaults(run=_run)
+    parser.set_defaults(run=_run, usage_error=parser.error)
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="a video, an image, a folder of either, or a pattern")
-    add("-o", "--output", type=Path, required=True, help="of the input's kind (frames may become a video)")
+    add("-o", "--output", type=Path, help="of the input's kind (frames may become a video)")
     add("--mode", choices=["full", "crop"], default="full", help="find faces, or take frames as face crops")
     add("--compare", type=Path, help="also write input and output side by side; of a folder, a folder")
     add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
@@ -36,8 +37,30 @@ def add_commands(commands: Commands) -> None:
     add("--overwrite", action="store_true", help="replace existing results")
     add("--resume", action="store_true", help="resume a run that was interrupted or killed")
     add("--seed", type=int, default=0, help="random seed (the one-step model draws nothing)")
+    _add_part(parser.add_argument_group("a part"))
     _add_model(parser.add_argument_group("model"))
     _add_settings(parser.add_argument_group("settings"))
+
+
+def _add_part(group: argparse._ArgumentGroup) -> None:
+    add = group.add_argument
+    add("--start", type=_time, default=Fraction(0), help="seconds or HH:MM:SS (default: the beginning)")
+    add("--end", type=_time, help="seconds or HH:MM:SS (default: the end)")
+    add("--frames", type=int, metavar="N", help="at most N frames")
+    add(
+        "--preview",
+        type=Path,
+        metavar="PICTURE",
+        help="write one picture per shot, before and after, and nothing else (NAME.jpg or .png; of several "
+        "shots NAME-01.jpg ...)",
+    )
+
+
+def _time(text: str) -> Fraction:
+    try:
+        return parse_time(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
@@ -79,6 +102,8 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     add("min_face", int, "px, smaller faces are left alone")
     add("margin", float, "around a face, as a share of its side")
     add("cut_threshold", float, "0..255; 0 looks for no cuts")
+    add("strength", str, "0..1, or auto: less for whom restoring would turn into another person")
+    add("face", str, "whom to restore: all, largest, X,Y@TIME (a pixel of the face), or a person's photo")
 
     def choose(name: str, text: str) -> None:
         field = _FIELDS[name]
@@ -105,15 +130,18 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
 def _run(options: argparse.Namespace) -> int:
     from vividface.restoration.opening import videos_in
 
+    if options.output is None and options.preview is None:
+        options.usage_error("the following arguments are required: -o/--output (or --preview)")
     videos = videos_in(options.input) if options.input.is_dir() else []
+    if options.preview is not None:
+        return _preview(options)
     return _enhance_folder(videos, options) if videos else _enhance_one(options)
 
 
 def _enhance_one(options: argparse.Namespace) -> int:
-    from vividface.restoration.opening import open_source
 
     # Before the weights, and the packages that run them, which take their time: a mistake is told at once.
-    source = open_source(options.input, fps=options.fps, deinterlacing=options.deinterlace)
+    source = _open(options)
     _try(source, options)
     from vividface.restoration.enhance import enhance
 
@@ -137,14 +165,38 @@ def _try(source: Source, options: argparse.Namespace) -> None:
     """Raise `InputError` for settings, and for results that cannot be written."""
     from vividface.restoration.encoders import VideoTrack, chosen_codec
     from vividface.restoration.results import try_results
+    from vividface.restoration.selection import require_choice
 
     validate_enhance(_settings(options) | {"window": options.window or 1, "overlap": 0})
+    require_choice(options.face, finds_faces=options.mode == "full")
     paths = [options.output] if options.compare is None else [options.output, options.compare]
     width, height = (max(round(side * options.scale), 1) for side in source.size)
     codec, _ = chosen_codec(options.codec, source.codec)
     look, fps = source.look, source.fps
     track = VideoTrack(size=(width, height), fps=fps, look=look, codec=codec, quality=options.quality)
     try_results(source, paths, track=track, overwrite=options.overwrite)
+
+
+def _preview(options: argparse.Namespace) -> int:
+    from vividface.restoration.preview import preview
+
+    source = _open(options)
+    restorer = _load(options)
+    previews = []
+    for shown in preview(
+        source,
+        options.preview,
+        restorer=restorer,
+        config=_config(restorer, options),
+        overwrite=options.overwrite,
+    ):
+        previews.append({"path": str(shown.path), "time": shown.time, "face": shown.has_face})
+        if not options.json:
+            face = "" if shown.has_face or options.mode == "crop" else ", no face restored"
+            print(f"{shown.path}: at {shown.time:.2f} s{face}", flush=True)
+    if options.json:
+        print(json.dumps({"input": str(options.input), "previews": previews}, indent=2))
+    return INCOMPLETE if source.problem else 0
 
 
 def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
@@ -160,6 +212,8 @@ def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
         overwrite=options.overwrite,
         resume=options.resume,
         progress=sys.stderr.isatty(),
+        excerpt=_excerpt(options),
+        deinterlacing=options.deinterlace,
         report=_report_outcome,
     )
     num_enhanced = sum(outcome.result is not None for outcome in outcomes)
@@ -171,6 +225,20 @@ def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
         print(json.dumps({"videos": [_outcome_values(outcome) for outcome in outcomes]}, indent=2))
     incomplete = any(outcome.result and outcome.result.problem for outcome in outcomes)
     return FAILED if num_failed else INCOMPLETE if incomplete else 0
+
+
+def _open(options: argparse.Namespace) -> Source:
+    from vividface.restoration.opening import open_source
+
+    return open_source(
+        options.input, fps=options.fps, deinterlacing=options.deinterlace, excerpt=_excerpt(options)
+    )
+
+
+def _excerpt(options: argparse.Namespace) -> Excerpt:
+    from vividface.restoration.reading import Excerpt
+
+    return Excerpt(start=options.start, end=options.end, num_frames=options.frames)
 
 
 def _load(options: argparse.Namespace) -> FaceRestorer:
@@ -244,6 +312,8 @@ def _values(source: Path, result: EnhanceResult) -> dict[str, Any]:
         "output": str(result.output),
         "frames": result.num_frames,
         "faces": result.num_faces,
+        "strength": result.strength,
+        "people": result.people,
         "seconds": result.seconds,
         "restored": result.num_restored,
         "problem": result.problem,

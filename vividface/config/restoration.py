@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from vividface.config.fields import Frames, Section, key
+from vividface.config.times import parse_point
 
 
 class RestorationConfig(Section):
@@ -37,6 +38,16 @@ class EnhanceConfig(RestorationConfig):
     scale: float = key("size of the result over that of the input", default=1, gt=0, le=8)
     margin: float = key("margin around a face, as a share of its side", default=0.3, ge=0, le=2)
     min_face: int = key("median face side below which a face is left alone, px", default=24, ge=8)
+    strength: float | Literal["auto"] = key(
+        "share of the model's change that is applied, 0..1; `auto` lowers it for whom restoring would turn "
+        "into another person",
+        default=1.0,
+    )
+    face: str = key(
+        "faces that are restored: `all`, `largest`, the one at `X,Y@TIME`, or the path of a person's photo",
+        default="all",
+        min_length=1,
+    )
     codec: Literal["h264", "h265", "av1", "ffv1", "prores", "copy-of-input"] = key(
         "codec of a video; ffv1 loses nothing", default="h264"
     )
@@ -46,3 +57,22 @@ class EnhanceConfig(RestorationConfig):
         ge=0,
         le=63,
     )
+
+    @field_validator("strength", mode="before")
+    @classmethod
+    def _is_share(cls, strength: object) -> float | Literal["auto"]:
+        if strength == "auto":
+            return "auto"
+        try:
+            share = float(str(strength))
+        except ValueError:
+            share = -1
+        if not 0 <= share <= 1:
+            raise ValueError(f"{strength} is neither a number from 0 to 1 nor auto")
+        return share
+
+    @field_validator("face")
+    @classmethod
+    def _is_choice(cls, face: str) -> str:
+        parse_point(face)
+        return face

@@ -82,8 +82,15 @@ class FaceTracker:
 
     def people(self) -> list[list[Face | None]]:
         """Everybody's face in each frame, those with the largest faces, summed over the clip, first."""
-        tracks = sorted(self._tracks, key=_Track.area, reverse=True)
+        tracks = self._by_area()
         return [[track.faces.get(index) for index in range(self._num_frames)] for track in tracks]
+
+    def identities(self) -> list[np.ndarray]:
+        """The mean identity of each of `people`, (D,) float32, of unit length."""
+        return [track.identity for track in self._by_area()]
+
+    def _by_area(self) -> list[_Track]:
+        return sorted(self._tracks, key=_Track.area, reverse=True)
 
     def _step(self, frame: np.ndarray, faces: list[Face]) -> None:
         embedded: dict[int, np.ndarray] = {}

@@ -249,14 +249,15 @@ class OneStepTransformer(WanTransformer3DModel):
         nn.init.zeros_(self.proj_out.weight)
         nn.init.zeros_(self.proj_out.bias)
 
-    def restore(self, lq: Tensor) -> Tensor:
+    def restore(self, lq: Tensor, *, strength: float = 1) -> Tensor:
         """Eq. 3: the restored latents from the degraded ones, in a single step.
 
         Args:
             lq: z_l, normalised latents (B, C, T', H', W') with H' and W' even.
+            strength: share s of the step, z_l + s v, in [0, 1].
 
         Returns:
-            the estimate of z_h, of the same shape.
+            the estimate of z_h at strength 1, z_l at 0, of the same shape.
 
         Raises:
             ValueError: no prompt is stored.
@@ -269,4 +270,4 @@ class OneStepTransformer(WanTransformer3DModel):
         states = lq.to(self.dtype)
         prompt = self.prompt.to(states.dtype).expand(batch, -1, -1)
         output: Tensor = self(states, timestep, prompt, return_dict=False)[0]
-        return lq + output if self.config.prediction == "velocity" else lq - output
+        return torch.add(lq, output, alpha=strength if self.config.prediction == "velocity" else -strength)

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import Any, Literal
 
 import av
 import cv2
@@ -21,9 +23,10 @@ from vividface import __version__
 from vividface.config import EnhanceConfig
 from vividface.cuts import CutDetector
 from vividface.errors import InputError
-from vividface.faces.base import Face
+from vividface.faces.base import Face, FaceBackend
 from vividface.faces.tracking import BRIDGE, GapBridge
 from vividface.faces.turned import detect
+from vividface.restoration.base import Restorer
 from vividface.restoration.colour import correct_colours, keep_neutral
 from vividface.restoration.encoders import VideoTrack, chosen_codec
 from vividface.restoration.geometry import Geometry
@@ -36,8 +39,10 @@ from vividface.restoration.loading import (
 )
 from vividface.restoration.opening import open_source
 from vividface.restoration.paste import FaceFrame, restore_faces
-from vividface.restoration.reading import Picture, Source
+from vividface.restoration.people import People
+from vividface.restoration.reading import WHOLE, Picture, Source
 from vividface.restoration.results import Results
+from vividface.restoration.selection import choose_face
 from vividface.restoration.streaming import RestoredFrames, restore_windows
 from vividface.restoration.transparency import visible_colours
 from vividface.streams import WriteBehind, read_ahead
@@ -58,6 +63,9 @@ class EnhanceResult:
         num_faces: number of frames in which a face was restored; None in the mode `crop`.
         num_restored: number of frames that this run restored; the others are of an earlier one.
         seconds: duration of this run, s.
+        strength: strength that was asked for.
+        people: number, lowest strength and lowest cosine of each person who was restored, with the strength
+            `auto` or a choice of faces; the cosine is None where it was not measured.
         problem: reason why the result is not the whole input, or empty.
         notes: sentences about what could not be kept as it was.
     """
@@ -67,6 +75,8 @@ class EnhanceResult:
     num_faces: int | None
     num_restored: int
     seconds: float
+    strength: float | Literal["auto"] = 1
+    people: list[dict[str, float | None]] = field(default_factory=list)
     problem: str = ""
     notes: list[str] = field(default_factory=list)
 
@@ -104,7 +114,8 @@ def enhance_video(
         model: name of a model (`nano`, `vividface-1.3b`) or folder of a checkpoint; None takes
             `vividface-1.3b` where it and a GPU are there, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` takes the frames as crops of a face.
-        config: windows, cuts, faces and colours; None takes windows as in training, which overlap by a tenth.
+        config: windows, cuts, faces, strength and colours; None takes windows as in training, which overlap
+            by a tenth.
         compare: path of a video with input and result side by side; None writes none.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with
@@ -174,7 +185,7 @@ def enhance(
         source: opened video, image or folder of images.
         output: path of the result.
         restorer: loaded model and face backend.
-        config: windows, cuts, faces and colours.
+        config: windows, cuts, faces, strength and colours.
         compare: path of a video with input and result side by side; None writes none.
         overwrite: whether existing results may be replaced, and an interrupted run discarded.
         resume: whether an interrupted run is resumed.
@@ -185,7 +196,7 @@ def enhance(
         Interrupted: the user pressed Ctrl-C.
     """
     started = time.monotonic()
-    width, height = (max(round(side * config.scale), 1) for side in source.size)
+    restoration = WindowRestorer(source, restorer, config)
     settings = {
         "source": source.fingerprint(),
         "model": restorer.fingerprint,
@@ -199,14 +210,14 @@ def enhance(
         output,
         compare=compare,
         track=VideoTrack(
-            size=(width, height), fps=source.fps, look=source.look, codec=codec, quality=config.quality
+            size=restoration.size, fps=source.fps, look=source.look, codec=codec, quality=config.quality
         ),
         settings=settings,
         remark=_remark(restorer, config),
     )
     results.begin(overwrite=overwrite, resume=resume)
     resumed, skip = results.num_frames, results.skip
-    windows = _Windows(restorer, config, source, size=(width, height)).restored(results.resume_at)
+    windows = restoration.restored(first=results.resume_at, people=results.people)
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
     explaining = _explaining(source, output, results=results, config=config)
     with explaining, bar, WriteBehind(config.window) as behind:
@@ -215,25 +226,30 @@ def enhance(
                 first = min(skip, len(window.frames))
                 skip -= first
                 for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-                    state = {"picture": pending.picture, "has_face": pending.has_face}
-                    behind(results.write, frame, pending.original, **state)
-                behind(results.end_window, resume_at=window.resume_at, skip=window.skip)
+                    picture = {"picture": pending.picture, "has_face": pending.has_face}
+                    behind(results.write, frame, pending.original, **picture)
+                state = restoration.state(window)
+                behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=state)
                 bar.update(len(window.frames) - first)
             behind.finish()
-            results.end()
+            results.end(people=restoration.state())
         except KeyboardInterrupt:
             behind.finish()
             raise Interrupted(results.interrupt()) from None
-        _require_frames(source, restorer, results)
-        notes = [note for note in (*source.notes, codec_note, *results.join()) if note]
+        _require_frames(source, restoration, results)
+        joined = results.join()
+    people = restoration.people
+    notes = (*source.notes, codec_note, *joined, *([] if people is None else people.notes()))
     return EnhanceResult(
         output=output,
         num_frames=results.num_frames,
         num_faces=None if restorer.backend is None else results.num_faces,
         num_restored=results.num_frames - resumed,
         seconds=time.monotonic() - started,
+        strength=config.strength,
+        people=[] if people is None else people.report(),
         problem=source.problem,
-        notes=notes,
+        notes=[note for note in notes if note],
     )
 
 
@@ -241,6 +257,9 @@ def _remark(restorer: FaceRestorer, config: EnhanceConfig) -> str:
     """What was done, for the result's tags."""
     windows = {"window", "overlap"}
     options = config.model_dump(mode="json", exclude_defaults=True, exclude=windows)
+    if "face" in options:
+        # The folder of a photo is nobody's business.
+        options["face"] = Path(config.face).name
     words = [f"model {Path(restorer.model).name}"] if restorer.model else []
     words += ["mode crop"] if restorer.backend is None else []
     words += [f"{name} {value}" for name, value in options.items()]
@@ -248,10 +267,11 @@ def _remark(restorer: FaceRestorer, config: EnhanceConfig) -> str:
 
 
 @dataclass
-class _Pending:
+class Pending:
     """A picture on its way through the model.
 
     Attributes:
+        index: index of the picture.
         picture: picture as it was read.
         original: pixels of the picture at the result's size.
         frame: the same with square pixels, and its faces.
@@ -259,6 +279,7 @@ class _Pending:
         has_face: whether a face was restored in it, in any of its windows.
     """
 
+    index: int
     picture: Picture
     original: np.ndarray
     frame: FaceFrame
@@ -266,27 +287,49 @@ class _Pending:
     has_face: bool = False
 
 
-class _Windows:
+class WindowRestorer:
     """The restoration of a source's pictures, window by window.
 
     Args:
-        restorer: loaded model and face backend.
-        config: windows, cuts, faces and colours.
         source: opened source.
-        size: width and height of the result, px.
+        restorer: loaded model and face backend.
+        config: windows, cuts, faces, strength and colours.
+
+    Attributes:
+        choice: whose faces are restored.
+        people: people of the video; None where everybody is restored alike.
+
+    Raises:
+        InputError: the chosen face is not there, or the mode `crop` has a choice that needs faces.
     """
 
-    def __init__(
-        self, restorer: FaceRestorer, config: EnhanceConfig, source: Source, *, size: tuple[int, int]
-    ) -> None:
-        self._restorer, self._config, self._source, self._size = restorer, config, source, size
+    def __init__(self, source: Source, restorer: FaceRestorer, config: EnhanceConfig) -> None:
+        self._source, self._restorer, self._config = source, restorer, config
+        width, height = source.size
+        self.size = (max(round(width * config.scale), 1), max(round(height * config.scale), 1))
         self._geometry = Geometry(source.look.pixel_aspect)
+        self.choice = choose_face(config.face, source, restorer.backend, scale=config.scale)
+        self._model: Restorer = restorer.restore
+        if config.strength not in ("auto", 1):
+            self._model = partial(restorer.restore, strength=float(config.strength))
+        self.people: People | None = None
+        if config.strength == "auto" or self.choice.kind != "all":
+            is_auto = config.strength == "auto"
+            self.people = People(_identity_backend(restorer), self.choice, is_auto=is_auto)
+        self._before: dict[str, Any] = {}
 
-    def restored(self, first: int) -> Iterator[RestoredFrames[_Pending]]:
-        """Restored frames, from the source's picture `first` on."""
+    def restored(self, *, first: int, people: dict[str, Any]) -> Iterator[RestoredFrames[Pending]]:
+        """Restored frames.
+
+        Args:
+            first: index of the source's picture to begin at.
+            people: `state` there; empty at the beginning.
+        """
+        if self.people is not None and people:
+            self.people.resume(people)
         # What lies before decides where a face is lost, and where a cut is.
         before = min(first, BRIDGE)
-        prepared = self._bridged(self._prepared(self._source.pictures(first - before)))
+        prepared = self._bridged(self._prepared(self._source.pictures(first - before), first - before))
         return restore_windows(
             read_ahead(islice(prepared, before, None), size=self._config.window),
             self._restore,
@@ -296,24 +339,43 @@ class _Windows:
             first=first,
         )
 
-    def _prepared(self, pictures: Iterable[Picture]) -> Iterator[_Pending]:
+    @property
+    def finds_faces(self) -> bool:
+        """Whether faces are looked for: not in the mode `crop`."""
+        return self._restorer.backend is not None
+
+    def shot(self, pictures: Sequence[Picture]) -> tuple[list[Pending], list[np.ndarray]]:
+        """The pictures of one shot, few enough for a window, and their restored frames."""
+        window = list(self._bridged(self._prepared(pictures, 0)))
+        window[0].starts_shot = True
+        return window, self._restore(window)
+
+    def state(self, window: RestoredFrames[Pending] | None = None) -> dict[str, Any]:
+        """What `restored` resumes with behind a window that it gave last, or at the end; for JSON."""
+        if self.people is None:
+            return {}
+        # A window that fades into the next is restored again.
+        return self._before if window is not None and window.skip else self.people.state()
+
+    def _prepared(self, pictures: Iterable[Picture], first: int) -> Iterator[Pending]:
         """Pictures at the result's size, with their faces and the cuts before them."""
         cuts = CutDetector(self._config.cut_threshold) if self._config.cut_threshold else None
         backend = self._restorer.backend
-        for batch in batched(pictures, _BATCH if backend is not None else 1):
-            scaled = [self._scaled(visible_colours(picture)) for picture in batch]
+        for batch in batched(enumerate(pictures, first), _BATCH if backend is not None else 1):
+            scaled = [self._scaled(visible_colours(picture)) for _, picture in batch]
             square = [self._geometry.stretched(pixels) for pixels in scaled]
             in_eight_bits = [eight_bits(pixels) for pixels in square]
             faces: list[list[Face]] = [[] for _ in batch]
             if backend is not None:
                 faces = detect(backend, in_eight_bits)
-            for index, picture in enumerate(batch):
-                starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[index])
-                yield _Pending(picture, scaled[index], FaceFrame(square[index], faces[index]), starts_shot)
+            for place, (index, picture) in enumerate(batch):
+                starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[place])
+                frame = FaceFrame(square[place], faces[place])
+                yield Pending(index, picture, scaled[place], frame, starts_shot)
 
-    def _bridged(self, pictures: Iterable[_Pending]) -> Iterator[_Pending]:
+    def _bridged(self, pictures: Iterable[Pending]) -> Iterator[Pending]:
         """The same, `BRIDGE` frames later, with the faces that were lost for a moment."""
-        bridge, waiting = GapBridge(), deque[_Pending]()
+        bridge, waiting = GapBridge(), deque[Pending]()
         for pending in pictures:
             bridge.add(pending.frame.faces, starts_shot=pending.starts_shot)
             waiting.append(pending)
@@ -321,8 +383,12 @@ class _Windows:
                 yield waiting.popleft()
         yield from waiting
 
-    def _restore(self, window: Sequence[_Pending]) -> list[np.ndarray]:
+    def _restore(self, window: Sequence[Pending]) -> list[np.ndarray]:
         frames = [pending.frame for pending in window]
+        if self.people is not None:
+            self._before = self.people.state()
+            times = [pending.picture.time for pending in window]
+            self.people.enter_window(first=window[0].index, times=times, starts_shot=window[0].starts_shot)
         if self._restorer.backend is None:
             return self._brought_back(window, self._corrected(np.stack([frame.pixels for frame in frames])))
         pasted = restore_faces(
@@ -332,12 +398,13 @@ class _Windows:
             size=self._restorer.size,
             margin=self._config.margin,
             min_face=self._config.min_face,
+            people=self.people,
         )
         for pending, has_face in zip(window, pasted.has_face, strict=True):
             pending.has_face |= has_face
         return self._brought_back(window, pasted.frames)
 
-    def _brought_back(self, window: Sequence[_Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
+    def _brought_back(self, window: Sequence[Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
         """Restored frames with square pixels, as the result stores them."""
         return [
             self._geometry.brought_back(pending.original, pending.frame.pixels, frame)
@@ -345,26 +412,42 @@ class _Windows:
         ]
 
     def _corrected(self, frames: np.ndarray) -> np.ndarray:
-        restored = correct_colours(self._restorer.restore(frames), frames, kind=self._config.colour)
+        restored = correct_colours(self._model(frames), frames, kind=self._config.colour)
         return keep_neutral(restored, frames)
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        if pixels.shape[1::-1] == self._size:
+        if pixels.shape[1::-1] == self.size:
             return pixels
         interpolation = cv2.INTER_AREA if self._config.scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(pixels, self._size, interpolation=interpolation))
+        return np.asarray(cv2.resize(pixels, self.size, interpolation=interpolation))
 
 
-def _require_frames(source: Source, restorer: FaceRestorer, results: Results) -> None:
+def _identity_backend(restorer: FaceRestorer) -> FaceBackend:
+    if restorer.backend is None:
+        raise InputError(
+            "--strength auto: the mode crop looks for no faces; give a number, or use --mode full"
+        )
+    return restorer.backend
+
+
+def _require_frames(source: Source, restoration: WindowRestorer, results: Results) -> None:
     """Raise `InputError`, and leave nothing, where no frame was read or no face was restored."""
     if not results.num_frames:
         results.remove()
+        if source.excerpt != WHOLE:
+            raise InputError(f"{source.path}: no frame of it lies between --start and --end; check both")
         raise InputError(f"{source.path}: no frame of it can be read; get the file again")
-    if restorer.backend is not None and not results.num_faces:
+    if restoration.finds_faces and not results.num_faces:
         results.remove()
+        found = f"{source.path}: no face was found in {results.num_frames} frames"
+        if restoration.choice.kind == "person":
+            raise InputError(
+                f"{found} that is {restoration.choice.description}; choose another with --face, or "
+                "leave it out to restore everybody"
+            )
         raise InputError(
-            f"{source.path}: no face was found in {results.num_frames} frames; if the frames are crops of a "
-            "face use --mode crop, if faces are very small lower --min-face or add --scale 2"
+            f"{found}; if the frames are crops of a face use --mode crop, if faces are very small lower "
+            "--min-face or add --scale 2"
         )
 
 

@@ -12,6 +12,7 @@ from vividface.restoration.encoders import CONTAINERS
 from vividface.restoration.enhance import EnhanceResult, enhance
 from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.opening import open_source
+from vividface.restoration.reading import WHOLE, Deinterlacing, Excerpt
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,8 @@ def enhance_folder(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = False,
+    deinterlacing: Deinterlacing = "auto",
+    excerpt: Excerpt = WHOLE,
     report: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Enhance videos one after the other; one that cannot be enhanced does not stop the others.
@@ -55,6 +58,8 @@ def enhance_folder(
         overwrite: whether existing results may be replaced, and interrupted runs discarded.
         resume: whether videos whose result exists are skipped, and interrupted runs resumed.
         progress: whether progress bars are shown.
+        deinterlacing: `on`, `off`, or `auto`: where a video's frames are tagged as interlaced.
+        excerpt: part of each video that is enhanced.
         report: function that is called with each outcome as soon as it is known.
 
     Raises:
@@ -70,7 +75,7 @@ def enhance_folder(
         else:
             try:
                 enhanced = enhance(
-                    open_source(video),
+                    open_source(video, deinterlacing=deinterlacing, excerpt=excerpt),
                     result,
                     restorer=restorer,
                     config=config,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
+import cv2
 import numpy as np
 
 from vividface.errors import InputError
@@ -16,7 +17,8 @@ from vividface.files import natural_order
 from vividface.restoration.image_writing import losses
 from vividface.restoration.images import SUFFIXES, Form, num_pictures, opened, read_form, read_still
 from vividface.restoration.look import Look
-from vividface.restoration.reading import Picture
+from vividface.restoration.reading import WHOLE, Excerpt, Picture, shrunk_size
+from vividface.video import eight_bits
 
 # A number in a pattern of C's printf, as FFmpeg takes them: %d, %4d or %04d.
 _NUMBER = re.compile(r"%(?:0?([0-9]*))[diu]")
@@ -41,33 +43,52 @@ class ImageSource:
     problem: str = ""
     notes: list[str] = field(default_factory=list)
     codec: str = ""
+    excerpt: Excerpt = WHOLE
     _is_transparent: bool = False
 
     def __post_init__(self) -> None:
+        self._all_files, self._offset = self.files, int(self.excerpt.start * self.fps)
+        num_frames = self.excerpt.count(len(self.files), self.fps)
+        self.files = self.files[self._offset :][:num_frames]
         self.num_frames = len(self.files)
         self.time_base = 1 / self.fps
-        first = next(self.pictures())
-        self.form = read_form(self.files[0])
+        first = self._picture(self._all_files[0], 0)
+        self.form = read_form(self._all_files[0])
         self.size = (first.pixels.shape[1], first.pixels.shape[0])
         self._is_deep = first.pixels.dtype == np.uint16
         self.look = Look("gbrp10le" if self._is_deep else "gbrp")
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source`."""
-        for index in range(start, self.num_frames):
-            file = self.files[index]
-            still = read_still(file)
-            size = (still.pixels.shape[1], still.pixels.shape[0])
-            if self.size not in (size, (0, 0)):
-                raise InputError(
-                    f"{file}: is {size[0]}x{size[1]}, but the frames before it "
-                    f"are {self.size[0]}x{self.size[1]}; give each video a folder of its own"
-                )
-            if still.problem and not self.problem:
-                self.problem = still.problem if self.num_frames == 1 else f"{file.name} {still.problem}"
-            self.notes += [note for note in still.notes if note not in self.notes]
-            self._is_transparent |= is_transparent(still.alpha)
-            yield Picture(still.pixels, index, 1, alpha=still.alpha)
+        return self.chosen(range(start, self.num_frames))
+
+    def chosen(self, indices: Container[int]) -> Iterator[Picture]:
+        """See `Source`."""
+        for index, file in enumerate(self.files):
+            if index in indices:
+                yield self._picture(file, self._offset + index)
+
+    def thumbnails(self, longer_side: int) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        return (_shrunk(picture.pixels, longer_side) for picture in self.pictures())
+
+    def part(self, excerpt: Excerpt) -> ImageSource:
+        """See `Source`."""
+        return ImageSource(self.path, self._all_files, self.fps, excerpt=excerpt)
+
+    def _picture(self, file: Path, time: int) -> Picture:
+        still = read_still(file)
+        size = (still.pixels.shape[1], still.pixels.shape[0])
+        if self.size not in (size, (0, 0)):
+            raise InputError(
+                f"{file}: is {size[0]}x{size[1]}, but the frames before it "
+                f"are {self.size[0]}x{self.size[1]}; give each video a folder of its own"
+            )
+        if still.problem and not self.problem:
+            self.problem = still.problem if self.num_frames == 1 else f"{file.name} {still.problem}"
+        self.notes += [note for note in still.notes if note not in self.notes]
+        self._is_transparent |= is_transparent(still.alpha)
+        return Picture(still.pixels, time, 1, alpha=still.alpha)
 
     def losses(self, output: Path) -> list[str]:
         """Sentences about what a result cannot hold, an image, a folder of images (PNG) or a video."""
@@ -86,6 +107,7 @@ class ImageSource:
             "files": len(self.files),
             "bytes": sum(file.st_size for file in status),
             "modified": max(file.st_mtime_ns for file in status),
+            "excerpt": str(self.excerpt),
         }
 
 
@@ -102,6 +124,7 @@ class AnimationSource:
     problem: str = ""
     notes: list[str] = field(default_factory=list)
     codec: str = ""
+    excerpt: Excerpt = WHOLE
     _is_transparent: bool = False
 
     def __post_init__(self) -> None:
@@ -122,6 +145,31 @@ class AnimationSource:
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """See `Source`; each frame is the whole picture that is shown, times are in ms."""
+        return islice(self._in_excerpt(), start, None)
+
+    def chosen(self, indices: Container[int]) -> Iterator[Picture]:
+        """See `Source`."""
+        return (picture for index, picture in enumerate(self.pictures()) if index in indices)
+
+    def thumbnails(self, longer_side: int) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        return (_shrunk(picture.pixels, longer_side) for picture in self.pictures())
+
+    def part(self, excerpt: Excerpt) -> AnimationSource:
+        """See `Source`."""
+        return AnimationSource(self.path, excerpt=excerpt)
+
+    def _in_excerpt(self) -> Iterator[Picture]:
+        num_frames = 0
+        for picture in self._whole():
+            if (picture.time + picture.duration) * self.time_base <= self.excerpt.start:
+                continue
+            if self.excerpt.is_over(picture.time * self.time_base, num_frames):
+                return
+            num_frames += 1
+            yield picture
+
+    def _whole(self) -> Iterator[Picture]:
         end = Fraction(0)
         with opened(self.path, self.path.read_bytes()) as image:
             first = int(getattr(image, "n_frames", 1)) - num_pictures(image)
@@ -134,10 +182,9 @@ class AnimationSource:
                     return
                 delay = Fraction(image.info.get("duration", 0)).limit_denominator(1000)
                 begin, end = round(end), end + (delay if delay > _SHORTEST else _INSTEAD)
-                if index >= start:
-                    pixels = np.asarray(image.convert("RGBA"))
-                    colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
-                    yield Picture(colours, begin, round(end) - begin, alpha=alpha)
+                pixels = np.asarray(image.convert("RGBA"))
+                colours, alpha = np.ascontiguousarray(pixels[..., :3]), pixels[..., 3]
+                yield Picture(colours, begin, round(end) - begin, alpha=alpha)
 
     def losses(self, output: Path) -> list[str]:
         """Sentences about what a video cannot hold of an animation."""
@@ -150,7 +197,17 @@ class AnimationSource:
     def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
         status = self.path.stat()
-        return {"path": str(self.path.resolve()), "bytes": status.st_size, "modified": status.st_mtime_ns}
+        return {
+            "path": str(self.path.resolve()),
+            "bytes": status.st_size,
+            "modified": status.st_mtime_ns,
+            "excerpt": str(self.excerpt),
+        }
+
+
+def _shrunk(pixels: np.ndarray, longer_side: int) -> np.ndarray:
+    size = shrunk_size((pixels.shape[1], pixels.shape[0]), longer_side)
+    return np.asarray(cv2.resize(eight_bits(pixels), size, interpolation=cv2.INTER_AREA))
 
 
 def is_transparent(alpha: np.ndarray | None) -> bool:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 from av.codec.codec import UnknownCodecError
@@ -68,7 +69,7 @@ def plan_companions(source: Path, output: Path, track: VideoTrack) -> Companions
     try:
         with open_video(source) as original, av.open(io.BytesIO(), "w", format=FORMATS[suffix]) as trial:
             track.add_to(trial)
-            _add_companions(original, trial, companions, end=math.inf)
+            _add_companions(original, trial, companions, begin=0, end=math.inf)
             trial.start_encoding()
     except (av.FFmpegError, ValueError) as error:
         width, height = track.even_size
@@ -88,6 +89,7 @@ def join_video(
     companions: Companions | None,
     remark: str,
     whole: bool = True,
+    excerpt: bool = False,
 ) -> None:
     """Join the parts of a video and the other streams of its source; no picture is encoded again.
 
@@ -99,6 +101,8 @@ def join_video(
         companions: what is taken over of the source; None takes nothing.
         remark: sentence that is added to the source's comment.
         whole: whether these are all parts; otherwise the other streams end with them.
+        excerpt: whether the pictures are a part of the source's: the other streams then begin and end with
+            them, and time begins at 0.
     """
     with atomic_path(output) as temporary, ExitStack() as stack:
         options = {"fflags": "+bitexact"}
@@ -107,12 +111,15 @@ def join_video(
         container = stack.enter_context(av.open(str(temporary), "w", options=options))
         stream = _add_film(container, pieces[0][0], track)
         stream.time_base = time_base
-        streams = [_video_packets(pieces, stream, time_base)]
+        origin = pieces[0][1].times[0] if excerpt else 0
+        streams = [_video_packets(pieces, stream, time_base, origin=origin)]
         if companions is not None:
             last = pieces[-1][1]
-            end = math.inf if whole else float((last.times[-1] + last.durations[-1]) * time_base)
+            to_end = whole and not excerpt
+            end = math.inf if to_end else float((last.times[-1] + last.durations[-1]) * time_base)
             original = stack.enter_context(open_video(companions.source))
-            streams += _add_companions(original, container, companions, end=end)
+            begin = float(origin * time_base)
+            streams += _add_companions(original, container, companions, begin=begin, end=end)
         if remark:
             key = next((key for key in container.metadata if key.lower() == "comment"), "comment")
             container.metadata[key] = "\n".join(filter(None, [container.metadata.get(key), remark]))
@@ -146,29 +153,60 @@ def _add_film(container: OutputContainer, part: Path, track: VideoTrack) -> av.V
 
 
 def _add_companions(
-    original: av.container.InputContainer, container: OutputContainer, companions: Companions, *, end: float
+    original: av.container.InputContainer,
+    container: OutputContainer,
+    companions: Companions,
+    *,
+    begin: float,
+    end: float,
 ) -> list[Timed]:
     """Add the streams, tags, time code and chapters of a source to a result; returns the streams' packets."""
     tags = {key: value for key, value in original.metadata.items() if key.lower() not in _OWN_TAGS}
     container.metadata.update(tags)
-    if code := timecode_of(original):
+    # The time code is that of the source's first picture.
+    if (code := timecode_of(original)) and not begin:
         container.streams.video[0].metadata["timecode"] = code
     with suppress(av.FFmpegError):
         if chapters := original.chapters():
-            start = Clock(original).shifted(Fraction(0))
-            for chapter in chapters:
-                ticks = round(start / Fraction(chapter["time_base"] or 1))
-                chapter["start"], chapter["end"] = chapter["start"] + ticks, chapter["end"] + ticks
-            container.set_chapters(chapters)
-    return add_streams(original, container, companions.streams, end=end)
+            shift = float(Clock(original).shifted(Fraction(0))) - begin
+            container.set_chapters(list(_chapters(chapters, shift=shift, length=end - begin)))
+    streams = add_streams(original, container, companions.streams, end=end)
+    return [_from(begin, timed) for timed in streams] if begin else streams
 
 
-def _video_packets(pieces: Sequence[tuple[Path, Part]], stream: av.VideoStream, time_base: Fraction) -> Timed:
+def _chapters(chapters: Sequence[Any], *, shift: float, length: float) -> Iterator[Any]:
+    """The chapters within a length, s, after a shift of their times."""
+    for chapter in chapters:
+        unit = Fraction(chapter["time_base"] or 1)
+        first, last = (max(chapter[edge] + round(shift / unit), 0) for edge in ("start", "end"))
+        if length < math.inf:
+            last = min(last, round(length / unit))
+        if first < last:
+            yield {**chapter, "start": first, "end": last}
+
+
+def _from(begin: float, timed: Timed) -> Timed:
+    """What is shown from `begin`, s, on, with times that count from there."""
+    for time, packet in timed:
+        shift = round(begin / (packet.time_base or 1))
+        pts = (packet.pts if packet.pts is not None else packet.dts or 0) - shift
+        dts = (packet.dts if packet.dts is not None else packet.pts or 0) - shift
+        if packet.stream.type == "subtitle" and pts < 0 < pts + (packet.duration or 0):
+            packet.duration = pts + (packet.duration or 0)
+            pts = dts = 0
+        if pts >= 0:
+            packet.pts, packet.dts = pts, dts
+            yield max(time - begin, 0), packet
+
+
+def _video_packets(
+    pieces: Sequence[tuple[Path, Part]], stream: av.VideoStream, time_base: Fraction, *, origin: int
+) -> Timed:
     for path, part in pieces:
         with av.open(str(path)) as container:
             packets = (packet for packet in container.demux(video=0) if packet.size)
             for packet, time, duration in zip(packets, part.times, part.durations, strict=True):
                 packet.stream, packet.time_base = stream, time_base
-                packet.pts = packet.dts = time
+                packet.pts = packet.dts = time - origin
                 packet.duration = duration
-                yield float(time * time_base), packet
+                yield float((time - origin) * time_base), packet

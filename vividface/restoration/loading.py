@@ -20,7 +20,7 @@ from vividface.faces.load import load_backend
 from vividface.models.autoencoders import WanAutoencoder
 from vividface.models.bundled import BUNDLED
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint
-from vividface.restoration.base import Restorer
+from vividface.restoration.base import StrengthRestorer
 from vividface.restoration.pipeline import OneStepFacePipeline
 
 Mode = Literal["full", "crop"]
@@ -64,7 +64,8 @@ class FaceRestorer:
     """A model and a face backend, ready to enhance videos.
 
     Attributes:
-        restore: function of frames (F, H, W, 3), uint8 or uint16, that gives the same shape and type.
+        restore: function of frames (F, H, W, 3), uint8 or uint16, and of a strength that gives the same shape
+            and type.
         size: side of a face's crop in the mode `full`, px.
         clip_frames: number of frames of the training clips: the default window.
         backend: face backend; None restores whole frames (the mode `crop`).
@@ -73,7 +74,7 @@ class FaceRestorer:
         model: name or folder of the model, as it was given.
     """
 
-    restore: Restorer
+    restore: StrengthRestorer
     size: int
     clip_frames: int
     backend: FaceBackend | None

@@ -15,11 +15,17 @@ from vividface.restoration.image_source import (
     numbered_images,
 )
 from vividface.restoration.images import is_animation, is_image
-from vividface.restoration.reading import Deinterlacing, Source, VideoSource
+from vividface.restoration.reading import WHOLE, Deinterlacing, Excerpt, Source, VideoSource
 from vividface.video import is_video
 
 
-def open_source(path: Path, *, fps: Fraction = Fraction(25), deinterlacing: Deinterlacing = "auto") -> Source:
+def open_source(
+    path: Path,
+    *,
+    fps: Fraction = Fraction(25),
+    deinterlacing: Deinterlacing = "auto",
+    excerpt: Excerpt = WHOLE,
+) -> Source:
     """Open a video file, an image, an animation, or a folder or pattern of images.
 
     Patterns are `frames/*.png` and, as for FFmpeg, `frames/%04d.png`.
@@ -28,6 +34,7 @@ def open_source(path: Path, *, fps: Fraction = Fraction(25), deinterlacing: Dein
         path: path or pattern as the user gave it.
         fps: frame rate of a folder of images.
         deinterlacing: `on`, `off`, or `auto`: where a video's frames are tagged as interlaced.
+        excerpt: part that is read.
 
     Raises:
         InputError: it does not exist, or cannot be read.
@@ -40,18 +47,20 @@ def open_source(path: Path, *, fps: Fraction = Fraction(25), deinterlacing: Dein
             raise InputError(f"{path}: is a folder of videos; give one of them, or use enhance_folder")
         if not images:
             raise InputError(f"{path}: holds neither videos nor images; give a video, or a folder of frames")
-        return ImageSource(path, images, fps, notes=gaps(images))
+        return ImageSource(path, images, fps, notes=gaps(images), excerpt=excerpt)
     if not path.exists() and (is_numbered_pattern(path) or any(sign in path.name for sign in "*?[")):
         is_numbered = is_numbered_pattern(path)
         images = numbered_images(path) if is_numbered else images_of(path.parent.glob(path.name))
         if not images:
             raise InputError(f"{path}: no image fits this pattern; check it, and quote it")
-        return ImageSource(path, images, fps, notes=gaps(images))
+        return ImageSource(path, images, fps, notes=gaps(images), excerpt=excerpt)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
     if path.is_file() and is_image(path):
-        return AnimationSource(path) if is_animation(path) else ImageSource(path, [path], fps)
-    return VideoSource(path, deinterlacing=deinterlacing)
+        if is_animation(path):
+            return AnimationSource(path, excerpt=excerpt)
+        return ImageSource(path, [path], fps, excerpt=excerpt)
+    return VideoSource(path, deinterlacing=deinterlacing, excerpt=excerpt)
 
 
 def videos_in(folder: Path) -> list[Path]:

@@ -12,6 +12,7 @@ from vividface.faces.base import Face, FaceBackend, Region
 from vividface.faces.crops import CropBox, face_box
 from vividface.faces.tracking import FaceTracker, interpolate
 from vividface.restoration.base import Restorer
+from vividface.restoration.people import People
 from vividface.video import eight_bits
 
 # A face that was found in fewer frames, or a smaller share of those between its first and last, is none.
@@ -63,6 +64,7 @@ def restore_faces(
     margin: float,
     min_face: int,
     regions: Collection[Region] = (Region.FACE, Region.HAIR, Region.NECK),
+    people: People | None = None,
 ) -> PastedFaces:
     """Restore every face of a window of frames.
 
@@ -79,14 +81,18 @@ def restore_faces(
         margin: sum of the margins around the face, as a share of the face's side.
         min_face: median side below which a face is left alone, px.
         regions: regions that are pasted back.
+        people: people of the video, who say whom to restore and how strongly; None restores everybody.
     """
     tracker = FaceTracker(backend)
     tracker.update([eight_bits(frame.pixels) for frame in frames], [frame.faces for frame in frames])
     pasted = [frame.pixels for frame in frames]
     has_face = [False] * len(frames)
-    for person in tracker.people():
+    tracks = tracker.people()
+    if people is not None:
+        people.meet(tracks, tracker.identities())
+    for number, person in enumerate(tracks):
         span = _span(person)
-        if span is None:
+        if span is None or (people is not None and not people.is_restored(number)):
             continue
         boxes, landmarks, _ = interpolate(person[span])
         boxes = face_box(boxes, landmarks)
@@ -95,11 +101,13 @@ def restore_faces(
         crop_boxes = _crop_boxes(boxes, margin)
         cut = [_cut(frame.pixels, box, size) for frame, box in zip(frames[span], crop_boxes, strict=True)]
         crops = np.stack(cut)
-        changes = restore(crops).astype(np.float32) - crops
-        masks = _masks(
-            backend, crops, boxes=boxes, landmarks=landmarks, crop_boxes=crop_boxes, regions=regions
-        )
+        restored = restore(crops)
+        faces = _faces_in_crops(boxes, landmarks, crop_boxes, size)
+        masks = _masks(backend, crops, faces=faces, regions=regions)
         masks *= _presence(span, len(frames)).reshape(-1, 1, 1)
+        if people is not None:
+            masks *= people.weights(number, crops, restored, faces, start=span.start).reshape(-1, 1, 1)
+        changes = restored.astype(np.float32) - crops
         for offset, index in enumerate(range(span.start, span.stop)):
             change = changes[offset] * masks[offset, ..., None]
             pasted[index] = _add(pasted[index], change, crop_boxes[offset])
@@ -198,17 +206,10 @@ def _blur(factor: float) -> float:
     return float(0.5 * np.sqrt(factor**2 - 1) + 1e-3)
 
 
-def _masks(
-    backend: FaceBackend,
-    crops: np.ndarray,
-    *,
-    boxes: np.ndarray,
-    landmarks: np.ndarray,
-    crop_boxes: list[CropBox],
-    regions: Collection[Region],
-) -> np.ndarray:
-    """Soft masks of the crops, (F, size, size) float32 in [0, 1]; 0 at their borders."""
-    size = crops.shape[1]
+def _faces_in_crops(
+    boxes: np.ndarray, landmarks: np.ndarray, crop_boxes: list[CropBox], size: int
+) -> list[Face]:
+    """The faces of the frames in pixels of their crops."""
     faces = []
     for box, points, crop_box in zip(boxes, landmarks, crop_boxes, strict=True):
         to_crop = crop_box.transform(size)
@@ -217,6 +218,14 @@ def _masks(
             for part in (box.reshape(2, 2), points)
         )
         faces.append(Face(corners.ravel(), moved, 1.0))
+    return faces
+
+
+def _masks(
+    backend: FaceBackend, crops: np.ndarray, *, faces: list[Face], regions: Collection[Region]
+) -> np.ndarray:
+    """Soft masks of the crops, (F, size, size) float32 in [0, 1]; 0 at their borders."""
+    size = crops.shape[1]
     parsed = backend.parse([eight_bits(crop) for crop in crops], faces)
     masks = np.isin(parsed, [int(region) for region in regions]).astype(np.float32)
     sigma = _SOFT * size

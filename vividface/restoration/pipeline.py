@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -84,6 +85,7 @@ class OneStepFacePipeline(DiffusionPipeline):
         *,
         window: int = 81,
         overlap: int | None = None,
+        strength: float = 1,
         output_type: OutputType = "np",
         return_dict: bool = True,
     ) -> OneStepFacePipelineOutput | tuple[Any]:
@@ -95,11 +97,13 @@ class OneStepFacePipeline(DiffusionPipeline):
             window: number of frames restored at once, 1 + a multiple of 4, which bounds the memory.
             overlap: number of frames that two windows share, at most half a window; None takes 8, or what a
                 window allows.
+            strength: share of the model's change that is applied, in [0, 1]; see `restore`.
             output_type: type of `OneStepFacePipelineOutput.frames`.
             return_dict: whether the output is an object; otherwise a tuple with the frames.
 
         Raises:
-            ValueError: the shape or type does not fit, or latents of more than one window are asked for.
+            ValueError: the shape or type does not fit, the strength is not in [0, 1], or latents of more than
+                one window are asked for.
 
         Example:
             >>> import numpy as np
@@ -109,6 +113,8 @@ class OneStepFacePipeline(DiffusionPipeline):
             >>> pipeline(frames, output_type="np").frames.shape
             (9, 64, 64, 3)
         """
+        if not 0 <= strength <= 1:
+            raise ValueError(f"a strength of {strength} is not in [0, 1]")
         frames = _as_frames(video)
         result: np.ndarray | Tensor | list[Image.Image]
         if output_type == "latent":
@@ -116,57 +122,63 @@ class OneStepFacePipeline(DiffusionPipeline):
                 raise ValueError(
                     f"latents are those of one window, but {len(frames)} frames are over {window}"
                 )
-            result = self._restored_latents(frames_to_tensor(frames))
+            result = self._restored_latents(frames_to_tensor(frames), strength)
         else:
+            restore = partial(self._restore_list, strength=strength)
             shared = min(8, window // 2) if overlap is None else overlap
             with self.progress_bar(total=len(frames)) as bar:
                 restored: list[np.ndarray] = []
-                for part in restore_windows(frames, self._restore_list, window=window, overlap=shared):
+                for part in restore_windows(frames, restore, window=window, overlap=shared):
                     restored += part.frames
                     bar.update(len(part.frames))
             result = _as_output(np.stack(restored), output_type)
         return OneStepFacePipelineOutput(frames=result) if return_dict else (result,)
 
-    def restore(self, frames: np.ndarray) -> np.ndarray:
+    def restore(self, frames: np.ndarray, *, strength: float = 1) -> np.ndarray:
         """Restore a clip, all frames at once.
 
         Args:
             frames: (F, H, W, 3) uint8 or uint16, RGB, any F, H and W: padded by repeating the last frame to
                 1 + a multiple of 4 and by reflection to multiples of 16, and cut back.
+            strength: share s of the model's change, in [0, 1]: z_l + s v is decoded, of one call of the
+                transformer. At 0 the frames come back bit for bit, without the autoencoder's round trip.
 
         Returns:
             frames of the same shape and type.
         """
+        if strength == 0:
+            return frames.copy()
         length, height, width = frames.shape[:3]
         original = frames_to_tensor(frames)
-        latents = self._restored_latents(original)
+        latents = self._restored_latents(original, strength)
         with torch.inference_mode():
             restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
             restored = restored[0, :, :length, :height, :width].float().clamp(-1, 1)
             keep_psnr = None if self.transformer is None else self.transformer.config.keep_psnr
             if keep_psnr is not None:
-                restored = _faded(restored, original.to(restored), keep_psnr)
+                restored = _faded(restored, original.to(restored), keep_psnr, strength=strength)
         return tensor_to_frames(restored, frames.dtype)
 
     @torch.inference_mode()
-    def _restored_latents(self, video: Tensor) -> Tensor:
+    def _restored_latents(self, video: Tensor, strength: float) -> Tensor:
         video = _pad(video)[None].to(self._execution_device, self.autoencoder.dtype)
         latents: Tensor = self.autoencoder.encode_video(video)
         if self.transformer is not None:
-            latents = self.transformer.restore(latents)
+            latents = self.transformer.restore(latents, strength=strength)
         return latents
 
-    def _restore_list(self, frames: Sequence[np.ndarray]) -> list[np.ndarray]:
-        return list(self.restore(np.stack(frames)))
+    def _restore_list(self, frames: Sequence[np.ndarray], *, strength: float) -> list[np.ndarray]:
+        return list(self.restore(np.stack(frames), strength=strength))
 
 
-def _faded(restored: Tensor, original: Tensor, keep_psnr: float) -> Tensor:
+def _faded(restored: Tensor, original: Tensor, keep_psnr: float, *, strength: float) -> Tensor:
     """Restored frames in [-1, 1], the less of them the less was changed.
 
     All of the change at `_FADE` dB below `keep_psnr` and less, none from there on: a good clip is left as it
-    is, instead of losing its finest detail to a model that has nothing to add.
+    is, instead of losing its finest detail to a model that has nothing to add. What counts is the change at
+    full strength, of which there is the share `strength`.
     """
-    psnr = 10 * torch.log10(4 / (restored - original).square().mean())
+    psnr = 10 * torch.log10(4 * strength**2 / (restored - original).square().mean())
     return torch.lerp(original, restored, ((keep_psnr - psnr) / _FADE).clamp(0, 1))
 
 

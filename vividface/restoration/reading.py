@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from itertools import islice
-from math import lcm
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -47,6 +47,44 @@ class Picture:
     alpha: np.ndarray | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class Excerpt:
+    """A part of a source; times count from its first picture.
+
+    Attributes:
+        start: time whose picture is the first, s.
+        end: time at which the last picture has begun, s; None: the source's end.
+        num_frames: largest number of pictures; None: any.
+
+    Raises:
+        InputError: the part is empty.
+    """
+
+    start: Fraction = Fraction(0)
+    end: Fraction | None = None
+    num_frames: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.end is not None and self.end <= self.start:
+            raise InputError(f"--end {float(self.end):g}: is not after --start {float(self.start):g} (s)")
+        if self.num_frames is not None and self.num_frames < 1:
+            raise InputError(f"--frames {self.num_frames}: is not positive")
+
+    def is_over(self, time: Fraction, num_frames: int) -> bool:
+        """Whether it ends before a picture, which begins at `time`, s, and has `num_frames` before it."""
+        late = self.end is not None and time >= self.end
+        return late or (self.num_frames is not None and num_frames >= self.num_frames)
+
+    def count(self, num_frames: int, fps: Fraction) -> int:
+        """About how many of a source's pictures it holds."""
+        end = Fraction(num_frames) if self.end is None else min(self.end * fps, Fraction(num_frames))
+        count = max(math.ceil(end) - int(self.start * fps), 0)
+        return count if self.num_frames is None else min(count, self.num_frames)
+
+
+WHOLE = Excerpt()
+
+
 class Source(Protocol):
     """A stream of pictures.
 
@@ -59,6 +97,7 @@ class Source(Protocol):
         look: storage of the result's pixels.
         problem: reason why not everything could be read, or empty.
         notes: sentences about what is not kept as it was.
+        excerpt: part of the file, or of the files, whose pictures these are.
         codec: FFmpeg's name of the video's codec; empty for images.
     """
 
@@ -70,10 +109,20 @@ class Source(Protocol):
     look: Look
     problem: str
     notes: list[str]
+    excerpt: Excerpt
     codec: str
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
         """The pictures from index `start` on."""
+
+    def chosen(self, indices: Container[int]) -> Iterator[Picture]:
+        """The pictures of some indices, in order; the others are not converted."""
+
+    def thumbnails(self, longer_side: int) -> Iterator[np.ndarray]:
+        """All pictures, (h, w, 3) uint8, RGB, shrunk to a longer side of px, but not turned upright."""
+
+    def part(self, excerpt: Excerpt) -> Source:
+        """The same source, of which another part is read."""
 
     def fingerprint(self) -> dict[str, object]:
         """Values that tell this source apart from another, and from an earlier file of its name."""
@@ -97,10 +146,12 @@ class VideoSource:
     notes: list[str] = field(default_factory=list)
     codec: str = ""
     deinterlacing: Deinterlacing = "auto"
+    excerpt: Excerpt = WHOLE
 
     def __post_init__(self) -> None:
         info = probe(self.path)
-        self.num_frames, self.fps, self.codec = info.num_frames, info.fps, info.codec
+        self.num_frames = self.excerpt.count(info.num_frames, info.fps)
+        self.fps, self.codec = info.fps, info.codec
         if is_truncated(self.path):
             self.problem = "is truncated"
         with open_video(self.path) as container:
@@ -125,14 +176,38 @@ class VideoSource:
         self._period = self._constant_period()
         if self._period is not None:
             # Whole units of both, so that frames stay evenly spaced and in step with the sound.
-            self.time_base = Fraction(1, lcm(self.time_base.denominator, self._period.denominator))
+            self.time_base = Fraction(1, math.lcm(self.time_base.denominator, self._period.denominator))
 
     @property
     def _deinterlaces(self) -> bool:
         return self.deinterlacing == "on" or (self.deinterlacing == "auto" and self._interlaced)
 
     def pictures(self, start: int = 0) -> Iterator[Picture]:
-        """See `Source`. Decoded from the beginning: a key frame's place is not to be trusted everywhere."""
+        """See `Source`."""
+        frames = self._frames()
+        return (self._picture(frame, *times) for index, frame, times in frames if index >= start)
+
+    def chosen(self, indices: Container[int]) -> Iterator[Picture]:
+        """See `Source`."""
+        frames = self._frames()
+        return (self._picture(frame, *times) for index, frame, times in frames if index in indices)
+
+    def thumbnails(self, longer_side: int) -> Iterator[np.ndarray]:
+        """See `Source`."""
+        for _, frame, _ in self._frames():
+            width, height = shrunk_size((frame.width, frame.height), longer_side)
+            yield frame.to_ndarray(format="rgb24", width=width, height=height, interpolation="AREA")
+
+    def part(self, excerpt: Excerpt) -> VideoSource:
+        """See `Source`."""
+        return VideoSource(self.path, deinterlacing=self.deinterlacing, excerpt=excerpt)
+
+    def _frames(self) -> Iterator[tuple[int, av.VideoFrame, tuple[int, int]]]:
+        """Index and frame of each picture, and its time and duration.
+
+        Decoded from the beginning: a key frame's place is not to be trusted everywhere.
+        """
+        origin: int | None = None
         last, duration, index, damaged, resized = -1, 1, 0, 0, False
         with open_video(self.path) as container:
             # Threads that decode frames beside each other lose some before the end of a truncated file.
@@ -146,14 +221,17 @@ class VideoSource:
                     continue
                 base = Fraction(frame.time_base or self.time_base)
                 time = self._time(frame.pts * base) if frame.pts is not None else last + duration
-                if index == 0:
-                    last = time - 1
+                if origin is None:
+                    origin, last = time, time - 1
                 length = self._length((frame.duration or 0) * base)
                 time, duration = max(time, last + 1), length or duration
                 last = time
-                if index >= start:
-                    resized |= (frame.width, frame.height) != self._stored_size
-                    yield self._picture(frame, time, length)
+                if (time + duration - origin) * self.time_base <= self.excerpt.start:
+                    continue
+                if self.excerpt.is_over((time - origin) * self.time_base, index):
+                    break
+                resized |= (frame.width, frame.height) != self._stored_size
+                yield index, frame, (time, length)
                 index += 1
         if damaged and not self.problem:
             self.problem = f"is damaged in {damaged} places"
@@ -169,6 +247,7 @@ class VideoSource:
             "bytes": status.st_size,
             "modified": status.st_mtime_ns,
             "deinterlacing": self.deinterlacing,
+            "excerpt": str(self.excerpt),
         }
 
     def _picture(self, frame: av.VideoFrame, time: int, duration: int) -> Picture:
@@ -221,6 +300,12 @@ class VideoSource:
 
 def _size(pixels: np.ndarray) -> tuple[int, int]:
     return pixels.shape[1], pixels.shape[0]
+
+
+def shrunk_size(size: tuple[int, int], longer_side: int) -> tuple[int, int]:
+    """A width and height with a longer side of at most so many px."""
+    scale = min(longer_side / max(size), 1.0)
+    return max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
 
 
 def _fitted(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:

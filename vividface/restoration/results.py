@@ -19,7 +19,7 @@ from vividface.restoration.image_parts import FlatPart, ImagesPart, join_images,
 from vividface.restoration.image_source import AnimationSource, ImageSource
 from vividface.restoration.image_writing import WRITABLE
 from vividface.restoration.joining import Companions, join_video, plan_companions
-from vividface.restoration.reading import Picture, Source, VideoSource
+from vividface.restoration.reading import WHOLE, Picture, Source, VideoSource
 from vividface.restoration.transparency import with_alpha
 from vividface.restoration.writing import OpenPart, Part, PartFolder, PartWriter, VideoPart
 
@@ -170,6 +170,11 @@ class Results:
         """The number of frames from `resume_at` on that are in complete parts already."""
         return self.parts[-1].skip if self.parts else 0
 
+    @property
+    def people(self) -> dict[str, Any]:
+        """The state of `People` at `resume_at`; empty where there is none."""
+        return self.parts[-1].people if self.parts else {}
+
     def write(self, frame: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
         """Append a frame, with the picture's transparency; see `OpenPart.write`."""
         frame, original = with_alpha(frame, picture), with_alpha(original, picture)
@@ -177,27 +182,29 @@ class Results:
             self._open = self._new_part(original)
         self._open.write(frame, original, picture=picture, has_face=has_face)
 
-    def end_window(self, *, resume_at: int, skip: int) -> None:
+    def end_window(self, *, resume_at: int, skip: int, people: dict[str, Any]) -> None:
         """Close the part that is being written if it is long enough.
 
         Args:
             resume_at: index of the source's frame from which restoration resumes behind this window.
             skip: number of frames from there on that are written already.
+            people: state of `People` there.
         """
         if self._open is not None and len(self._open.times) >= _PART_FRAMES:
-            self._close_part(resume_at=resume_at, skip=skip)
+            self._close_part(resume_at=resume_at, skip=skip, people=people)
 
-    def end(self) -> None:
-        """Close the last part."""
+    def end(self, *, people: dict[str, Any]) -> None:
+        """Close the last part, with the last state of `People`."""
         if self._open is not None:
-            self._close_part(resume_at=self._source.num_frames, skip=0)
+            num_frames = self.num_frames + len(self._open.times)
+            self._close_part(resume_at=num_frames, skip=0, people=people)
 
     def interrupt(self) -> str:
         """Make a playable file of what is written; returns what to tell the user."""
         unfinished = []
         if self._open is not None and self._open.times:
             self._open.close()
-            unfinished = [self._open.part(resume_at=0, skip=0)]
+            unfinished = [self._open.part(resume_at=0, skip=0, people={})]
         parts = [*self.parts, *unfinished]
         again = "the same command with --resume resumes it"
         if not parts or _is_images(self._source, self._output):
@@ -257,10 +264,10 @@ class Results:
         video = VideoPart(file, replace(self._track, size=size))
         return video if isinstance(self._source, VideoSource) else FlatPart(video)
 
-    def _close_part(self, *, resume_at: int, skip: int) -> None:
+    def _close_part(self, *, resume_at: int, skip: int, people: dict[str, Any]) -> None:
         assert self._open is not None
         self._open.close()
-        part = self._open.part(resume_at=resume_at, skip=skip)
+        part = self._open.part(resume_at=resume_at, skip=skip, people=people)
         self._folder.finish(len(self.parts), part)
         self.parts.append(part)
         self._open = None
@@ -282,6 +289,7 @@ class Results:
             companions=companions,
             remark=self._remark,
             whole=whole,
+            excerpt=self._source.excerpt != WHOLE,
         )
 
     def _partial_output(self) -> Path:

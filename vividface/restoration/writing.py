@@ -6,7 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,6 +47,7 @@ class Part:
         skip: number of frames from there on that are restored already.
         times: times of presentation, in units of the source's time base.
         durations: durations of the pictures, in the same units.
+        people: state of `People` from which restoration resumes; empty where it has none.
     """
 
     num_faces: int
@@ -54,6 +55,7 @@ class Part:
     skip: int
     times: list[int]
     durations: list[int]
+    people: dict[str, Any] = field(default_factory=dict)
 
 
 class PartFolder:
@@ -227,6 +229,6 @@ class OpenPart:
             for writer in self._writers:
                 stack.callback(writer.close)
 
-    def part(self, *, resume_at: int, skip: int) -> Part:
+    def part(self, *, resume_at: int, skip: int, people: dict[str, Any]) -> Part:
         """The part that was written; see `Part`."""
-        return Part(self._faces, resume_at, skip, self.times, self._durations)
+        return Part(self._faces, resume_at, skip, self.times, self._durations, people)
