@@ -90,7 +90,7 @@ def join_video(
     remark: str,
     whole: bool = True,
     excerpt: bool = False,
-) -> None:
+) -> list[str]:
     """Join the parts of a video and the other streams of its source; no picture is encoded again.
 
     Args:
@@ -103,7 +103,11 @@ def join_video(
         whole: whether these are all parts; otherwise the other streams end with them.
         excerpt: whether the pictures are a part of the source's: the other streams then begin and end with
             them, and time begins at 0.
+
+    Returns:
+        sentences about what could not be taken over.
     """
+    num_refused = 0
     with atomic_path(output) as temporary, ExitStack() as stack:
         options = {"fflags": "+bitexact"}
         if output.suffix.lower() in _STREAMED:
@@ -124,19 +128,16 @@ def join_video(
             key = next((key for key in container.metadata if key.lower() == "comment"), "comment")
             container.metadata[key] = "\n".join(filter(None, [container.metadata.get(key), remark]))
         for _, packet in heapq.merge(*streams, key=lambda timed: timed[0]):
-            container.mux(packet)
-
-
-def join_images(output: Path, folders: Sequence[Path]) -> None:
-    """Move the parts' images into one folder, or, where `output` is an image's name, to it."""
-    images = [image for folder in folders for image in sorted(folder.iterdir())]
-    with atomic_path(output) as temporary:
-        if output.suffix:
-            images[0].replace(temporary)
-            return
-        temporary.mkdir()
-        for image in images:
-            image.replace(temporary / image.name)
+            try:
+                container.mux(packet)
+            except ValueError:
+                # Damaged sound is no reason to lose the pictures.
+                if packet.stream is stream:
+                    raise
+                num_refused += 1
+    if not num_refused:
+        return []
+    return [f"{num_refused} packets of the sound or another stream are damaged: left out"]
 
 
 def _add_film(container: OutputContainer, part: Path, track: VideoTrack) -> av.VideoStream:

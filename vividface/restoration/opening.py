@@ -56,7 +56,9 @@ def open_source(
         return ImageSource(path, images, fps, notes=gaps(images), excerpt=excerpt)
     if not path.exists():
         raise InputError(f"{path}: there is no such file or folder; check the path")
-    if path.is_file() and is_image(path):
+    if not path.is_file():
+        raise InputError(f"{path}: is no file but a pipe or a device; save it to a file first")
+    if is_image(path):
         if is_animation(path):
             return AnimationSource(path, excerpt=excerpt)
         return ImageSource(path, [path], fps, excerpt=excerpt)

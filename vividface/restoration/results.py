@@ -225,6 +225,7 @@ class Results:
 
     def join(self) -> list[str]:
         """Join the parts to the results; returns sentences about what could not be kept as it was."""
+        notes: list[str] = []
         for name, path in (("compare", self._compare), ("video", self._output)):
             if path is None:
                 continue
@@ -232,11 +233,12 @@ class Results:
             if _is_images(self._source, path):
                 join_images(path, [piece for piece, _ in pieces])
             else:
-                self._join_video(path, pieces)
+                notes = self._join_video(path, pieces)
         self.remove()
         self._partial_output().unlink(missing_ok=True)
         companions = self._companions.get(self._output)
-        notes = [] if companions is None else companions.notes
+        if companions is not None:
+            notes = [*companions.notes, *notes]
         if isinstance(self._source, (AnimationSource, ImageSource)):
             notes = [*self._source.losses(self._output), *notes]
         return notes
@@ -279,9 +281,9 @@ class Results:
         suffix = "" if _is_images(self._source, path) else ".mkv"
         return [(self._folder.file(index, name, suffix), part) for index, part in enumerate(parts)]
 
-    def _join_video(self, path: Path, pieces: list[tuple[Path, Part]], *, whole: bool = True) -> None:
+    def _join_video(self, path: Path, pieces: list[tuple[Path, Part]], *, whole: bool = True) -> list[str]:
         companions = self._companions.get(path if whole else self._output)
-        join_video(
+        return join_video(
             path,
             pieces,
             time_base=self._source.time_base,
