@@ -71,6 +71,8 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
         ),
         ([*weights, "--window", "16"], "options: window: 16 frames do not fit the autoencoder"),
         ([*weights, "--window", "9", "--overlap", "9"], "options: overlap: 9 frames are more than half"),
+        ([*weights, "--grain", "2"], "options: grain"),
+        ([*weights, "--max-turn", "0"], "options: max_turn"),
         ([*weights, "--size", "100"], "--size 100: is not a multiple of 16"),
         ([*weights, "--tile"], "--tile: only Wan's own autoencoder"),
         ([*weights, "--fps", "0"], "--fps 0: is not positive"),

@@ -169,3 +169,13 @@ def test_a_face_that_is_lost_where_two_windows_meet_is_restored_all_the_same(tmp
         assert result.num_faces == 20
         shown.append(np.stack([pixels for _, pixels, _ in decode(output)]).astype(int))
     assert np.abs(shown[1] - shown[0]).max() <= 1
+
+
+def test_a_video_of_small_faces_alone_says_what_to_do(tmp_path):
+    encode(tmp_path / "in.mp4")
+    restorer = FaceRestorer(restore=brighten, size=64, clip_frames=9, backend=Blinking(()), fingerprint={})
+    config = WINDOWS.model_copy(update={"min_face": 48})
+    output = tmp_path / "new.mp4"
+    with pytest.raises(InputError, match=r"left alone \(small faces in 20 frames\); lower --min-face"):
+        enhance(open_source(tmp_path / "in.mp4"), output, restorer=restorer, config=config)
+    assert not list(tmp_path.glob("new*"))

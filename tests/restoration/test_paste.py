@@ -111,6 +111,8 @@ def test_every_face_and_only_faces():
     result = run(tiny)
     assert not any(change.any() for change in changes(tiny, result))
     assert result.has_face == [False] * 6
+    assert result.left == [{"small"}] * 6
+    assert run(frames).left == [set()] * 6
 
 
 def test_a_face_that_comes_is_faded_in_and_a_gap_is_filled():
@@ -125,6 +127,39 @@ def test_a_face_that_comes_is_faded_in_and_a_gap_is_filled():
     assert middle[19] == 31, "the window's end is no reason to fade"
     once = scene(20, lambda i: [(50, 40, 40) if i == 7 else None])
     assert run(once).has_face == [False] * 20
+
+
+def five_points(x, y, size, turn):
+    """A face with five landmarks, turned to the side by degrees."""
+    head = np.array([(-0.36, -0.09, -0.03), (0.36, -0.09, -0.03), (0, 0.24, -0.5), (-0.29, 0.67, -0.1)])
+    head = np.concatenate([head, head[3:] * (-1, 1, 1)])
+    angle = np.radians(turn)
+    places = np.stack([head[:, 0] * np.cos(angle) + head[:, 2] * np.sin(angle), head[:, 1]], axis=1)
+    landmarks = (places + np.array([1, 0.8])) * size / 2 + np.array([x, y])
+    return Face(np.array([x, y, x + size, y + size], np.float32), landmarks.astype(np.float32), 1.0)
+
+
+def test_a_face_that_turns_away_fades_out_and_is_counted():
+    frames = scene(40, lambda i: [(50, 40, 40)])
+    turns = np.linspace(20, 85, 40)
+    frames = [
+        FaceFrame(frame.pixels, [five_points(50, 40, 40, turn)], index)
+        for index, (frame, turn) in enumerate(zip(frames, turns, strict=True))
+    ]
+    result = restore_faces(frames, brighten, backend=Boxes(), size=64, margin=0.3, min_face=16, max_turn=60)
+    middle = np.array([int(change[60, 70, 0]) for change in changes(frames, result)])
+    assert (middle[turns < 45] == 31).all()
+    assert (middle[turns > 65] == 0).all()
+    assert np.abs(np.diff(middle)).max() <= 8, "no frame jumps"
+    left = np.array([found == {"turned"} for found in result.left])
+    np.testing.assert_array_equal(left, ~np.array(result.has_face))
+    assert (left == (turns >= 60)).mean() > 0.95
+    calls = []
+    aside = [FaceFrame(frame.pixels, [five_points(50, 40, 40, 80)]) for frame in frames[:5]]
+    options = {"backend": Boxes(), "size": 64, "margin": 0.3, "min_face": 16}
+    assert restore_faces(aside, calls.append, **options, max_turn=60).left == [{"turned"}] * 5
+    assert not calls, "the model is not asked"
+    assert restore_faces(aside, brighten, **options, max_turn=180).has_face == [True] * 5
 
 
 def test_a_window_at_the_border_is_continued():

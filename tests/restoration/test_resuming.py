@@ -1,15 +1,22 @@
 """Enhancements that are interrupted or killed, and resumed."""
 
+import json
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from vividface.errors import InputError
+from vividface.faces.base import Face, Region
+from vividface.faces.tracking import BRIDGE
 from vividface.restoration import results
-from vividface.restoration.enhance import Interrupted
+from vividface.restoration.enhance import Interrupted, enhance, words_for_left
+from vividface.restoration.loading import FaceRestorer
+from vividface.restoration.opening import open_source
+from vividface.restoration.writing import Part
 from vividface.video import probe
 
 from .helpers import WINDOWS, brighten, decode, encode, run
@@ -74,6 +81,74 @@ def test_a_killed_run_resumes_with_the_same_frames(long_video, tmp_path):
     assert output.read_bytes() == whole.read_bytes()
     assert compare.read_bytes() == (tmp_path / "whole_both.mp4").read_bytes()
     assert not (tmp_path / "new.mp4.partial").exists()
+
+
+class Crowd:
+    """Finds one face, a tiny one in every frame, and one in profile in the second half."""
+
+    num_landmarks, same_person = 5, 0.9
+
+    def __init__(self, start=0):
+        self._index = start
+
+    def detect(self, frames):
+        points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
+        # The nose lies far outside of eyes and mouth, which lie behind each other.
+        aside = np.array([[0.5, 0.3], [0.6, 0.3], [0.05, 0.6], [0.45, 0.8], [0.55, 0.8]])
+        found = []
+        for _ in frames:
+            faces = [(4, 4, 24, points), (50, 2, 8, points)]
+            faces += [(34, 24, 24, aside)] if self._index >= NUM_FRAMES // 2 else []
+            self._index += 1
+            found.append(
+                [
+                    Face(np.array([x, y, x + side, y + side], np.float32), np.float32((x, y) + p * side), 1)
+                    for x, y, side, p in faces
+                ]
+            )
+        return found
+
+    def parse(self, frames, faces):
+        return np.full((len(frames), *frames[0].shape[:2]), Region.FACE, np.uint8)
+
+    def embed(self, frames, faces):
+        return np.eye(64, dtype=np.float32)[[int(face.box[0]) for face in faces]]
+
+
+def test_what_was_left_alone_is_counted_over_a_resume(long_video, tmp_path):
+    config = WINDOWS.model_copy(update={"min_face": 16})
+    calls = []
+
+    def late(frames):
+        calls.append(1)
+        if len(calls) > 9:
+            raise KeyboardInterrupt
+        return brighten(frames)
+
+    def enhanced(name, restore, *, start=0, resume=False):
+        restorer = FaceRestorer(restore=restore, size=64, clip_frames=9, backend=Crowd(start), fingerprint={})
+        source = open_source(long_video)
+        return enhance(source, tmp_path / name, restorer=restorer, config=config, resume=resume)
+
+    whole = enhanced("whole.mp4", brighten)
+    assert whole.num_left == {"small": NUM_FRAMES, "turned": NUM_FRAMES // 2}
+    assert words_for_left(whole.num_left) == "small faces in 80 frames, turned ones in 40"
+    with pytest.raises(Interrupted):
+        enhanced("new.mp4", late)
+    records = sorted((tmp_path / "new.mp4.partial").glob("0*.json"))
+    parts = [json.loads(record.read_text()) for record in records]
+    assert parts
+    done = sum(len(part["times"]) for part in parts)
+    first = max(parts[-1]["resume_at"] - BRIDGE, 0)
+    resumed = enhanced("new.mp4", brighten, start=first, resume=True)
+    assert resumed.num_restored == NUM_FRAMES - done < NUM_FRAMES
+    assert resumed.num_left == whole.num_left
+    assert (resumed.num_frames, resumed.num_faces) == (whole.num_frames, whole.num_faces)
+
+
+def test_a_part_of_an_earlier_version_has_no_counts():
+    part = Part(**{"num_faces": 3, "resume_at": 9, "skip": 0, "times": [0, 1, 2], "durations": [1, 1, 1]})
+    assert part.num_left == {}
 
 
 def test_resuming_with_other_settings_is_refused(long_video, tmp_path):

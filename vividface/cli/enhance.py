@@ -100,6 +100,7 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
     )
     add("scale", float, "size of the result over that of the input")
     add("min_face", int, "px, smaller faces are left alone")
+    add("max_turn", float, "degrees from the camera, faces turned further are left alone; 180: none")
     add("margin", float, "around a face, as a share of its side")
     add("cut_threshold", float, "0..255; 0 looks for no cuts")
     add("strength", str, "0..1, or auto: less for whom restoring would turn into another person")
@@ -125,6 +126,27 @@ def _add_settings(group: argparse._ArgumentGroup) -> None:
         default="auto",
         help="auto: where the video says that it is interlaced",
     )
+    group.add_argument(
+        "--hands",
+        action=argparse.BooleanOptionalAction,
+        default=_FIELDS["hands"].default,
+        help="leave hands in front of a face as they are (default: %(default)s)",
+    )
+    group.add_argument(
+        "--grain",
+        type=_strength,
+        metavar="off|auto|0..1",
+        default=_FIELDS["grain"].default,
+        help="put the input's grain back on restored faces; auto: as strong as measured (default: off)",
+    )
+
+
+def _strength(text: str) -> float:
+    """A strength, where `off` is 0 and `auto` is 1."""
+    try:
+        return float({"off": 0, "auto": 1}.get(text, text))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text}: is not off, auto or a number from 0 to 1") from None
 
 
 def _run(options: argparse.Namespace) -> int:
@@ -280,7 +302,13 @@ def _sentence(result: EnhanceResult) -> str:
     rate = result.num_restored / max(result.seconds, 1e-6)
     faces = "" if result.num_faces is None else f", faces in {result.num_faces}"
     time = f"{result.seconds:.1f} s ({rate:.1f} frames/s)"
-    return f"{result.output}: {result.num_frames} frames{faces}, in {time}"
+    return f"{result.output}: {result.num_frames} frames{faces}, in {time}{_left(result.num_left)}"
+
+
+def _left(num_left: dict[str, int]) -> str:
+    from vividface.restoration.enhance import words_for_left
+
+    return f"; left alone: {words_for_left(num_left)}" if num_left else ""
 
 
 def _warn(source: Path, result: EnhanceResult) -> None:
@@ -314,6 +342,7 @@ def _values(source: Path, result: EnhanceResult) -> dict[str, Any]:
         "faces": result.num_faces,
         "strength": result.strength,
         "people": result.people,
+        "left_alone": result.num_left,
         "seconds": result.seconds,
         "restored": result.num_restored,
         "problem": result.problem,

@@ -57,6 +57,14 @@ class EnhanceConfig(RestorationConfig):
         ge=0,
         le=63,
     )
+    max_turn: float = key(
+        "angle between a face and the camera at which it is left alone, degrees; 180 leaves none",
+        default=55,
+        gt=0,
+        le=180,
+    )
+    hands: bool = key("whether hands in front of a face are found and left as they are", default=True)
+    grain: float = key("strength of the input's grain in restored faces", default=0, ge=0, le=1)
 
     @field_validator("strength", mode="before")
     @classmethod

@@ -50,7 +50,7 @@ class BlazeFace:
     def __init__(self, weights: str) -> None:
         self._size, layers = _LAYERS[weights]
         self._network = load_network(weights_path(weights).read_bytes())
-        self._anchors = np.concatenate([_centres(self._size // stride, count) for stride, count in layers])
+        self._anchors = np.concatenate([anchors(self._size // stride, count) for stride, count in layers])
 
     def search(self, frame: np.ndarray, square: tuple[int, int, int], *, min_score: float) -> list[Detection]:
         """The faces of a square, the most probable first.
@@ -61,49 +61,63 @@ class BlazeFace:
             min_score: score below which a face is none.
         """
         x, y, side = square
-        patch = self._patch(frame, x, y, side).astype(np.float32)
+        patch = square_patch(frame, square, self._size).astype(np.float32)
         outputs = run_network(self._network, [patch[None] / 127.5 - 1])
         logits, values = sorted((value[0] for value in outputs.values()), key=lambda value: value.shape[-1])
         scores = 1 / (1 + np.exp(-np.clip(logits[:, 0], -50, 50)))
         kept = scores >= min_score
         pairs = values[kept].reshape(-1, 2 + _NUM_KEYPOINTS, 2) / self._size
         centres, sizes, keypoints = pairs[:, 0], pairs[:, 1], pairs[:, 2:]
-        anchors = self._anchors[kept]
-        corners = np.concatenate([centres + anchors - sizes / 2, centres + anchors + sizes / 2], axis=1)
+        places = self._anchors[kept]
+        corners = np.concatenate([centres + places - sizes / 2, centres + places + sizes / 2], axis=1)
         boxes = corners * side + np.array([x, y, x, y])
-        eyes = (keypoints[:, :2] + anchors[:, None]) * side + np.array([x, y])
+        eyes = (keypoints[:, :2] + places[:, None]) * side + np.array([x, y])
         return _merged(boxes, eyes, scores[kept])
-
-    def _patch(self, frame: np.ndarray, x: float, y: float, side: int) -> np.ndarray:
-        """The square at the size of the network's input; areas are averaged, so that nothing aliases."""
-        left, top = max(int(x), 0), max(int(y), 0)
-        frame = frame[top : max(int(y) + side, 0), left : max(int(x) + side, 0)]
-        if not frame.size:
-            return np.zeros((self._size, self._size, 3), np.uint8)
-        x, y, scale = x - left, y - top, self._size / side
-        while scale <= 0.5:
-            # By whole pixels, which is much faster than by any other factor.
-            width, height = (max(length // 2, 1) for length in frame.shape[1::-1])
-            frame = cv2.resize(
-                frame[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
-            )
-            x, y, scale = x / 2, y / 2, 2 * scale
-        if scale < 1:
-            size = [max(round(length * scale), 1) for length in frame.shape[1::-1]]
-            frame = cv2.resize(frame, size, interpolation=cv2.INTER_AREA)
-            x, y, scale = x * scale, y * scale, 1.0
-        else:
-            x, y = x * scale, y * scale
-        matrix = np.array([[scale, 0, -x + (scale - 1) / 2], [0, scale, -y + (scale - 1) / 2]])
-        return np.asarray(cv2.warpAffine(frame, matrix, (self._size, self._size)))
 
 
 # Side of the input in pixels, and for each grid of anchors its stride and the number of anchors at a place.
 _LAYERS = {"blazeface_short": (128, [(8, 2), (16, 6)]), "blazeface_full": (192, [(4, 1)])}
 
 
-def _centres(grid: int, count: int) -> np.ndarray:
-    """The anchors of a grid, (grid * grid * count, 2), x and y in [0, 1]."""
+def square_patch(frame: np.ndarray, square: tuple[int, int, int], size: int) -> np.ndarray:
+    """A square of a frame at the size of a network's input; areas are averaged, so that nothing aliases.
+
+    Args:
+        frame: frame (H, W, 3) uint8, RGB.
+        square: left and upper edge and side of the square, px; black where it leaves the frame.
+        size: side of the result, px.
+
+    Returns:
+        (size, size, 3) uint8.
+    """
+    x, y, side = (float(value) for value in square)
+    left, top = max(int(x), 0), max(int(y), 0)
+    frame = frame[top : max(int(y + side), 0), left : max(int(x + side), 0)]
+    if not frame.size:
+        return np.zeros((size, size, 3), np.uint8)
+    x, y, scale = x - left, y - top, size / side
+    while scale <= 0.5:
+        # By whole pixels, which is much faster than by any other factor.
+        width, height = (max(length // 2, 1) for length in frame.shape[1::-1])
+        frame = cv2.resize(frame[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA)
+        x, y, scale = x / 2, y / 2, 2 * scale
+    if scale < 1:
+        resized = [max(round(length * scale), 1) for length in frame.shape[1::-1]]
+        frame = cv2.resize(frame, resized, interpolation=cv2.INTER_AREA)
+        x, y, scale = x * scale, y * scale, 1.0
+    else:
+        x, y = x * scale, y * scale
+    matrix = np.array([[scale, 0, -x + (scale - 1) / 2], [0, scale, -y + (scale - 1) / 2]])
+    return np.asarray(cv2.warpAffine(frame, matrix, (size, size)))
+
+
+def anchors(grid: int, count: int) -> np.ndarray:
+    """The anchors of a grid, (grid * grid * count, 2), x and y in [0, 1].
+
+    Args:
+        grid: number of places along either side.
+        count: number of anchors at a place.
+    """
     rows, columns = np.mgrid[:grid, :grid]
     places = np.stack([columns, rows], axis=-1).reshape(-1, 2)
     return np.repeat((places + 0.5) / grid, count, axis=0)

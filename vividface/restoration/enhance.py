@@ -68,6 +68,7 @@ class EnhanceResult:
             `auto` or a choice of faces; the cosine is None where it was not measured.
         problem: reason why the result is not the whole input, or empty.
         notes: sentences about what could not be kept as it was.
+        num_left: number of frames in which a face was left alone, by the reason: `small`, `turned`.
     """
 
     output: Path
@@ -79,6 +80,7 @@ class EnhanceResult:
     people: list[dict[str, float | None]] = field(default_factory=list)
     problem: str = ""
     notes: list[str] = field(default_factory=list)
+    num_left: dict[str, int] = field(default_factory=dict)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -226,10 +228,10 @@ def enhance(
                 first = min(skip, len(window.frames))
                 skip -= first
                 for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-                    picture = {"picture": pending.picture, "has_face": pending.has_face}
-                    behind(results.write, frame, pending.original, **picture)
-                state = restoration.state(window)
-                behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=state)
+                    state = {"has_face": pending.has_face, "left": sorted(pending.left)}
+                    behind(results.write, frame, pending.original, picture=pending.picture, **state)
+                resumed_with = restoration.state(window)
+                behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=resumed_with)
                 bar.update(len(window.frames) - first)
             behind.finish()
             results.end(people=restoration.state())
@@ -250,6 +252,7 @@ def enhance(
         people=[] if people is None else people.report(),
         problem=source.problem,
         notes=[note for note in notes if note],
+        num_left=results.num_left,
     )
 
 
@@ -277,6 +280,7 @@ class Pending:
         frame: the same with square pixels, and its faces.
         starts_shot: whether a cut lies before it.
         has_face: whether a face was restored in it, in any of its windows.
+        left: reasons for which faces of it were left alone, in any of its windows.
     """
 
     index: int
@@ -285,6 +289,7 @@ class Pending:
     frame: FaceFrame
     starts_shot: bool
     has_face: bool = False
+    left: set[str] = field(default_factory=set)
 
 
 class WindowRestorer:
@@ -370,7 +375,7 @@ class WindowRestorer:
                 faces = detect(backend, in_eight_bits)
             for place, (index, picture) in enumerate(batch):
                 starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[place])
-                frame = FaceFrame(square[place], faces[place])
+                frame = FaceFrame(square[place], faces[place], index)
                 yield Pending(index, picture, scaled[place], frame, starts_shot)
 
     def _bridged(self, pictures: Iterable[Pending]) -> Iterator[Pending]:
@@ -399,9 +404,13 @@ class WindowRestorer:
             margin=self._config.margin,
             min_face=self._config.min_face,
             people=self.people,
+            max_turn=self._config.max_turn,
+            grain=self._config.grain,
+            hands=self._restorer.hands if self._config.hands else None,
         )
-        for pending, has_face in zip(window, pasted.has_face, strict=True):
+        for pending, has_face, left in zip(window, pasted.has_face, pasted.left, strict=True):
             pending.has_face |= has_face
+            pending.left |= left
         return self._brought_back(window, pasted.frames)
 
     def _brought_back(self, window: Sequence[Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
@@ -439,6 +448,11 @@ def _require_frames(source: Source, restoration: WindowRestorer, results: Result
         raise InputError(f"{source.path}: no frame of it can be read; get the file again")
     if restoration.finds_faces and not results.num_faces:
         results.remove()
+        if results.num_left:
+            raise InputError(
+                f"{source.path}: all its faces are left alone ({words_for_left(results.num_left)}); lower "
+                "--min-face or add --scale 2 for small ones, raise --max-turn for those turned away"
+            )
         found = f"{source.path}: no face was found in {results.num_frames} frames"
         if restoration.choice.kind == "person":
             raise InputError(
@@ -449,6 +463,17 @@ def _require_frames(source: Source, restoration: WindowRestorer, results: Result
             f"{found}; if the frames are crops of a face use --mode crop, if faces are very small lower "
             "--min-face or add --scale 2"
         )
+
+
+def words_for_left(num_left: dict[str, int]) -> str:
+    """What was left alone, such as "small faces in 12 frames, turned ones in 3".
+
+    Args:
+        num_left: number of frames in which a face was left alone, by the reason; not empty.
+    """
+    first, *others = [(reason, num_left[reason]) for reason in sorted(num_left)]
+    words = [f"{first[0]} faces in {first[1]} frames", *(f"{reason} ones in {n}" for reason, n in others)]
+    return ", ".join(words)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from vividface.config import EnhanceConfig, FacesConfig, validate_enhance
 from vividface.devices import choose_device
 from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
+from vividface.faces.hands import HandFinder
 from vividface.faces.load import load_backend
 from vividface.models.autoencoders import WanAutoencoder
 from vividface.models.bundled import BUNDLED
@@ -27,6 +28,8 @@ Mode = Literal["full", "crop"]
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # The checkpoint folders of the models that have a name.
 MODELS = {**BUNDLED, "vividface-1.3b": Path("weights/vividface-1.3b")}
+# The face backends whose parsing is an outline, which does not tell what lies in front of the face.
+_OUTLINES = ("mediapipe", "dlib")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,6 +72,7 @@ class FaceRestorer:
         size: side of a face's crop in the mode `full`, px.
         clip_frames: number of frames of the training clips: the default window.
         backend: face backend; None restores whole frames (the mode `crop`).
+        hands: networks that find hands in front of faces; None where the backend's parsing tells them.
         fingerprint: values that tell this restorer apart from another, for an interrupted run.
         description: model and device, for people.
         model: name or folder of the model, as it was given.
@@ -79,6 +83,7 @@ class FaceRestorer:
     clip_frames: int
     backend: FaceBackend | None
     fingerprint: dict[str, Any]
+    hands: HandFinder | None = None
     description: str = ""
     model: str = ""
 
@@ -101,7 +106,8 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
     size = options.size or int(config.clip_size)
     if size % 16:
         raise InputError(f"--size {size}: is not a multiple of 16")
-    backend = _load_backend(options, device) if options.mode == "full" else None
+    faces = _backend_name(options, device) if options.mode == "full" else None
+    backend = _load_backend(faces, device) if faces else None
     fingerprint = {
         "weights": str(weights.resolve()),
         "written": max(file.stat().st_mtime_ns for file in weights.rglob("*.safetensors")),
@@ -115,6 +121,7 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         size=size,
         clip_frames=int(config.clip_frames),
         backend=backend,
+        hands=HandFinder() if faces in _OUTLINES else None,
         fingerprint=fingerprint,
         description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
         model=str(name),
@@ -194,8 +201,11 @@ def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneS
     return pipeline
 
 
-def _load_backend(options: RestorerOptions, device: str) -> FaceBackend:
-    name = options.faces
-    if name == "auto":
-        name = "facexlib" if device == "cuda" else "mediapipe"
+def _backend_name(options: RestorerOptions, device: str) -> str:
+    if options.faces == "auto":
+        return "facexlib" if device == "cuda" else "mediapipe"
+    return options.faces
+
+
+def _load_backend(name: str, device: str) -> FaceBackend:
     return load_backend(FacesConfig.of_backend(name), device, threads=torch.get_num_threads())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -161,6 +162,11 @@ class Results:
         return sum(part.num_faces for part in self.parts)
 
     @property
+    def num_left(self) -> dict[str, int]:
+        """The number of frames in complete parts in which a face was left alone, by the reason."""
+        return dict(sum((Counter(part.num_left) for part in self.parts), Counter()))
+
+    @property
     def resume_at(self) -> int:
         """The index of the source's frame from which restoration resumes behind the complete parts."""
         return self.parts[-1].resume_at if self.parts else 0
@@ -175,12 +181,20 @@ class Results:
         """The state of `People` at `resume_at`; empty where there is none."""
         return self.parts[-1].people if self.parts else {}
 
-    def write(self, frame: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
+    def write(
+        self,
+        frame: np.ndarray,
+        original: np.ndarray,
+        *,
+        picture: Picture,
+        has_face: bool,
+        left: Collection[str] = (),
+    ) -> None:
         """Append a frame, with the picture's transparency; see `OpenPart.write`."""
         frame, original = with_alpha(frame, picture), with_alpha(original, picture)
         if self._open is None:
             self._open = self._new_part(original)
-        self._open.write(frame, original, picture=picture, has_face=has_face)
+        self._open.write(frame, original, picture=picture, has_face=has_face, left=left)
 
     def end_window(self, *, resume_at: int, skip: int, people: dict[str, Any]) -> None:
         """Close the part that is being written if it is long enough.

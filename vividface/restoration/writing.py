@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -48,6 +49,7 @@ class Part:
         times: times of presentation, in units of the source's time base.
         durations: durations of the pictures, in the same units.
         people: state of `People` from which restoration resumes; empty where it has none.
+        num_left: number of pictures in which a face was left alone, by the reason.
     """
 
     num_faces: int
@@ -56,6 +58,7 @@ class Part:
     times: list[int]
     durations: list[int]
     people: dict[str, Any] = field(default_factory=dict)
+    num_left: dict[str, int] = field(default_factory=dict)
 
 
 class PartFolder:
@@ -203,10 +206,19 @@ class OpenPart:
     def __init__(self, writers: Sequence[PartWriter]) -> None:
         self._writers = writers
         self._faces = 0
+        self._left: Counter[str] = Counter()
         self.times: list[int] = []
         self._durations: list[int] = []
 
-    def write(self, pixels: np.ndarray, original: np.ndarray, *, picture: Picture, has_face: bool) -> None:
+    def write(
+        self,
+        pixels: np.ndarray,
+        original: np.ndarray,
+        *,
+        picture: Picture,
+        has_face: bool,
+        left: Collection[str] = (),
+    ) -> None:
         """Append a picture.
 
         Args:
@@ -214,6 +226,7 @@ class OpenPart:
             original: the same frame before, for the comparison.
             picture: time and duration of the frame.
             has_face: whether a face was restored in it.
+            left: reasons for which faces of it were left alone.
         """
         self._writers[0].write(pixels, original=original, stored=picture.stored)
         for writer in self._writers[1:]:
@@ -222,6 +235,7 @@ class OpenPart:
         self.times.append(picture.time)
         self._durations.append(picture.duration)
         self._faces += has_face
+        self._left.update(left)
 
     def close(self) -> None:
         """Finish all writers, also when one of them fails."""
@@ -231,4 +245,5 @@ class OpenPart:
 
     def part(self, *, resume_at: int, skip: int, people: dict[str, Any]) -> Part:
         """The part that was written; see `Part`."""
-        return Part(self._faces, resume_at, skip, self.times, self._durations, people)
+        times = (self.times, self._durations)
+        return Part(self._faces, resume_at, skip, *times, people, dict(self._left))

@@ -163,6 +163,24 @@ CATALOGUE: dict[str, WeightsFile] = {
             "e06a804e0144f9929eda782122916b35d60c697c3c9344013ca2bbe76a6ce2b4",
         ),
     ),
+    "palm_detection": WeightsFile(
+        what="MediaPipe palm detection (full)",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/palm_detection/palm_detection_full.tflite",
+            "1b14e9422c6ad006cde6581a46c8b90dd573c07ab7f3934b5589e7cea3f89a54",
+        ),
+    ),
+    "hand_landmarks": WeightsFile(
+        what="MediaPipe hand landmarks (full), 21 points",
+        licence="Apache-2.0",
+        source=_member(
+            "mediapipe 0.10.14",
+            "mediapipe/modules/hand_landmark/hand_landmark_full.tflite",
+            "11c272b891e1a99ab034208e23937a8008388cf11ed2a9d776ed3d01d0ba00e3",
+        ),
+    ),
     "niqe_parameters": WeightsFile(
         what="NIQE's pristine model, as in BasicSR and pyiqa",
         licence="Apache-2.0",
@@ -220,6 +238,7 @@ GROUPS: dict[str, list[str]] = {
     "niqe": ["niqe_parameters"],
     "facemesh": ["facemesh", "facemesh_attention"],
     "mediapipe": ["blazeface_short", "blazeface_full", "facemesh_attention"],
+    "hands": ["palm_detection", "hand_landmarks"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
     "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
 }
