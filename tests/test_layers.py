@@ -18,7 +18,7 @@ LAYERS = [
     {"data", "filtering"},
     {"restoration"},
     {"training", "evaluation"},
-    {"workflow"},
+    {"workflow", "web"},
     {"cli"},
     {"__main__"},
 ]
@@ -111,6 +111,12 @@ def test_there_is_no_circle_of_imports_late_or_not():
 
     for name in graph:
         visit(name)
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_only_the_page_needs_its_libraries(module):
+    known = {name.partition(".")[0] for name in imports(MODULES[module])}
+    assert part_of(module) == "web" or not known & {"gradio", "fastapi", "starlette", "uvicorn"}
 
 
 @pytest.mark.parametrize("module", MODULES, ids=str)

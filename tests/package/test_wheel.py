@@ -75,8 +75,8 @@ def test_the_public_names_are_there(environment, somewhere):
 
 @pytest.mark.parametrize(
     ("command", "extra"),
-    [(("publish",), "workflow"), (("rubric", "calibrate", "labels.csv"), "data")],
-    ids=["publish", "calibrate"],
+    [(("publish",), "workflow"), (("rubric", "calibrate", "labels.csv"), "data"), (("web",), "web")],
+    ids=["publish", "calibrate", "web"],
 )
 def test_a_missing_extra_gives_one_line_that_names_it(environment, somewhere, command, extra):
     said = run(environment / "vividface", *command, status=1, cwd=somewhere, env=CLEAN)

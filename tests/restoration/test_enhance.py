@@ -90,6 +90,25 @@ def test_nothing_is_overwritten(case, video, tmp_path):
     assert not (tmp_path / "new.mp4").exists()
 
 
+def test_progress_is_told_window_by_window_and_what_it_raises_ends_the_run(video, tmp_path):
+    told = []
+    run(video, tmp_path / "new.mp4", on_progress=lambda *progress: told.append(progress))
+    assert len(told) > 1
+    assert told == sorted(set(told))
+    assert {total for _, total in told} == {20}
+    assert told[-1] == (20, 20)
+
+    class StopError(Exception):
+        pass
+
+    def stop(done, total):
+        raise StopError
+
+    with pytest.raises(StopError):
+        run(video, tmp_path / "out" / "new.mp4", on_progress=stop)
+    assert not list((tmp_path / "out").iterdir())
+
+
 @pytest.mark.parametrize(
     "error",
     [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), RuntimeError("not enough memory: 8 GB")],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -106,6 +106,7 @@ def enhance_video(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> EnhanceResult:
     """Enhance the faces of a video, a folder of frames, or an image, as `vividface enhance` does.
 
@@ -131,6 +132,8 @@ def enhance_video(
         overwrite: whether existing results may be replaced, and an interrupted run discarded.
         resume: whether an interrupted run is resumed.
         progress: whether a progress bar is shown.
+        on_progress: function that is called after each window with the number of frames that are done and of
+            all; whatever it raises ends the run, as an error does.
 
     Raises:
         InputError: the source cannot be read, a result exists or cannot be written, the weights do not exist,
@@ -167,6 +170,7 @@ def enhance_video(
         overwrite=overwrite,
         resume=resume,
         progress=progress,
+        on_progress=on_progress,
     )
 
 
@@ -180,6 +184,7 @@ def enhance(
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = False,
+    on_progress: Callable[[int, int], None] | None = None,
 ) -> EnhanceResult:
     """Enhance an opened source with a loaded restorer, which several sources can share.
 
@@ -192,6 +197,8 @@ def enhance(
         overwrite: whether existing results may be replaced, and an interrupted run discarded.
         resume: whether an interrupted run is resumed.
         progress: whether a progress bar is shown.
+        on_progress: function that is called after each window with the number of frames that are done and of
+            all; whatever it raises ends the run, as an error does.
 
     Raises:
         InputError: a result exists or cannot be written, no face is found, or memory does not suffice.
@@ -219,6 +226,7 @@ def enhance(
     )
     results.begin(overwrite=overwrite, resume=resume)
     resumed, skip = results.num_frames, results.skip
+    num_done = resumed
     windows = restoration.restored(first=results.resume_at, people=results.people)
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
     explaining = _explaining(source, output, results=results, config=config)
@@ -233,6 +241,9 @@ def enhance(
                 resumed_with = restoration.state(window)
                 behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=resumed_with)
                 bar.update(len(window.frames) - first)
+                num_done += len(window.frames) - first
+                if on_progress is not None:
+                    on_progress(num_done, source.num_frames)
             behind.finish()
             results.end(people=restoration.state())
         except KeyboardInterrupt:

@@ -100,7 +100,7 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
     """
     device = choose_device(options.device)
     name = options.model if options.model is not None else default_model(device)
-    weights = _checkpoint_folder(name)
+    weights = checkpoint_folder(name)
     pipeline = _load_pipeline(weights, options, device)
     config = pipeline.transformer.config
     size = options.size or int(config.clip_size)
@@ -148,7 +148,15 @@ def default_dtype(device: str) -> torch.dtype:
     return torch.bfloat16 if fast else torch.float32
 
 
-def _checkpoint_folder(model: str | Path) -> Path:
+def checkpoint_folder(model: str | Path) -> Path:
+    """The folder of a model's checkpoint.
+
+    Args:
+        model: name of `MODELS`, or folder of a checkpoint.
+
+    Raises:
+        InputError: there is no such folder.
+    """
     folder = MODELS.get(str(model), Path(model))
     if str(model) == "vividface-1.3b" and not folder.exists():
         raise InputError(

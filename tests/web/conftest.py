@@ -1,0 +1,116 @@
+"""Files that visitors give, and a server that runs as a process of its own."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from vividface.video import read_clip, write_clip
+
+
+@pytest.fixture(scope="session")
+def clip(face_video, tmp_path_factory):
+    """25 frames of a face, as a browser plays them."""
+    path = tmp_path_factory.mktemp("given") / "Grandma & <i>Opa<i>.mp4"
+    write_clip(path, read_clip(face_video, 18, 43), 25, codec="h264")
+    return path
+
+
+@pytest.fixture(scope="session")
+def long_clip(clip, tmp_path_factory):
+    """The same frames ten times: several seconds of work."""
+    path = tmp_path_factory.mktemp("given") / "long.mp4"
+    write_clip(path, np.concatenate([read_clip(clip)] * 10), 25, codec="h264")
+    return path
+
+
+@pytest.fixture(scope="session")
+def letter(tmp_path_factory):
+    """A text that claims to be a video."""
+    path = tmp_path_factory.mktemp("given") / "letter.mp4"
+    path.write_text("Dear Grandma,\n" * 200)
+    return path
+
+
+# Writes down whom the server looks for or connects to, except itself.
+WATCH = """
+import sys
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo"):
+        host = arguments[1][0] if event == "socket.connect" else arguments[0]
+        if isinstance(arguments[1], (str, bytes)) and event == "socket.connect":
+            return
+        if str(host) not in ("127.0.0.1", "::1", "localhost", "None"):
+            with open({path!r}, "a") as log:
+                print(event, host, file=log)
+sys.addaudithook(watch)
+"""
+
+
+class Server:
+    """A running `vividface web`.
+
+    Attributes:
+        url: address of the page.
+        temporary: folder in which it makes its own.
+        outside: file with what it looked for on other machines; there is none if it did not.
+    """
+
+    def __init__(self, folder, *arguments):
+        self.temporary, self.outside = folder / "tmp", folder / "outside.txt"
+        self.temporary.mkdir(exist_ok=True)
+        (folder / "sitecustomize.py").write_text(WATCH.format(path=str(self.outside)))
+        environment = os.environ | {
+            "TMPDIR": str(self.temporary),
+            "PYTHONPATH": os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]),
+        }
+        command = [sys.executable, "-m", "vividface", "web", "--port", "0", "--model", "nano", *arguments]
+        self.process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.said = self.process.stdout.readline()
+        found = re.search(r"http://\S+", self.said)
+        assert found, self.process.communicate()[1]
+        self.url = found[0]
+
+    def files(self):
+        """What visitors' files are there, with a byte or more in them."""
+        found = (path for path in self.temporary.rglob("*") if path.is_file())
+        return sorted(path.name for path in found if path.stat().st_size)
+
+    def left(self):
+        """What there is of the server's own; torch leaves an empty folder beside it."""
+        return list(self.temporary.glob("*vividface*")) + self.files()
+
+    def wait_until(self, condition, seconds=60):
+        """Wait until a function of these attributes is true."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, self.files()
+            time.sleep(0.05)
+
+    def end(self, number=signal.SIGINT):
+        """The exit status after a signal, and what was printed to standard error."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=60)
+        return self.process.returncode, errors
+
+
+@pytest.fixture
+def serve(tmp_path):
+    """`serve("--max-upload-mb", "1")` starts a server."""
+    servers = []
+
+    def start(*arguments):
+        servers.append(Server(tmp_path, *arguments))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        if server.process.poll() is None:
+            server.end(signal.SIGKILL)
