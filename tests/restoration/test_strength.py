@@ -15,6 +15,7 @@ from vividface.video import read_clip
 from .faces import CONFIG, backend, other_face, run, shrunk, written
 from .helpers import WINDOWS
 from .helpers import run as enhance_plain
+from .test_pipeline import detail
 
 
 @pytest.fixture
@@ -69,10 +70,10 @@ def test_a_video_at_0_and_at_1(pipeline, video, tmp_path):
 
 
 def test_what_the_model_hardly_changes_is_kept_at_every_strength(pipeline, frames):
-    """`keep_psnr` looks at the change at full strength."""
+    """`keep_detail` looks at the change at full strength."""
     change = pipeline.restore(frames).astype(float) - frames
-    psnr = 10 * np.log10(65535**2 / np.square(change).mean())
-    pipeline.transformer.register_to_config(keep_psnr=psnr + 0.75)
+    ratio = 10 * np.log10(detail(change) / detail(frames.astype(float)))
+    pipeline.transformer.register_to_config(keep_detail=ratio - 0.75)
     for strength in (0.5, 1):
         part = pipeline.restore(frames, strength=strength).astype(float) - frames
         np.testing.assert_allclose(part, strength * change / 2, atol=2 + 0.01 * np.abs(change).max())

@@ -36,10 +36,9 @@ class NanoConfig(Section):
         default=0.0,
         ge=0,
     )
-    keep_psnr: float | None = key(
-        "PSNR of restored frames against their input, dB, from which on the input is kept; null restores all",
+    keep_detail: float | None = key(
+        "change of fine detail relative to the input's, dB, up to which the input is kept; null restores all",
         default=None,
-        gt=0,
     )
 
 

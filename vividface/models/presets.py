@@ -32,7 +32,7 @@ def nano_settings(shape: NanoConfig) -> dict[str, Any]:
         "clip_frames": 17,
         "clip_size": 256,
         "attention_window": shape.attention_window,
-        "keep_psnr": shape.keep_psnr,
+        "keep_detail": shape.keep_detail,
     }
 
 

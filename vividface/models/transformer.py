@@ -147,8 +147,9 @@ class OneStepTransformer(WanTransformer3DModel):
         clip_size: side of the training clips, px.
         attention_window: side of the windows that self-attention is kept to, tokens; every second layer's are
             shifted by half of it. None: all tokens see each other, as in Wan.
-        keep_psnr: PSNR of restored frames against their input, dB, from which on the input is kept, since the
-            model found next to nothing to restore. None: every input is restored, as in the paper.
+        keep_detail: energy of the change relative to the input's, both of fine detail (what a Gaussian of
+            1 px blurs away), dB, up to which the input is kept, since the model found next to nothing to
+            restore. None: every input is restored, as in the paper.
 
     The other arguments are those of diffusers' WanTransformer3DModel.
     """
@@ -179,7 +180,7 @@ class OneStepTransformer(WanTransformer3DModel):
         clip_frames: int = 81,
         clip_size: int = 512,
         attention_window: int | None = None,
-        keep_psnr: float | None = None,
+        keep_detail: float | None = None,
     ) -> None:
         super().__init__(
             patch_size=tuple(patch_size),

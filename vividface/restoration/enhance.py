@@ -214,34 +214,19 @@ def enhance(
         **config.model_dump(mode="json"),
     }
     codec, codec_note = chosen_codec(config.codec, source.codec)
-    results = Results(
-        source,
-        output,
-        compare=compare,
-        track=VideoTrack(
-            size=restoration.size, fps=source.fps, look=source.look, codec=codec, quality=config.quality
-        ),
-        settings=settings,
-        remark=_remark(restorer, config),
+    track = VideoTrack(
+        size=restoration.size, fps=source.fps, look=source.look, codec=codec, quality=config.quality
     )
+    remark = _remark(restorer, config)
+    results = Results(source, output, compare=compare, track=track, settings=settings, remark=remark)
     results.begin(overwrite=overwrite, resume=resume)
-    resumed, skip = results.num_frames, results.skip
-    num_done = resumed
-    windows = restoration.restored(first=results.resume_at, people=results.people)
+    resumed = results.num_frames
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
     explaining = _explaining(source, output, results=results, config=config)
     with explaining, bar, WriteBehind(config.window) as behind:
         try:
-            for window in windows:
-                first = min(skip, len(window.frames))
-                skip -= first
-                for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-                    state = {"has_face": pending.has_face, "left": sorted(pending.left)}
-                    behind(results.write, frame, pending.original, picture=pending.picture, **state)
-                resumed_with = restoration.state(window)
-                behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=resumed_with)
-                bar.update(len(window.frames) - first)
-                num_done += len(window.frames) - first
+            for num_done in _written(restoration, results, behind):
+                bar.update(num_done - bar.n)
                 if on_progress is not None:
                     on_progress(num_done, source.num_frames)
             behind.finish()
@@ -265,6 +250,21 @@ def enhance(
         notes=[note for note in notes if note],
         num_left=results.num_left,
     )
+
+
+def _written(restoration: WindowRestorer, results: Results, behind: WriteBehind) -> Iterator[int]:
+    """The number of frames that are done, after each window that was restored and given to be written."""
+    num_done, skip = results.num_frames, results.skip
+    for window in restoration.restored(first=results.resume_at, people=results.people):
+        first = min(skip, len(window.frames))
+        skip -= first
+        for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
+            state = {"has_face": pending.has_face, "left": sorted(pending.left)}
+            behind(results.write, frame, pending.original, picture=pending.picture, **state)
+        people = restoration.state(window)
+        behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=people)
+        num_done += len(window.frames) - first
+        yield num_done
 
 
 def _remark(restorer: FaceRestorer, config: EnhanceConfig) -> str:

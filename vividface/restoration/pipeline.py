@@ -24,7 +24,7 @@ from vividface.tensors import frames_to_tensor, tensor_to_frames
 
 # The transformer's patches are 2 latent positions of 8 px wide.
 _MULTIPLE = 16
-# dB over which a change fades out.
+# dB over which a change fades in.
 _FADE = 1.5
 
 Video = np.ndarray | Tensor | Sequence[Image.Image]
@@ -154,9 +154,9 @@ class OneStepFacePipeline(DiffusionPipeline):
         with torch.inference_mode():
             restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
             restored = restored[0, :, :length, :height, :width].float().clamp(-1, 1)
-            keep_psnr = None if self.transformer is None else self.transformer.config.keep_psnr
-            if keep_psnr is not None:
-                restored = _faded(restored, original.to(restored), keep_psnr, strength=strength)
+            keep_detail = None if self.transformer is None else self.transformer.config.keep_detail
+            if keep_detail is not None:
+                restored = _faded(restored, original.to(restored), keep_detail, strength=strength)
         return tensor_to_frames(restored, frames.dtype)
 
     @torch.inference_mode()
@@ -171,15 +171,30 @@ class OneStepFacePipeline(DiffusionPipeline):
         return list(self.restore(np.stack(frames), strength=strength))
 
 
-def _faded(restored: Tensor, original: Tensor, keep_psnr: float, *, strength: float) -> Tensor:
-    """Restored frames in [-1, 1], the less of them the less was changed.
+def _faded(restored: Tensor, original: Tensor, keep_detail: float, *, strength: float) -> Tensor:
+    """Restored frames (3, F, H, W) in [-1, 1], the less of them the less of the fine detail was changed.
 
-    All of the change at `_FADE` dB below `keep_psnr` and less, none from there on: a good clip is left as it
-    is, instead of losing its finest detail to a model that has nothing to add. What counts is the change at
-    full strength, of which there is the share `strength`.
+    None of the change where the change of the detail has `keep_detail` dB of the input's and less, all from
+    `_FADE` dB above on: a sharp clip is left as it is, instead of losing its finest detail to a model that
+    has nothing to add. A blurred one has little detail, so that a change that is no larger counts there.
+    What counts is the change at full strength, of which there is the share `strength`.
     """
-    psnr = 10 * torch.log10(4 * strength**2 / (restored - original).square().mean())
-    return torch.lerp(original, restored, ((keep_psnr - psnr) / _FADE).clamp(0, 1))
+    change = _detail((restored - original) / strength).square().mean()
+    ratio = 10 * torch.log10(change / _detail(original).square().mean().clamp_min(1e-12))
+    return torch.lerp(original, restored, ((ratio - keep_detail) / _FADE).clamp(0, 1))
+
+
+def _detail(video: Tensor) -> Tensor:
+    """What a Gaussian of 1 px blurs away of frames (3, F, H, W)."""
+    weights = torch.exp(-0.5 * torch.arange(-3.0, 4.0, device=video.device) ** 2)
+    weights = (weights / weights.sum()).to(video)
+    planes = video.flatten(0, 1)[:, None]
+    down, right = (3 if side > 3 else 0 for side in planes.shape[-2:])
+    padded = F.pad(planes, (right, right, down, down), mode="reflect")
+    blurred = planes
+    if down and right:
+        blurred = F.conv2d(F.conv2d(padded, weights.view(1, 1, -1, 1)), weights.view(1, 1, 1, -1))
+    return planes - blurred
 
 
 def _pad(video: Tensor) -> Tensor:
