@@ -49,7 +49,7 @@ def test_a_folder_of_videos_goes_on_after_a_bad_one(checkpoint, tmp_path, capsys
     error = capsys.readouterr().err
     assert "b.mp4: is not a readable video" in error
     assert "2 enhanced, 0 there already, 1 failed" in error
-    assert sorted(path.name for path in output.iterdir()) == ["a.mp4", "c.mkv"]
+    assert sorted(path.name for path in output.iterdir()) == ["a.json", "a.mp4", "c.json", "c.mkv"]
     assert sorted(path.name for path in (tmp_path / "both").iterdir()) == ["a.mp4", "c.mkv"]
     (folder / "b.mp4").unlink()
     (output / "c.mkv").unlink()
@@ -128,7 +128,7 @@ def test_a_truncated_video_is_restored_as_far_as_it_goes(checkpoint, tmp_path, c
         whole, source, output = (
             tmp_path / f"whole{suffix}",
             tmp_path / f"cut{suffix}",
-            tmp_path / f"new{suffix}",
+            tmp_path / f"new_of_{suffix[1:]}{suffix}",
         )
         write_clip(whole, noise, 25, codec="h264" if suffix == ".mp4" else "ffv1")
         source.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])

@@ -82,6 +82,12 @@ def test_a_wrong_input_is_told_at_once(source, message, tmp_path):
         (("-o", "FOLDER/new.mp4", "--compare", "FOLDER/in.mp4"), "is the input itself"),
         (("-o", "FOLDER/in.mp4"), "is the input itself"),
         (("-o", "FOLDER/there.mp4"), "exists already"),
+        (
+            ("-o", "FOLDER/photos.mp4", "--overwrite"),
+            "is a folder with more than PNG images in it, which stays",
+        ),
+        (("-o", "FOLDER/noted.mp4"), "noted.json: exists already, and the report would lie there"),
+        (("-o", "FOLDER/held.mp4", "--overwrite"), "held.json: exists already"),
         (("-o", "FOLDER/new.mp4", "--scale", "9"), "options: scale"),
         (("-o", "FOLDER/new.mp4", "--quality", "99"), "quality"),
     ],
@@ -90,9 +96,15 @@ def test_a_wrong_result_is_told_at_once(words, message, tmp_path):
     encode(tmp_path / "in.mp4", count=4)
     (tmp_path / "there.mp4").touch()
     (tmp_path / "file").touch()
+    (tmp_path / "noted.json").write_text("{}")
+    for kept in (tmp_path / "photos.mp4" / "anna.jpg", tmp_path / "held.json" / "anna.png"):
+        kept.parent.mkdir()
+        kept.touch()
     status, line = told(tmp_path / "in.mp4", *(word.replace("FOLDER", str(tmp_path)) for word in words))
     assert status == 1
     assert message in line
+    assert (tmp_path / "photos.mp4" / "anna.jpg").exists()
+    assert (tmp_path / "held.json" / "anna.png").exists()
 
 
 def mutated(content, draw):

@@ -41,6 +41,27 @@ def test_a_pattern_chooses_frames(frames, tmp_path):
         run(frames / "*.jpg", tmp_path / "other")
 
 
+def test_a_folder_of_images_replaces_no_other(frames, tmp_path, monkeypatch):
+    run(frames, tmp_path / "new")
+    run(frames, tmp_path / "new", overwrite=True)
+    (tmp_path / "new" / "diary.txt").touch()
+    (tmp_path / "above").mkdir()
+    (tmp_path / "above" / "frames").symlink_to(frames)
+    monkeypatch.chdir(frames)
+    for source, output, message in (
+        (frames, tmp_path / "new", "new: is a folder with more than PNG images in it, which stays"),
+        (frames, tmp_path / "above", "above: is a folder with more than PNG images"),
+        (frames / "*.png", frames, "frames: is the input itself"),
+        (frames / "*.png", "..", r"\.\.: is no name of a result"),
+        (frames / "00[0-4].png", ".", "is the input itself"),
+        (tmp_path / "new" / "000.png", frames / "..", "is no name of a result"),
+    ):
+        with pytest.raises(InputError, match=message):
+            run(source, output, overwrite=True)
+    assert len(list(frames.iterdir())) == 11
+    assert (tmp_path / "new" / "diary.txt").exists()
+
+
 def test_an_image_becomes_an_image(frames, tmp_path):
     run(frames / "003.png", tmp_path / "new.jpg", compare=tmp_path / "both.png")
     image = cv2.imread(str(tmp_path / "new.jpg"))[..., ::-1].astype(int)

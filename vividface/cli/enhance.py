@@ -9,13 +9,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
+from vividface.cli.enhance_report import (
+    outcome_values,
+    report_path,
+    report_paths,
+    reports_of,
+    sentence,
+    tell,
+    values,
+    warn,
+)
 from vividface.cli.status import FAILED, INCOMPLETE
 from vividface.config import EnhanceConfig, validate_enhance
 from vividface.config.times import parse_time
 
 if TYPE_CHECKING:
     from vividface.cli.types import Commands
-    from vividface.restoration.enhance import EnhanceResult
     from vividface.restoration.folder import Outcome
     from vividface.restoration.loading import FaceRestorer
     from vividface.restoration.reading import Excerpt, Source
@@ -26,7 +35,7 @@ _FIELDS = EnhanceConfig.model_fields
 def add_commands(commands: Commands) -> None:
     """Add the command to the parser's."""
     parser = commands.add_parser("enhance", help="enhance the faces of a video")
-    parser.set_defaults(run=_run, usage_error=parser.error)
+    parser.set_defaults(run=_run, usage_error=parser.error, default_of=parser.get_default)
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="a video, an image, a folder of either, or a pattern")
     add("-o", "--output", type=Path, help="of the input's kind (frames may become a video)")
@@ -34,6 +43,12 @@ def add_commands(commands: Commands) -> None:
     add("--compare", type=Path, help="also write input and output side by side; of a folder, a folder")
     add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
     add("--json", action="store_true", help="print the result as JSON")
+    add(
+        "--report",
+        action=argparse.BooleanOptionalAction,
+        default=True,
+        help="write NAME.json beside each result (default: %(default)s)",
+    )
     add("--overwrite", action="store_true", help="replace existing results")
     add("--resume", action="store_true", help="resume a run that was interrupted or killed")
     add("--seed", type=int, default=0, help="random seed (the one-step model draws nothing)")
@@ -161,25 +176,27 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _enhance_one(options: argparse.Namespace) -> int:
-
     # Before the weights, and the packages that run them, which take their time: a mistake is told at once.
     source = _open(options)
     _try(source, options)
     from vividface.restoration.enhance import enhance
 
     restorer = _load(options)
+    config = _config(restorer, options)
     result = enhance(
         source,
         options.output,
         restorer=restorer,
-        config=_config(restorer, options),
+        config=config,
         compare=options.compare,
         overwrite=options.overwrite,
         resume=options.resume,
         progress=sys.stderr.isatty(),
     )
-    print(json.dumps(_values(options.input, result), indent=2) if options.json else _sentence(result))
-    _warn(options.input, result)
+    print(json.dumps(values(options.input, result), indent=2) if options.json else sentence(result))
+    warn(options.input, result)
+    reports = reports_of(options, restorer.model, config)
+    reports.write(report_path(options.output), options.input, result)
     return INCOMPLETE if result.problem else 0
 
 
@@ -197,6 +214,7 @@ def _try(source: Source, options: argparse.Namespace) -> None:
     look, fps = source.look, source.fps
     track = VideoTrack(size=(width, height), fps=fps, look=look, codec=codec, quality=options.quality)
     try_results(source, paths, track=track, overwrite=options.overwrite)
+    reports_of(options).require_free(report_path(options.output))
 
 
 def _preview(options: argparse.Namespace) -> int:
@@ -222,21 +240,31 @@ def _preview(options: argparse.Namespace) -> int:
 
 
 def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
-    from vividface.restoration.folder import enhance_folder
+    from vividface.restoration.folder import enhance_folder, result_paths
 
     restorer = _load(options)
+    config = _config(restorer, options)
+    reports = reports_of(options, restorer.model, config)
+    paths = report_paths(result_paths(videos, options.output))
+
+    def report(outcome: Outcome) -> None:
+        tell(outcome)
+        if outcome.result is not None:
+            reports.write(paths[outcome.result.output], outcome.source, outcome.result)
+
     outcomes = enhance_folder(
         videos,
         options.output,
         restorer=restorer,
-        config=_config(restorer, options),
+        config=config,
         compare=options.compare,
         overwrite=options.overwrite,
         resume=options.resume,
         progress=sys.stderr.isatty(),
         excerpt=_excerpt(options),
         deinterlacing=options.deinterlace,
-        report=_report_outcome,
+        require_free=lambda result: reports.require_free(paths[result]),
+        report=report,
     )
     num_enhanced = sum(outcome.result is not None for outcome in outcomes)
     num_skipped = sum(outcome.skipped for outcome in outcomes)
@@ -244,7 +272,7 @@ def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
     summary = f"{num_enhanced} enhanced, {num_skipped} there already, {num_failed} failed"
     print(f"{options.output}: {summary}", file=sys.stderr)
     if options.json:
-        print(json.dumps({"videos": [_outcome_values(outcome) for outcome in outcomes]}, indent=2))
+        print(json.dumps({"videos": [outcome_values(outcome) for outcome in outcomes]}, indent=2))
     incomplete = any(outcome.result and outcome.result.problem for outcome in outcomes)
     return FAILED if num_failed else INCOMPLETE if incomplete else 0
 
@@ -296,55 +324,3 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     values = {name: getattr(options, name) for name in _FIELDS}
     # On the command line 0 stands for the configuration's null.
     return values | {"cut_threshold": options.cut_threshold or None}
-
-
-def _sentence(result: EnhanceResult) -> str:
-    rate = result.num_restored / max(result.seconds, 1e-6)
-    faces = "" if result.num_faces is None else f", faces in {result.num_faces}"
-    time = f"{result.seconds:.1f} s ({rate:.1f} frames/s)"
-    return f"{result.output}: {result.num_frames} frames{faces}, in {time}{_left(result.num_left)}"
-
-
-def _left(num_left: dict[str, int]) -> str:
-    from vividface.restoration.enhance import words_for_left
-
-    return f"; left alone: {words_for_left(num_left)}" if num_left else ""
-
-
-def _warn(source: Path, result: EnhanceResult) -> None:
-    for note in result.notes:
-        print(f"note: {note}", file=sys.stderr)
-    if result.problem:
-        readable = f"the {result.num_frames} frames that can be read were enhanced"
-        print(f"warning: {source}: {result.problem}; {readable}", file=sys.stderr)
-
-
-def _report_outcome(outcome: Outcome) -> None:
-    if outcome.result is not None:
-        print(_sentence(outcome.result), file=sys.stderr)
-        _warn(outcome.source, outcome.result)
-    elif outcome.error:
-        print(f"error: {outcome.error}", file=sys.stderr)
-
-
-def _outcome_values(outcome: Outcome) -> dict[str, Any]:
-    if outcome.result is not None:
-        return _values(outcome.source, outcome.result)
-    return {"input": str(outcome.source), "error": outcome.error, "skipped": outcome.skipped}
-
-
-def _values(source: Path, result: EnhanceResult) -> dict[str, Any]:
-    """The result as `--json` prints it."""
-    return {
-        "input": str(source),
-        "output": str(result.output),
-        "frames": result.num_frames,
-        "faces": result.num_faces,
-        "strength": result.strength,
-        "people": result.people,
-        "left_alone": result.num_left,
-        "seconds": result.seconds,
-        "restored": result.num_restored,
-        "problem": result.problem,
-        "notes": result.notes,
-    }

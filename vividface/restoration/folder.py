@@ -44,6 +44,7 @@ def enhance_folder(
     progress: bool = False,
     deinterlacing: Deinterlacing = "auto",
     excerpt: Excerpt = WHOLE,
+    require_free: Callable[[Path], None] = lambda _: None,
     report: Callable[[Outcome], None] = lambda _: None,
 ) -> list[Outcome]:
     """Enhance videos one after the other; one that cannot be enhanced does not stop the others.
@@ -60,20 +61,23 @@ def enhance_folder(
         progress: whether progress bars are shown.
         deinterlacing: `on`, `off`, or `auto`: where a video's frames are tagged as interlaced.
         excerpt: part of each video that is enhanced.
+        require_free: function that is called with a result's path before anything of it is restored, and
+            raises `InputError` where something is in its way.
         report: function that is called with each outcome as soon as it is known.
 
     Raises:
         InputError: two results would have the same name.
     """
-    results = {video: output / _name(video) for video in videos}
-    if len(set(results.values())) < len(results):
+    results = result_paths(videos, output)
+    if len(set(results)) < len(results):
         raise InputError(f"{videos[0].parent}: two videos differ in nothing but their suffix; rename one")
     outcomes = []
-    for video, result in results.items():
+    for video, result in zip(videos, results, strict=True):
         if resume and result.exists():
             outcome = Outcome(video, skipped=True)
         else:
             try:
+                require_free(result)
                 enhanced = enhance(
                     open_source(video, deinterlacing=deinterlacing, excerpt=excerpt),
                     result,
@@ -95,5 +99,14 @@ def enhance_folder(
     return outcomes
 
 
-def _name(video: Path) -> str:
-    return video.name if video.suffix.lower() in CONTAINERS else f"{video.stem}.mp4"
+def result_paths(videos: Sequence[Path], output: Path) -> list[Path]:
+    """The paths of the videos' results.
+
+    Args:
+        videos: files to enhance.
+        output: folder of the results.
+    """
+    return [
+        output / (video.name if video.suffix.lower() in CONTAINERS else f"{video.stem}.mp4")
+        for video in videos
+    ]

@@ -52,10 +52,11 @@ def try_results(
     if len({path.resolve() for path in paths}) < len(paths):
         raise InputError(f"{paths[-1]}: is the result itself; give --compare another name")
     for path in paths:
-        if path.resolve() == source.path.resolve():
+        if _is_input(source, path):
             raise InputError(f"{path}: is the input itself; give another name")
         if path.exists() and not overwrite:
             raise InputError(f"{path}: exists already; give another name or add --overwrite")
+        _require_no_loss(path)
         if not _is_images(source, path):
             _require_video(source, path, track)
         _require_place(path)
@@ -75,6 +76,24 @@ def _require_video(source: Source, path: Path, track: VideoTrack) -> None:
             f"{', '.join(sorted(CONTAINERS))}"
         )
     track.require_fitting(path)
+
+
+def _is_input(source: Source, path: Path) -> bool:
+    """Whether a result would replace its input: the file, or the folder of its images."""
+    inputs = {source.path.resolve()}
+    if isinstance(source, ImageSource):
+        inputs |= {place for file in source.files for place in (file.resolve(), file.resolve().parent)}
+    return path.resolve() in inputs
+
+
+def _require_no_loss(path: Path) -> None:
+    """Raise `InputError` where a result would replace a folder that holds more than such a result."""
+    if path.name in ("", ".."):
+        raise InputError(f"{path}: is no name of a result; give the file, or the folder of images, a name")
+    if path.is_dir() and not all(file.is_file() and file.suffix == ".png" for file in path.iterdir()):
+        raise InputError(
+            f"{path}: is a folder with more than PNG images in it, which stays; give another name"
+        )
 
 
 def _require_place(path: Path) -> None:

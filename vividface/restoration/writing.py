@@ -70,7 +70,7 @@ class PartFolder:
     """
 
     def __init__(self, output: Path, settings: dict[str, Any]) -> None:
-        self.path = output.with_name(f"{output.name}.partial")
+        self.path = output.parent / f"{output.name}.partial"
         self._settings = json.loads(json.dumps(settings))
 
     def exists(self) -> bool:
