@@ -107,9 +107,10 @@ def test_bfloat16_of_the_papers_model(tmp_path):
 
 
 def detail(video):
-    """Energy of what a Gaussian of 1 px blurs away."""
-    blurred = [cv2.GaussianBlur(frame, (7, 7), 1, borderType=cv2.BORDER_REFLECT_101) for frame in video]
-    return np.square(video - np.stack(blurred)).mean()
+    """Energy of what a Gaussian of 1 px blurs away of every fourth frame."""
+    some = video[::4]
+    blurred = [cv2.GaussianBlur(frame, (7, 7), 1, borderType=cv2.BORDER_REFLECT_101) for frame in some]
+    return np.square(some - np.stack(blurred)).mean()
 
 
 def test_what_the_model_hardly_changes_is_kept(pipeline, frames):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import av
+import cv2
 import numpy as np
 from av.video.format import VideoFormat
 
@@ -174,14 +175,14 @@ def from_rgb(picture: np.ndarray, layout: str, *, matrix: int, full_range: bool)
 
 def _changed_box(before: np.ndarray, after: np.ndarray) -> tuple[slice, slice] | None:
     """Rows and columns that hold all changed pixels and what their filters reach, at even edges."""
-    different = (before != after).any(axis=2)
+    difference = cv2.absdiff(before, after)
     spans = []
-    for axis, length in ((1, different.shape[0]), (0, different.shape[1])):
-        indices = np.flatnonzero(different.any(axis=axis))
+    for changes in (difference.reshape(len(difference), -1).max(axis=1), difference.max(axis=0).max(axis=1)):
+        indices = np.flatnonzero(changes)
         if not len(indices):
             return None
         start = max(int(indices[0]) - _REACH, 0)
-        stop = min(int(indices[-1]) + 1 + _REACH, length)
+        stop = min(int(indices[-1]) + 1 + _REACH, len(changes))
         spans.append(slice(start - start % 2, stop + stop % 2))
     return spans[0], spans[1]
 
