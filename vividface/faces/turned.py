@@ -1,4 +1,4 @@
-"""Heads that lie on their side or upside down, which detectors do not know."""
+"""Heads that lie on their side, which detectors do not know."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LEAST_SHARE = 0.5
 
 
 def detect(backend: FaceBackend, frames: Sequence[np.ndarray]) -> list[list[Face]]:
-    """All faces of consecutive frames; turned by quarters where no head is upright in any of them.
+    """All faces of consecutive frames; turned by a quarter where no head is upright in any of them.
 
     Args:
         backend: face backend.
@@ -29,7 +29,7 @@ def detect(backend: FaceBackend, frames: Sequence[np.ndarray]) -> list[list[Face
     if any(upright):
         return upright
     looks = [frames[index] for index in sorted({0, len(frames) // 2})][:_LOOKS]
-    for turns in (1, 3, 2):
+    for turns in (1, 3):
         if not all(backend.detect(_turned(looks, turns))):
             continue
         faces = backend.detect(_turned(frames, turns))
@@ -71,6 +71,4 @@ def _points_back(points: np.ndarray, turns: int, *, height: int, width: int) -> 
     x, y = points[..., 0], points[..., 1]
     if turns == 1:
         return np.stack([width - 1 - y, x], axis=-1)
-    if turns == 2:
-        return np.stack([width - 1 - x, height - 1 - y], axis=-1)
     return np.stack([y, height - 1 - x], axis=-1)
