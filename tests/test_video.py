@@ -1,3 +1,4 @@
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
@@ -10,6 +11,7 @@ from vividface import video
 from vividface.errors import InputError
 from vividface.video import (
     VideoWriter,
+    ffmpeg_executable,
     is_truncated,
     iterate_frames,
     probe,
@@ -155,3 +157,14 @@ def test_pictures_keep_their_brightness_through_yuv(tmp_path):
     error = read_clip(tmp_path / "clip.mp4").astype(float) - frames
     assert np.abs(error.mean((0, 1, 2))).max() < 0.15
     assert np.sqrt(np.square(error).mean()) < 3
+
+
+@pytest.mark.parametrize("suffix", [".dv", ".avi", ".mov"])
+def test_the_rate_of_digital_video_is_that_of_its_frames(suffix, tmp_path):
+    """A raw stream of DV gives the unit of its clock for its average rate."""
+    path = tmp_path / f"tape{suffix}"
+    picture = ["-f", "lavfi", "-i", "testsrc2=s=720x576:r=25:d=0.2", "-pix_fmt", "yuv420p", "-c:v", "dvvideo"]
+    subprocess.run([ffmpeg_executable(), "-v", "error", *picture, str(path)], check=True)
+    info = probe(path)
+    assert (info.fps, info.num_frames) == (25, 5)
+    assert info.duration == pytest.approx(0.2)

@@ -143,7 +143,7 @@ def probe(path: Path | str) -> VideoInfo:
         with open_video(path) as container:
             stream = film_stream(container)
             frames = sum(_is_shown(packet) for packet in container.demux(stream))
-            fps = stream.average_rate or stream.guessed_rate
+            fps = _rate(stream)
             if not frames or not fps or not stream.width:
                 raise InputError(f"{path}: holds no video frames; the file is probably damaged, get it again")
             return VideoInfo(
@@ -159,6 +159,14 @@ def probe(path: Path | str) -> VideoInfo:
         raise InputError(
             f"{path}: is not a readable video ({_reason(error)}); is it a video file, and whole?"
         ) from None
+
+
+def _rate(stream: av.VideoStream) -> Fraction | None:
+    """The average frame rate; the base rate where a container, as DV, gives the unit of its clock for it."""
+    average, guessed = stream.average_rate, stream.guessed_rate
+    if average and guessed and guessed < average and average * (stream.time_base or 0) >= 1:
+        return guessed
+    return average or guessed
 
 
 def is_truncated(path: Path | str) -> bool:
