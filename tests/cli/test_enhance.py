@@ -181,3 +181,11 @@ def test_ctrl_c(video, checkpoint, tmp_path, monkeypatch, capsys):
     arguments = ["enhance", str(video), "-o", str(tmp_path / "new.mp4"), "--model", str(checkpoint)]
     assert main([*arguments, "--mode", "crop", "--device", "cpu"]) == 130
     assert capsys.readouterr().err.strip().endswith("the same command with --resume resumes it")
+
+
+@pytest.mark.parametrize("rate", ["1/0", "nan", "fast", ""])
+def test_a_rate_that_is_no_number_is_told(rate, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["enhance", str(tmp_path), "-o", str(tmp_path / "new.mp4"), "--fps", rate])
+    assert ended.value.code == 2
+    assert f"argument --fps: {rate}: is no number or fraction" in capsys.readouterr().err

@@ -41,7 +41,7 @@ def add_commands(commands: Commands) -> None:
     add("-o", "--output", type=Path, help="of the input's kind (frames may become a video)")
     add("--mode", choices=["full", "crop"], default="full", help="find faces, or take frames as face crops")
     add("--compare", type=Path, help="also write input and output side by side; of a folder, a folder")
-    add("--fps", type=Fraction, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
+    add("--fps", type=_rate, default=Fraction(25), help="of a folder of frames (default: %(default)s)")
     add("--json", action="store_true", help="print the result as JSON")
     add(
         "--report",
@@ -76,6 +76,13 @@ def _time(text: str) -> Fraction:
         return parse_time(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise argparse.ArgumentTypeError(f"{text}: is no number or fraction") from None
 
 
 def _add_model(group: argparse._ArgumentGroup) -> None:
