@@ -89,3 +89,12 @@ def test_avi_says_nothing_of_presentation(tmp_path):
     ffmpeg("-i", tmp_path / "in.mp4", "-c", "copy", tmp_path / "in.avi")
     run(tmp_path / "in.avi", tmp_path / "new.mp4", keep)
     assert times(tmp_path / "new.mp4") == pytest.approx([index / 25 for index in range(20)], abs=1e-3)
+
+
+@pytest.mark.parametrize("codec", ["libvpx", "libvpx-vp9"])
+def test_transparency_beside_the_frames_is_told_of(codec, tmp_path):
+    """WebM stores it as a second picture of each frame."""
+    source = tmp_path / "in.webm"
+    half = ("-vf", "format=yuva420p,geq=lum='p(X,Y)':a=128", "-auto-alt-ref", "0")
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", *half, "-c:v", codec, source)
+    assert VideoSource(source).notes == ["the transparency of the video is left out"]

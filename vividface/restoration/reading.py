@@ -166,7 +166,8 @@ class VideoSource:
             self._stored_size = (first.width, first.height)
             self._deep = max(part.bits for part in first.format.components) > 8
             self.size = _size(self._pixels(first))
-            if has_transparency(first.format.name):
+            # Of VP8 and VP9 in WebM it is a second picture beside each frame's, which FFmpeg does not decode.
+            if has_transparency(first.format.name) or film.metadata.get("alpha_mode") == "1":
                 self.notes.append("the transparency of the video is left out")
             self._interlaced = any(frame.interlaced_frame for frame in first_frames)
         if self._deinterlaces:
