@@ -40,6 +40,15 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove_stale(path: Path | str) -> None:
+    """Remove what processes that were killed in `atomic_path` left of a path."""
+    path = Path(path)
+    fitting = re.compile(rf"\.{re.escape(path.stem)}\.[0-9]+\.partial{re.escape(path.suffix)}")
+    for file in path.parent.iterdir():
+        if fitting.fullmatch(file.name) and file.is_file():
+            file.unlink()
+
+
 def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
     """A key that sorts names as people count: frame2 before frame10.
 

@@ -107,6 +107,19 @@ def test_a_wrong_result_is_told_at_once(words, message, tmp_path):
     assert (tmp_path / "held.json" / "anna.png").exists()
 
 
+@pytest.mark.parametrize("length", [200, 236, 245])
+def test_a_name_that_is_too_long_is_told_before_the_first_frame(length, tmp_path):
+    """While a file is written its name is longer."""
+    encode(tmp_path / "in.mp4", count=4)
+    words = [tmp_path / "in.mp4", "-o", tmp_path / f"{'x' * length}.mp4", "--mode", "crop"]
+    command = [sys.executable, "-m", "vividface.cli.main", "enhance", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (0 if length == 200 else 1)
+    assert ("shorten" in done.stderr) == (length > 200)
+    assert len(list(tmp_path.iterdir())) == (2 if length == 200 else 1), "nothing is left behind"
+
+
 def mutated(content, draw):
     """The bytes of a file, damaged in one of the ways in which files are."""
     content, size = bytearray(content), len(content)

@@ -83,6 +83,16 @@ def test_a_killed_run_resumes_with_the_same_frames(long_video, tmp_path):
     assert not (tmp_path / "new.mp4.partial").exists()
 
 
+def test_what_a_run_that_was_killed_while_joining_left_is_removed(tmp_path):
+    source, output = encode(tmp_path / "in.mp4"), tmp_path / "new [1].mp4"
+    stale, other = tmp_path / ".new [1].4711.partial.mp4", tmp_path / ".new 1.4711.partial.mp4"
+    stale.touch()
+    other.touch()
+    run(source, output)
+    assert not stale.exists()
+    assert other.exists(), "another result's"
+
+
 class Crowd:
     """Finds one face, a tiny one in every frame, and one in profile in the second half."""
 

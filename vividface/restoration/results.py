@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from errno import ENAMETOOLONG
 from pathlib import Path
-from tempfile import TemporaryFile
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import av
 import numpy as np
 
 from vividface.errors import InputError
+from vividface.files import remove_stale
 from vividface.restoration.drawing import side_by_side
 from vividface.restoration.encoders import CONTAINERS, VideoTrack
 from vividface.restoration.image_parts import FlatPart, ImagesPart, join_images, names_of
@@ -100,12 +102,12 @@ def _require_place(path: Path) -> None:
     """Raise `InputError` where no file can be written beside a path."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryFile(dir=path.parent):
+        # With what is added to its name while it is written.
+        with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", suffix=".partial"):
             pass
     except OSError as error:
-        raise InputError(
-            f"{path.parent}: cannot be written to ({error.strerror}); choose another folder"
-        ) from None
+        advice = "shorten the result's name" if error.errno == ENAMETOOLONG else "choose another folder"
+        raise InputError(f"{path.parent}: cannot be written to ({error.strerror}); {advice}") from None
 
 
 def _is_images(source: Source, path: Path) -> bool:
@@ -160,6 +162,8 @@ class Results:
                 container, or an interrupted run does not fit.
         """
         self._companions = try_results(self._source, self._paths, track=self._track, overwrite=overwrite)
+        for path in self._paths:
+            remove_stale(path)
         if self._folder.exists() and resume:
             self.parts = self._folder.resume()
         elif self._folder.exists() and not overwrite:
