@@ -150,3 +150,9 @@ def test_a_result_says_what_was_done(suffix, tmp_path):
     comment = tags["comment"]
     assert comment.startswith("Grandma\nEnhanced by VividFace ")
     assert "quality 20" in comment
+
+
+def test_h265_in_m4v(tmp_path):
+    source, result = encode(tmp_path / "in.mp4"), tmp_path / "new.m4v"
+    run(source, result, keep, config=EnhanceConfig(**CONFIG, codec="h265"))
+    assert [stream[:2] for stream in streams(result)] == [("video", "hevc"), ("audio", "aac")]

@@ -96,6 +96,17 @@ def test_a_codec_that_the_container_lists_and_refuses_becomes_aac(codec, suffix,
     assert delay(tmp_path / f"new{suffix}", source) == pytest.approx(0, abs=0.001)
 
 
+@pytest.mark.parametrize("codec", ["libopus", "flac", "libmp3lame", "libvorbis", "pcm_s16le"])
+def test_m4v_holds_what_mp4_holds(codec, tmp_path):
+    source = tmp_path / "in.mkv"
+    add_sound(source, codec, rate=48000)
+    notes = {suffix: run(source, tmp_path / f"new{suffix}", keep).notes for suffix in (".mp4", ".m4v")}
+    assert [note.replace(".mp4", ".m4v") for note in notes[".mp4"]] == notes[".m4v"]
+    kinds = {suffix: [stream[:2] for stream in streams(tmp_path / f"new{suffix}")] for suffix in notes}
+    assert kinds[".m4v"] == kinds[".mp4"]
+    assert len(kinds[".m4v"]) == 2
+
+
 @pytest.mark.parametrize("codec", ["dca", "flac", "ac3", "pcm_s16le", "libvorbis"])
 def test_matroska_holds_what_it_held(codec, tmp_path):
     source = tmp_path / "in.mkv"
@@ -145,6 +156,29 @@ def test_a_cover_before_the_film_is_not_the_film(tmp_path):
     assert times(tmp_path / "new.mp4") == pytest.approx(times(tmp_path / "plain.mp4"))
     kinds = [(kind, codec, disposition) for kind, codec, _, _, disposition in streams(tmp_path / "new.mp4")]
     assert ("video", "png", int(av.stream.Disposition.attached_pic)) in kinds
+
+
+def test_covers_that_quicktime_does_not_hold_are_told_of(tmp_path):
+    cv2.imwrite(str(tmp_path / "cover.png"), np.full((40, 60, 3), 90, np.uint8))
+    cover = ("-i", tmp_path / "cover.png", "-map", "0", "-map", "1", "-c:v:1", "copy")
+    ffmpeg(*PICTURES, *cover, "-c:v:0", "libx264", "-disposition:v:1", "attached_pic", tmp_path / "in.mp4")
+    result = run(tmp_path / "in.mp4", tmp_path / "new.mov", keep)
+    assert result.notes == ["the cover (png) cannot be stored in .mov: left out"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mov", ".mkv"])
+def test_chapters_are_kept_and_their_track_is_not_told_of(suffix, tmp_path):
+    chapters = [f"[CHAPTER]\nTIMEBASE=1/10\nSTART={n * 5}\nEND={n * 5 + 5}\ntitle=No. {n}\n" for n in (0, 1)]
+    (tmp_path / "tags.txt").write_text(";FFMETADATA1\n" + "".join(chapters))
+    ffmpeg(*PICTURES, "-i", tmp_path / "tags.txt", "-map_chapters", "1", *H264, tmp_path / "in.mp4")
+    result = run(tmp_path / "in.mp4", tmp_path / f"new{suffix}", keep)
+    assert result.notes == []
+    with av.open(str(tmp_path / f"new{suffix}")) as container:
+        found = [
+            (float(chapter["start"] * chapter["time_base"]), chapter["metadata"]["title"])
+            for chapter in container.chapters()
+        ]
+    assert found == [(0.0, "No. 0"), (0.5, "No. 1")]
 
 
 @pytest.mark.parametrize("suffix", [".mov", ".mp4", ".mkv"])

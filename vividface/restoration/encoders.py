@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -204,6 +205,8 @@ class VideoTrack:
     def add_to(self, container: OutputContainer) -> av.VideoStream:
         """Add the track's stream to a result, or to a part of one."""
         encoder = ENCODERS[self.codec]
+        # SVT-AV1 tells its settings otherwise, on standard error.
+        os.environ.setdefault("SVT_LOG", "1")
         options = dict(encoder.options)
         if encoder.quality is not None:
             options["crf"] = str(encoder.quality if self.quality is None else self.quality)

@@ -112,7 +112,9 @@ def join_video(
         options = {"fflags": "+bitexact"}
         if output.suffix.lower() in _STREAMED:
             options["movflags"] = "+faststart"
-        container = stack.enter_context(av.open(str(temporary), "w", options=options))
+        # Named, as in the trial: of .m4v FFmpeg would take iPods' muxer, which refuses what any player plays.
+        format_ = FORMATS[output.suffix.lower()]
+        container = stack.enter_context(av.open(str(temporary), "w", format=format_, options=options))
         stream = _add_film(container, pieces[0][0], track)
         stream.time_base = time_base
         origin = pieces[0][1].times[0] if excerpt else 0

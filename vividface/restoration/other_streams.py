@@ -58,8 +58,8 @@ def plan_streams(source: Path, suffix: str) -> tuple[list[OtherStream], list[str
         others = [stream for stream in container.streams if stream.index != film.index]
         packets = _first_packets(container, others)
         for stream in others:
-            if "timecode" in stream.metadata and stream.type == "data":
-                # A tag of the film's, of which FFmpeg writes the track anew.
+            if stream.type == "data" and ("timecode" in stream.metadata or _is_chapters(stream, container)):
+                # A tag of the film's, or the chapters' titles, of which FFmpeg writes the track anew.
                 continue
             how = _way(stream, packets[stream.index], suffix)
             if how is not None:
@@ -111,6 +111,9 @@ def _way(
     """How a stream can be taken over, or None."""
     if stream.type == "attachment" or (suffix == ".mkv" and _is_cover(stream)):
         return "attachment" if suffix == ".mkv" else None
+    if suffix == ".mov" and _is_cover(stream):
+        # FFmpeg leaves it out without a word.
+        return None
     if (
         isinstance(stream, av.AudioStream)
         and _is_seldom_played(stream, suffix)
@@ -134,7 +137,7 @@ def _note(stream: Stream, how: str | None, suffix: str) -> str:
     if how in ("copy", "attachment"):
         return ""
     name = stream.codec_context.name if stream.codec_context is not None else "of an unknown codec"
-    kind = _KINDS.get(stream.type, stream.type)
+    kind = "cover" if _is_cover(stream) else _KINDS.get(stream.type, stream.type)
     if stream.type == "attachment":
         return f"the attached file {_file_name(stream)} cannot be stored in {suffix}: left out"
     if how == "aac":
@@ -197,6 +200,14 @@ def _describe(stream: Stream, target: Stream) -> None:
 
 def _is_own(key: str) -> bool:
     return key.lower().split("-")[0] in _OWN_TAGS or key.lower().startswith("_statistics")
+
+
+def _is_chapters(stream: Stream, container: InputContainer) -> bool:
+    """Whether a stream of unknown data is MP4's track of the chapters' titles."""
+    with suppress(av.FFmpegError, ValueError):
+        is_mp4 = "mp4" in container.format.name
+        return is_mp4 and stream.codec_context is None and 0 < stream.frames == len(container.chapters())
+    return False
 
 
 def _is_cover(stream: Stream) -> bool:
