@@ -26,6 +26,32 @@ def add_sound(path, codec, *options, rate=44100, layout="mono"):
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=2", *sound, *H264, "-c:a", codec, *options, path)
 
 
+@pytest.mark.parametrize(
+    ("codec", "suffix"),
+    [
+        ("pcm_s16le", ".mkv"),
+        ("pcm_s16le", ".mov"),
+        ("pcm_s16le_planar", ".nut"),
+        ("wavpack", ".mkv"),
+    ],
+)
+def test_eight_channels_become_aac_each_in_its_place(codec, suffix, tmp_path):
+    """A tone on the third channel alone; Matroska does not name the channels of PCM."""
+    source = tmp_path / f"in{suffix}"
+    tones = "|".join(["0"] * 2 + ["0.5*sin(6283*t)"] + ["0"] * 5)
+    tone = ("-f", "lavfi", "-i", f"aevalsrc='{tones}':s=48000:d=1:c=7.1")
+    ffmpeg(*PICTURES, *tone, *H264, "-c:a", codec, "-strict", "-2", source)
+    run(source, tmp_path / "new.mp4", keep)
+    with av.open(str(tmp_path / "new.mp4")) as container:
+        stream = container.streams.audio[0]
+        assert (stream.codec_context.name, stream.codec_context.layout.name) == ("aac", "7.1")
+        packed = av.AudioResampler(format="flt", layout="7.1", rate=48000)
+        parts = [part for frame in container.decode(stream) for part in packed.resample(frame)]
+    loudness = np.concatenate([part.to_ndarray().reshape(-1, 8) for part in parts]).std(axis=0)
+    assert loudness[2] == pytest.approx(0.5 / np.sqrt(2), abs=0.03)
+    assert np.delete(loudness, 2).max() < 0.01
+
+
 def samples(path):
     """The sound, one channel, from time 0 on, and its rate."""
     with av.open(str(path)) as container:

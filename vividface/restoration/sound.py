@@ -37,7 +37,8 @@ class AacEncoder:
         assert isinstance(self.stream, av.AudioStream)
         self.stream.codec_context.layout = self._layout
         self.stream.codec_context.bit_rate = _BIT_RATE * self.stream.codec_context.layout.nb_channels
-        self._resampler = AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
+        # Packed: PyAV reads beyond the planes of a frame that has eight or more of them.
+        self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self._rate)
         # Samples written, counted from time 0; None before the first.
         self._position: int | None = None
 
@@ -50,12 +51,11 @@ class AacEncoder:
         fifo: list[np.ndarray] = []
         for frame in frames:
             begin = None if frame.pts is None else float(frame.pts * (frame.time_base or 0))
-            samples = [part.to_ndarray() for part in self._resampler.resample(_named(frame))]
+            samples = [_samples(part) for part in self._resampler.resample(_named(frame))]
             if samples:
                 fifo.append(self._placed(np.concatenate(samples, axis=1), begin))
                 yield from self._full_blocks(fifo)
-        rest = [part.to_ndarray() for part in self._resampler.resample(None)]
-        fifo += rest
+        fifo += [_samples(part) for part in self._resampler.resample(None)]
         yield from self._full_blocks(fifo)
         if fifo and fifo[0].shape[1]:
             yield from self._block(fifo[0])
@@ -87,9 +87,8 @@ class AacEncoder:
 
     def _block(self, samples: np.ndarray) -> Iterator[av.Packet[Any]]:
         assert self._position is not None
-        frame = av.AudioFrame.from_ndarray(
-            np.ascontiguousarray(samples, np.float32), format="fltp", layout=self._layout
-        )
+        packed = np.ascontiguousarray(samples.T, np.float32).reshape(1, -1)
+        frame = av.AudioFrame.from_ndarray(packed, format="flt", layout=self._layout)
         frame.sample_rate, frame.pts, frame.time_base = self._rate, self._position, Fraction(1, self._rate)
         self._position += samples.shape[1]
         yield from self.stream.encode(frame)
@@ -102,10 +101,20 @@ def has_layout(stream: av.AudioStream) -> bool:
 
 def _named(frame: av.AudioFrame) -> av.AudioFrame:
     """A frame without time stamps, whose channels have names."""
-    name = frame.layout.name if "channels" not in frame.layout.name else _LAYOUTS[frame.layout.nb_channels]
-    named = av.AudioFrame.from_ndarray(frame.to_ndarray(), format=frame.format.name, layout=name)
+    if "channels" not in frame.layout.name:
+        frame.pts = None
+        return frame
+    if frame.format.is_planar:
+        (frame,) = AudioResampler(format=frame.format.packed.name, layout=frame.layout).resample(frame)
+    layout = _LAYOUTS[frame.layout.nb_channels]
+    named = av.AudioFrame.from_ndarray(frame.to_ndarray(), format=frame.format.name, layout=layout)
     named.sample_rate = frame.sample_rate
     return named
+
+
+def _samples(frame: av.AudioFrame) -> np.ndarray:
+    """The samples of a packed frame, (channels, samples)."""
+    return frame.to_ndarray().reshape(-1, frame.layout.nb_channels).T
 
 
 def _nearest_rate(rate: int) -> int:
