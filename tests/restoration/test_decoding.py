@@ -98,3 +98,18 @@ def test_transparency_beside_the_frames_is_told_of(codec, tmp_path):
     half = ("-vf", "format=yuva420p,geq=lum='p(X,Y)':a=128", "-auto-alt-ref", "0")
     ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=0.2", *half, "-c:v", codec, source)
     assert VideoSource(source).notes == ["the transparency of the video is left out"]
+
+
+def test_a_frame_that_is_shown_again_is_no_damage(tmp_path):
+    """Theora stores an empty packet for it."""
+    source = tmp_path / "in.ogv"
+    still = "testsrc2=s=64x48:r=25:d=0.2,tpad=stop_mode=clone:stop_duration=0.2,drawbox=enable='gt(t,0.3)'"
+    ffmpeg("-f", "lavfi", "-i", still, "-c:v", "libtheora", source)
+    with av.open(str(source)) as container:
+        sizes = [packet.size for packet in container.demux(video=0) if packet.dts is not None]
+    assert 0 in sizes
+    result = run(source, tmp_path / "new.mkv", keep)
+    assert result.problem == ""
+    assert times(tmp_path / "new.mkv") == pytest.approx(
+        [index * 0.04 for index, size in enumerate(sizes) if size], abs=0.002
+    )

@@ -23,7 +23,7 @@ def decoded_frames(container: InputContainer) -> Decoded:
     film, stamps = film_stream(container), _Stamps(container)
     try:
         for packet in Clock(container).demux():
-            if packet.stream.index != film.index:
+            if packet.stream.index != film.index or _is_repeat(packet):
                 continue
             stamps.add(packet)
             try:
@@ -37,6 +37,11 @@ def decoded_frames(container: InputContainer) -> Decoded:
             for frame in film.codec_context.decode(None):
                 yield not frame.is_corrupt, stamps.given(frame)
         yield False, None
+
+
+def _is_repeat(packet: av.Packet[Any]) -> bool:
+    """Whether a packet is empty, which shows the frame before for longer (Theora), and not the file's end."""
+    return not packet.size and packet.dts is not None
 
 
 class _Stamps:
