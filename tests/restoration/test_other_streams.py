@@ -241,3 +241,35 @@ def test_a_track_that_nobody_can_decode_is_left_out(tmp_path):
     notes = run(source, tmp_path / "new.mov", keep).notes
     assert notes == ["the sound (of an unknown codec) cannot be stored in .mov: left out"]
     assert [kind for kind, *_ in streams(tmp_path / "new.mov")] == ["video", "audio"]
+
+
+def broadcast(path, *sounds):
+    """A transport stream in which one programme follows another, with the sound of each."""
+    pieces = []
+    for sound in sounds:
+        piece = path.with_name(f"piece{path.suffix}")
+        ffmpeg(*PICTURES, *sound, "-c:v", "mpeg2video", piece)
+        pieces.append(piece.read_bytes())
+    path.write_bytes(b"".join(pieces))
+    return path
+
+
+def test_sound_whose_channels_change_is_encoded_to_its_end(tmp_path):
+    tone = ("-f", "lavfi", "-i", "sine=500:d=1:r=48000", "-c:a", "pcm_bluray")
+    stereo, surround = (*tone, "-ac", "2"), (*tone, "-ac", "6", "-ar", "96000")
+    source = broadcast(tmp_path / "in.m2ts", stereo, surround)
+    run(source, tmp_path / "new.mp4", keep)
+    heard, rate = samples(tmp_path / "new.mp4")
+    parts = heard[: 2 * rate].reshape(20, -1).std(axis=1)
+    assert min(parts[1:-1]) > 0.5 * max(parts)
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".mkv"])
+def test_sound_that_only_the_second_programme_has_is_kept_in_its_place(suffix, tmp_path):
+    tone = ("-f", "lavfi", "-i", "sine=500:d=1:r=48000", "-c:a", "aac")
+    source = broadcast(tmp_path / "in.ts", (), tone)
+    run(source, tmp_path / f"new{suffix}", keep)
+    heard, rate = samples(tmp_path / f"new{suffix}")
+    parts = heard[: 2 * rate].reshape(20, -1).std(axis=1)
+    assert max(parts[:9]) < 0.1 * max(parts)
+    assert min(parts[11:19]) > 0.5 * max(parts)

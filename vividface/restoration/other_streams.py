@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -99,7 +100,8 @@ def add_streams(
             _describe(stream, target)
         else:
             assert isinstance(stream, av.AudioStream)
-            encoder = AacEncoder(container, stream)
+            rate, num_channels = _shape_of(str(source.name), stream)
+            encoder = AacEncoder(container, sample_rate=rate, num_channels=num_channels)
             _describe(stream, encoder.stream)
             timed.append(_encoded(str(source.name), other.index, encoder, end))
     return [_copied(source, copied, end), *timed] if copied else timed
@@ -182,13 +184,15 @@ def _fits(stream: Stream, packets: list[av.Packet[Any]], suffix: str) -> bool:
 
 
 def _can_decode(stream: av.AudioStream, packets: list[av.Packet[Any]]) -> bool:
-    if stream.codec_context is None or not stream.codec_context.sample_rate or not has_layout(stream):
+    """Whether sound can be decoded to something that AAC has a layout for."""
+    context = stream.codec_context
+    if context is None:
         return False
     for packet in packets:
         with suppress(av.FFmpegError):
             if packet.decode():
-                return True
-    return not packets
+                return context.sample_rate > 0 and has_layout(context.layout.nb_channels)
+    return not packets and context.sample_rate > 0 and has_layout(context.layout.nb_channels)
 
 
 def _describe(stream: Stream, target: Stream) -> None:
@@ -279,6 +283,16 @@ def _encoded(source: str, index: int, encoder: AacEncoder, end: float) -> Timed:
             stamp = packet.dts if packet.dts is not None else packet.pts
             packet.stream = encoder.stream
             yield float((stamp or 0) * (packet.time_base or 0)), packet
+
+
+def _shape_of(source: str, stream: av.AudioStream) -> tuple[int, int]:
+    """Sample rate, Hz, and number of channels; decoded where sound that begins late does not say."""
+    context = stream.codec_context
+    if context.sample_rate:
+        return context.sample_rate, context.layout.nb_channels
+    with open_video(source) as container:
+        first = next(_sound(container, stream.index, math.inf))
+        return first.sample_rate, first.layout.nb_channels
 
 
 def _sound(container: InputContainer, index: int, end: float) -> Iterator[av.AudioFrame]:

@@ -27,18 +27,21 @@ class AacEncoder:
 
     Args:
         container: opened result, to which the stream is added.
-        template: stream whose sound it is.
+        sample_rate: sample rate of the sound, Hz.
+        num_channels: number of its channels, as `has_layout` knows.
     """
 
-    def __init__(self, container: av.container.OutputContainer, template: av.AudioStream) -> None:
-        self._rate = _nearest_rate(template.codec_context.sample_rate)
-        self._layout = _LAYOUTS[template.codec_context.layout.nb_channels]
+    def __init__(
+        self, container: av.container.OutputContainer, *, sample_rate: int, num_channels: int
+    ) -> None:
+        self._rate = _nearest_rate(sample_rate)
+        self._layout = _LAYOUTS[num_channels]
         self.stream = container.add_stream("aac", rate=self._rate)
         assert isinstance(self.stream, av.AudioStream)
         self.stream.codec_context.layout = self._layout
         self.stream.codec_context.bit_rate = _BIT_RATE * self.stream.codec_context.layout.nb_channels
-        # Packed: PyAV reads beyond the planes of a frame that has eight or more of them.
-        self._resampler = AudioResampler(format="flt", layout=self._layout, rate=self._rate)
+        self._resampler = self._new_resampler()
+        self._shape: tuple[object, ...] = ()
         # Samples written, counted from time 0; None before the first.
         self._position: int | None = None
 
@@ -51,7 +54,7 @@ class AacEncoder:
         fifo: list[np.ndarray] = []
         for frame in frames:
             begin = None if frame.pts is None else float(frame.pts * (frame.time_base or 0))
-            samples = [_samples(part) for part in self._resampler.resample(_named(frame))]
+            samples = [_samples(part) for part in self._resampled(_named(frame))]
             if samples:
                 fifo.append(self._placed(np.concatenate(samples, axis=1), begin))
                 yield from self._full_blocks(fifo)
@@ -60,6 +63,18 @@ class AacEncoder:
         if fifo and fifo[0].shape[1]:
             yield from self._block(fifo[0])
         yield from self.stream.encode(None)
+
+    def _resampled(self, frame: av.AudioFrame) -> Iterator[av.AudioFrame]:
+        """A frame at the result's rate and layout; both may change within the sound, as in a broadcast."""
+        shape = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if shape != self._shape:
+            yield from self._resampler.resample(None)
+            self._resampler, self._shape = self._new_resampler(), shape
+        yield from self._resampler.resample(frame)
+
+    def _new_resampler(self) -> AudioResampler:
+        # Packed: PyAV reads beyond the planes of a frame that has eight or more of them.
+        return AudioResampler(format="flt", layout=self._layout, rate=self._rate)
 
     def _placed(self, samples: np.ndarray, begin: float | None) -> np.ndarray:
         """Samples with silence before them where there is a gap, or without those that are there already."""
@@ -94,9 +109,9 @@ class AacEncoder:
         yield from self.stream.encode(frame)
 
 
-def has_layout(stream: av.AudioStream) -> bool:
+def has_layout(num_channels: int) -> bool:
     """Whether AAC has a layout of so many channels."""
-    return stream.codec_context.layout.nb_channels in _LAYOUTS
+    return num_channels in _LAYOUTS
 
 
 def _named(frame: av.AudioFrame) -> av.AudioFrame:
