@@ -117,7 +117,8 @@ def test_a_name_that_is_too_long_is_told_before_the_first_frame(length, tmp_path
     assert "Traceback" not in done.stderr
     assert done.returncode == (0 if length == 200 else 1)
     assert ("shorten" in done.stderr) == (length > 200)
-    assert len(list(tmp_path.iterdir())) == (2 if length == 200 else 1), "nothing is left behind"
+    # The input, the result, and its report.
+    assert len(list(tmp_path.iterdir())) == (3 if length == 200 else 1), "nothing is left behind"
 
 
 def mutated(content, draw):

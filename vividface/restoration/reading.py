@@ -15,8 +15,8 @@ import cv2
 import numpy as np
 
 from vividface.errors import InputError
-from vividface.restoration.clock import Clock
 from vividface.restoration.decoding import decoded_frames, deinterlaced
+from vividface.restoration.grid import even_grid
 from vividface.restoration.look import Look, look_of, to_rgb
 from vividface.restoration.planes import has_transparency
 from vividface.video import film_stream, is_truncated, open_video, probe
@@ -174,10 +174,11 @@ class VideoSource:
             self.notes.append(
                 "the video is interlaced: it is deinterlaced (--deinterlace off keeps its fields)"
             )
-        self._period = self._constant_period()
-        if self._period is not None:
+        self._grid = even_grid(self.path)
+        if self._grid is not None:
             # Whole units of both, so that frames stay evenly spaced and in step with the sound.
-            self.time_base = Fraction(1, math.lcm(self.time_base.denominator, self._period.denominator))
+            units = math.lcm(self.time_base.denominator, self._grid.period.denominator)
+            self.time_base = Fraction(1, units)
 
     @property
     def _deinterlaces(self) -> bool:
@@ -262,41 +263,12 @@ class VideoSource:
         return np.ascontiguousarray(self.look.orientation.apply(to_rgb(frame, self.look, deep=self._deep)))
 
     def _time(self, seconds: Fraction) -> int:
-        """A time in units of the source's time base, on the even grid if the frames lie on one."""
-        if self._period is not None:
-            seconds = round((seconds - self._first) / self._period) * self._period + self._first
-        return round(seconds / self.time_base)
+        """A time in units of the source's time base."""
+        return round((seconds if self._grid is None else self._grid.nearest(seconds)) / self.time_base)
 
     def _length(self, seconds: Fraction) -> int:
         """A frame's duration in units of the source's time base."""
-        if self._period is not None and seconds and abs(seconds - self._period) < Fraction(1, 500):
-            seconds = self._period
-        return round(seconds / self.time_base)
-
-    def _constant_period(self) -> Fraction | None:
-        """The time between two frames where a coarse time base alone makes it uneven; None otherwise.
-
-        Matroska counts milliseconds, so that 23.976 frames/s come out as 41, 42, 42 ms.
-        """
-        with open_video(self.path) as container:
-            film = film_stream(container)
-            base, packets = Fraction(film.time_base or 1), Clock(container).demux()
-            stamps = sorted(
-                packet.pts
-                for packet in packets
-                if packet.stream.index == film.index and packet.size and packet.pts is not None
-            )
-            rates = {rate for rate in (film.guessed_rate, film.average_rate) if rate}
-        if len(stamps) < 2:
-            return None
-        self._first = stamps[0] * base
-        for period in (1 / Fraction(rate) for rate in rates):
-            ticks = period / base
-            if ticks.denominator > 1 and all(
-                abs(stamp - stamps[0] - index * ticks) <= 1 for index, stamp in enumerate(stamps)
-            ):
-                return period
-        return None
+        return round((seconds if self._grid is None else self._grid.length(seconds)) / self.time_base)
 
 
 def _size(pixels: np.ndarray) -> tuple[int, int]:
