@@ -113,3 +113,15 @@ def test_a_frame_that_is_shown_again_is_no_damage(tmp_path):
     assert times(tmp_path / "new.mkv") == pytest.approx(
         [index * 0.04 for index, size in enumerate(sizes) if size], abs=0.002
     )
+
+
+def test_a_file_that_becomes_shorter_meanwhile_is_told_of(tmp_path):
+    source = tmp_path / "in.mkv"
+    ffmpeg("-f", "lavfi", "-i", "testsrc2=s=64x48:r=25:d=12", "-c:v", "mpeg4", "-q:v", "1", source)
+    reader = VideoSource(source)
+    pictures = reader.pictures()
+    next(pictures)
+    with source.open("r+b") as file:
+        file.truncate(source.stat().st_size // 2)
+    assert len(list(pictures)) < 290
+    assert reader.problem == "became shorter while it was read"

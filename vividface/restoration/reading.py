@@ -149,7 +149,7 @@ class VideoSource:
     excerpt: Excerpt = WHOLE
 
     def __post_init__(self) -> None:
-        info = probe(self.path)
+        info, self._bytes = probe(self.path), self.path.stat().st_size
         self.num_frames = self.excerpt.count(info.num_frames, info.fps)
         self.fps, self.codec = info.fps, info.codec
         if is_truncated(self.path):
@@ -237,6 +237,8 @@ class VideoSource:
                 index += 1
         if damaged and not self.problem:
             self.problem = f"is damaged in {damaged} places"
+        if not self.problem and self.path.exists() and self.path.stat().st_size < self._bytes:
+            self.problem = "became shorter while it was read"
         if resized:
             width, height = self.size
             self.notes.append(f"the frames change their size: all were fitted into {width}x{height}")
