@@ -46,7 +46,7 @@ def test_without_a_reference_only_metrics_that_need_none_are_measured(folders):
         ),
         (
             lambda r, t: [p.unlink() for p in r.iterdir()],
-            "restored: holds no videos; known suffixes are .3gp",
+            "restored: holds no videos; known suffixes are .3g2, .3gp",
         ),
         (
             lambda r, t: (r / "same.mp4").write_bytes(b""),

@@ -36,7 +36,7 @@ def test_it_restores_a_blurred_face(nano, face):
 
 
 def test_it_leaves_a_good_face_alone(nano, face):
-    assert psnr(nano.restore(face), face) > 36
+    assert np.array_equal(nano.restore(face), face)
 
 
 @pytest.mark.parametrize("side", [64, 144, 256])
