@@ -72,6 +72,7 @@ def test_a_model_that_changes_nothing_changes_no_pixel(size, depth):
         result = run(frames, lambda crops: crops, size)
         assert not any(change.any() for change in changes(frames, result))
         assert result.has_face == [True] * 9
+        assert result.left == [{"good"}] * 9, "and says so"
 
 
 @pytest.mark.parametrize("size", [32, 64, 128])

@@ -49,7 +49,8 @@ class EnhanceResult:
             `auto` or a choice of faces; the cosine is None where it was not measured.
         problem: reason why the result is not the whole input, or empty.
         notes: sentences about what could not be kept as it was.
-        num_left: number of frames in which a face was left alone, by the reason: `small`, `turned`.
+        num_left: number of frames in which a face was left alone, by the reason: `small`, `turned`, or
+            `good`, where the model found nothing to restore.
     """
 
     output: Path

@@ -60,7 +60,8 @@ class PastedFaces:
     Attributes:
         frames: frames (H, W, 3); pixels beyond all masks are the original ones.
         has_face: whether a face was restored, for each frame.
-        left: reasons for which faces were left alone, for each frame: `small`, `turned`.
+        left: reasons for which faces were left alone, for each frame: `small`, `turned`, or
+            `good`, where the model changed nothing.
     """
 
     frames: list[np.ndarray]
@@ -152,6 +153,9 @@ def restore_faces(
             ]
         )
         restored = _restored(restore, crops, turns=quarter_turns(person.landmarks))
+        if np.array_equal(restored, crops):
+            for reasons in left[person.span]:
+                reasons.add("good")
         faces = _faces_in_crops(person, size)
         if people is not None:
             weights *= people.weights(number, crops, restored, faces, start=person.span.start)

@@ -176,7 +176,8 @@ class WindowRestorer:
         )
         for pending, has_face, left in zip(window, pasted.has_face, pasted.left, strict=True):
             pending.has_face |= has_face
-            pending.left |= left
+            # At strength 0 no face tells whether it is good.
+            pending.left |= left if self._config.strength != 0 else left - {"good"}
         return self._brought_back(window, pasted.frames)
 
     def _brought_back(self, window: Sequence[Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
