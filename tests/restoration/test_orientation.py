@@ -4,8 +4,6 @@ import av
 import numpy as np
 import pytest
 
-from vividface.restoration.orientation import Orientation
-
 from .helpers import decode, encode, keep, picture, run
 
 # Display matrices by name, in FFmpeg's order, with what they do to a frame.
@@ -49,10 +47,3 @@ def test_the_whole_display_matrix_is_applied(name, restored, tmp_path):
     assert frame.rotation == 0, "the frames themselves are turned"
     assert pixels.shape == expected.shape
     assert np.abs(pixels - expected)[4:-4, 4:-4].mean() < 4
-
-
-def test_inverting_undoes():
-    array = np.arange(6 * 4 * 3).reshape(6, 4, 3)
-    for index in range(8):
-        orientation = Orientation(bool(index & 1), bool(index & 2), bool(index & 4))
-        assert np.array_equal(orientation.invert(orientation.apply(array)), array)

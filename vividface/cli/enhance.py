@@ -209,17 +209,13 @@ def _enhance_one(options: argparse.Namespace) -> int:
 
 def _try(source: Source, options: argparse.Namespace) -> None:
     """Raise `InputError` for settings, and for results that cannot be written."""
-    from vividface.restoration.encoders import VideoTrack, chosen_codec
-    from vividface.restoration.results import try_results
+    from vividface.restoration.results import result_track, try_results
     from vividface.restoration.selection import require_choice
 
     validate_enhance(_settings(options) | {"window": options.window or 1, "overlap": 0})
     require_choice(options.face, finds_faces=options.mode == "full")
     paths = [options.output] if options.compare is None else [options.output, options.compare]
-    width, height = (max(round(side * options.scale), 1) for side in source.size)
-    codec, _ = chosen_codec(options.codec, source.codec)
-    look, fps = source.look, source.fps
-    track = VideoTrack(size=(width, height), fps=fps, look=look, codec=codec, quality=options.quality)
+    track, _ = result_track(source, scale=options.scale, codec=options.codec, quality=options.quality)
     try_results(source, paths, track=track, overwrite=options.overwrite)
     reports_of(options).require_free(report_path(options.output))
 

@@ -9,8 +9,6 @@ import numpy as np
 from vividface.faces.base import Face, FaceBackend
 from vividface.faces.landmarks import eye_centres
 
-# Frames of a batch that are looked at in every turn, before all of them are in one.
-_LOOKS = 2
 # Frames in which a face has to be found for a turn to be taken, as a share.
 _LEAST_SHARE = 0.5
 
@@ -28,7 +26,8 @@ def detect(backend: FaceBackend, frames: Sequence[np.ndarray]) -> list[list[Face
     upright = backend.detect(frames)
     if any(upright):
         return upright
-    looks = [frames[index] for index in sorted({0, len(frames) // 2})][:_LOOKS]
+    # Two frames are looked at in every turn, before all of them are in one.
+    looks = [frames[index] for index in sorted({0, len(frames) // 2})]
     for turns in (1, 3):
         if not all(backend.detect(_turned(looks, turns))):
             continue

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from vividface import __version__
 from vividface.config import EnhanceConfig
 from vividface.errors import InputError
-from vividface.restoration.encoders import VideoTrack, chosen_codec
 from vividface.restoration.loading import (
     FaceRestorer,
     Mode,
@@ -27,7 +26,7 @@ from vividface.restoration.loading import (
 )
 from vividface.restoration.opening import open_source
 from vividface.restoration.reading import WHOLE, Source
-from vividface.restoration.results import Results
+from vividface.restoration.results import Results, result_track
 from vividface.restoration.windows import WindowRestorer
 from vividface.streams import WriteBehind
 
@@ -195,10 +194,7 @@ def enhance(
         "mode": "crop" if restorer.backend is None else "full",
         **config.model_dump(mode="json"),
     }
-    codec, codec_note = chosen_codec(config.codec, source.codec)
-    track = VideoTrack(
-        size=restoration.size, fps=source.fps, look=source.look, codec=codec, quality=config.quality
-    )
+    track, codec_note = result_track(source, scale=config.scale, codec=config.codec, quality=config.quality)
     remark = _remark(restorer, config)
     results = Results(source, output, compare=compare, track=track, settings=settings, remark=remark)
     results.begin(overwrite=overwrite, resume=resume)

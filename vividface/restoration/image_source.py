@@ -17,7 +17,7 @@ from vividface.files import natural_order
 from vividface.restoration.image_writing import losses
 from vividface.restoration.images import SUFFIXES, Form, num_pictures, opened, read_form, read_still
 from vividface.restoration.look import Look
-from vividface.restoration.reading import WHOLE, Excerpt, Picture, shrunk_size
+from vividface.restoration.reading import WHOLE, Excerpt, Picture, file_fingerprint, shrunk_size
 from vividface.video import eight_bits
 
 # A number in a pattern of C's printf, as FFmpeg takes them: %d, %4d or %04d.
@@ -196,13 +196,7 @@ class AnimationSource:
 
     def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
-        status = self.path.stat()
-        return {
-            "path": str(self.path.resolve()),
-            "bytes": status.st_size,
-            "modified": status.st_mtime_ns,
-            "excerpt": str(self.excerpt),
-        }
+        return file_fingerprint(self.path, self.excerpt)
 
 
 def _shrunk(pixels: np.ndarray, longer_side: int) -> np.ndarray:

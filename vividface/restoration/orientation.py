@@ -29,11 +29,6 @@ class Orientation:
             array = array.swapaxes(0, 1)
         return array[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
 
-    def invert(self, array: np.ndarray) -> np.ndarray:
-        """What `apply` shows as this array; a view."""
-        array = array[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
-        return array.swapaxes(0, 1) if self.transposed else array
-
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation of a decoded frame by its display matrix; angles between are taken for the nearest.

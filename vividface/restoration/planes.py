@@ -13,7 +13,6 @@ from vividface.video import EXACT
 # px: pixels around a change that the filters of its chroma reach.
 _REACH = 8
 _FULL_RANGE = 2
-_UNSPECIFIED = 2
 
 
 def layout_of(name: str) -> str:

@@ -245,14 +245,7 @@ class VideoSource:
 
     def fingerprint(self) -> dict[str, object]:
         """See `Source`."""
-        status = self.path.stat()
-        return {
-            "path": str(self.path.resolve()),
-            "bytes": status.st_size,
-            "modified": status.st_mtime_ns,
-            "deinterlacing": self.deinterlacing,
-            "excerpt": str(self.excerpt),
-        }
+        return file_fingerprint(self.path, self.excerpt) | {"deinterlacing": self.deinterlacing}
 
     def _picture(self, frame: av.VideoFrame, time: int, duration: int) -> Picture:
         pixels = self._pixels(frame)
@@ -271,6 +264,17 @@ class VideoSource:
     def _length(self, seconds: Fraction) -> int:
         """A frame's duration in units of the source's time base."""
         return round((seconds if self._grid is None else self._grid.length(seconds)) / self.time_base)
+
+
+def file_fingerprint(path: Path, excerpt: Excerpt) -> dict[str, object]:
+    """The `Source.fingerprint` of a part of one file."""
+    status = path.stat()
+    return {
+        "path": str(path.resolve()),
+        "bytes": status.st_size,
+        "modified": status.st_mtime_ns,
+        "excerpt": str(excerpt),
+    }
 
 
 def _size(pixels: np.ndarray) -> tuple[int, int]:

@@ -17,7 +17,7 @@ import numpy as np
 from vividface.errors import InputError
 from vividface.files import remove_stale
 from vividface.restoration.drawing import side_by_side
-from vividface.restoration.encoders import CONTAINERS, VideoTrack
+from vividface.restoration.encoders import CONTAINERS, Codec, VideoTrack, chosen_codec
 from vividface.restoration.image_parts import FlatPart, ImagesPart, join_images, names_of
 from vividface.restoration.image_source import AnimationSource, ImageSource
 from vividface.restoration.image_writing import WRITABLE
@@ -28,6 +28,33 @@ from vividface.restoration.writing import OpenPart, Part, PartFolder, PartWriter
 
 # Frames after which a part is closed: what a killed run has to do again at most.
 _PART_FRAMES = 240
+
+
+def result_size(source: Source, scale: float) -> tuple[int, int]:
+    """Width and height of a source's result, px.
+
+    Args:
+        source: opened source.
+        scale: size of the result over that of the source.
+    """
+    width, height = (max(round(side * scale), 1) for side in source.size)
+    return width, height
+
+
+def result_track(
+    source: Source, *, scale: float, codec: Codec, quality: int | None
+) -> tuple[VideoTrack, str]:
+    """The video of a source's result, and a note where its codec is not the one asked for.
+
+    Args:
+        source: opened source.
+        scale: size of the result over that of the source.
+        codec: codec asked for.
+        quality: rate factor; None takes the codec's default.
+    """
+    chosen, note = chosen_codec(codec, source.codec)
+    size = result_size(source, scale)
+    return VideoTrack(size=size, fps=source.fps, look=source.look, codec=chosen, quality=quality), note
 
 
 def try_results(

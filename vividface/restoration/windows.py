@@ -25,6 +25,7 @@ from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.paste import FaceFrame, restore_faces
 from vividface.restoration.people import People
 from vividface.restoration.reading import Picture, Source
+from vividface.restoration.results import result_size
 from vividface.restoration.selection import choose_face
 from vividface.restoration.streaming import RestoredFrames, restore_windows
 from vividface.restoration.transparency import visible_colours
@@ -76,8 +77,7 @@ class WindowRestorer:
 
     def __init__(self, source: Source, restorer: FaceRestorer, config: EnhanceConfig) -> None:
         self._source, self._restorer, self._config = source, restorer, config
-        width, height = source.size
-        self.size = (max(round(width * config.scale), 1), max(round(height * config.scale), 1))
+        self._size = result_size(source, config.scale)
         self._geometry = Geometry(source.look.pixel_aspect)
         self.choice = choose_face(config.face, source, restorer.backend, scale=config.scale)
         self._model: Restorer = restorer.restore
@@ -192,10 +192,10 @@ class WindowRestorer:
         return keep_neutral(restored, frames)
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        if pixels.shape[1::-1] == self.size:
+        if pixels.shape[1::-1] == self._size:
             return pixels
         interpolation = cv2.INTER_AREA if self._config.scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(pixels, self.size, interpolation=interpolation))
+        return np.asarray(cv2.resize(pixels, self._size, interpolation=interpolation))
 
 
 def _identity_backend(restorer: FaceRestorer) -> FaceBackend:
