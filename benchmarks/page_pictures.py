@@ -22,7 +22,7 @@ from playwright.sync_api import Page, sync_playwright
 from vividface import load_config
 from vividface.cli.main import main as vividface
 from vividface.config.datasets import PackageSource
-from vividface.data.degradation import DegradationParameters, degrade_clip
+from vividface.data.degradation import degrade_clip, isotropic_parameters
 from vividface.data.showcase import write_watchable
 from vividface.video import ffmpeg_executable
 from vividface.weights.packages import fetch_member
@@ -76,16 +76,8 @@ def write_old_film(
     config = load_config(root / "config.yaml", root / "configs/demo.yaml")
     source = config.datasets[dataset].source
     assert isinstance(source, PackageSource)
-    parameters = DegradationParameters(
-        model="vividface",
-        seed=number,
-        sigma=sigma,
-        sigma_y=sigma,
-        angle=0.0,
-        scale=scale,
-        interpolation="cubic",
-        noise=noise,
-        crf=24,
+    parameters = isotropic_parameters(
+        seed=number, sigma=sigma, scale=scale, noise=noise, crf=24, interpolation="cubic"
     )
     with tempfile.TemporaryDirectory() as name:
         whole, hq, lq = (Path(name) / film for film in ("whole.mp4", "hq.mp4", "lq.mkv"))

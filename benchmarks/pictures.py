@@ -15,7 +15,7 @@ import numpy as np
 from vividface import enhance_video, load_config
 from vividface.config import Config
 from vividface.config.datasets import PackageMember, PackageSource
-from vividface.data.degradation import DegradationParameters, degrade_clip
+from vividface.data.degradation import DegradationParameters, degrade_clip, isotropic_parameters
 from vividface.data.extraction import extract_video
 from vividface.data.showcase import write_watchable
 from vividface.restoration.drawing import side_by_side
@@ -41,16 +41,8 @@ def main() -> None:
     for dataset, number, sigma, scale, noise, crf, frame in _PICTURES:
         source = config.datasets[dataset].source
         assert isinstance(source, PackageSource)
-        parameters = DegradationParameters(
-            model="vividface",
-            seed=number,
-            sigma=sigma,
-            sigma_y=sigma,
-            angle=0.0,
-            scale=scale,
-            interpolation="cubic",
-            noise=noise,
-            crf=crf,
+        parameters = isotropic_parameters(
+            seed=number, sigma=sigma, scale=scale, noise=noise, crf=crf, interpolation="cubic"
         )
         rows.append(_row(source.members[number], config, parameters=parameters, frame=frame))
     cv2.imwrite(str(output), np.concatenate(rows)[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 92])

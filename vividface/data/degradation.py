@@ -65,16 +65,38 @@ def draw_parameters(
     ranges = config.vividface
     assert ranges is not None
     sigma = float(generator.uniform(*ranges.sigma))
+    return isotropic_parameters(
+        seed=clip_seed,
+        sigma=sigma,
+        scale=float(generator.uniform(*ranges.scale)),
+        noise=float(generator.uniform(*ranges.noise)),
+        crf=int(generator.integers(*ranges.crf, endpoint=True)),
+    )
+
+
+def isotropic_parameters(
+    *, seed: int, sigma: float, scale: float, noise: float, crf: int, interpolation: str = "area"
+) -> DegradationParameters:
+    """Parameters of the model `vividface`, whose blur has no direction.
+
+    Args:
+        seed: seed of the noise.
+        sigma: standard deviation of the blur, px.
+        scale: down-sampling factor r.
+        noise: standard deviation of the noise, of 255.
+        crf: rate factor of the encoder.
+        interpolation: kernel of the down-sampling: `area`, `linear` or `cubic`.
+    """
     return DegradationParameters(
         model="vividface",
-        seed=clip_seed,
+        seed=seed,
         sigma=sigma,
         sigma_y=sigma,
         angle=0.0,
-        scale=float(generator.uniform(*ranges.scale)),
-        interpolation="area",
-        noise=float(generator.uniform(*ranges.noise)),
-        crf=int(generator.integers(*ranges.crf, endpoint=True)),
+        scale=scale,
+        interpolation=interpolation,
+        noise=noise,
+        crf=crf,
     )
 
 

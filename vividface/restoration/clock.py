@@ -87,13 +87,10 @@ class Clock:
                 held.clear()
         yield from map(self._corrected, held)
 
-    def shifted(self, seconds: Fraction) -> Fraction:
-        """A time of the file's beginning, such as a chapter's, with the common start taken off.
-
-        Args:
-            seconds: time, s.
-        """
-        return seconds + self._offsets[0]
+    @property
+    def shift(self) -> Fraction:
+        """The shift of times of the file's beginning, such as the chapters', by the common start, s."""
+        return self._offsets[0]
 
     def _waits(self, packet: av.Packet[Any]) -> bool:
         """Whether a packet is the first behind a jump that the film has not come to yet."""
@@ -186,5 +183,10 @@ class Clock:
 
 def _time(packet: av.Packet[Any]) -> Fraction | None:
     """The time of decoding, s, or else that of presentation."""
-    stamp = packet.dts if packet.dts is not None else packet.pts
+    stamp = stamp_of(packet)
     return None if stamp is None or not packet.time_base else Fraction(stamp * packet.time_base)
+
+
+def stamp_of(packet: av.Packet[Any]) -> int | None:
+    """The stamp of decoding of a packet, or else that of presentation, in units of its time base."""
+    return packet.dts if packet.dts is not None else packet.pts

@@ -18,7 +18,7 @@ from av.container import OutputContainer
 
 from vividface.errors import InputError
 from vividface.files import atomic_path
-from vividface.restoration.clock import Clock
+from vividface.restoration.clock import Clock, stamp_of
 from vividface.restoration.encoders import VideoTrack
 from vividface.restoration.other_streams import (
     FORMATS,
@@ -171,7 +171,7 @@ def _add_companions(
         container.streams.video[0].metadata["timecode"] = code
     with suppress(av.FFmpegError):
         if chapters := original.chapters():
-            shift = float(Clock(original).shifted(Fraction(0))) - begin
+            shift = float(Clock(original).shift) - begin
             container.set_chapters(list(_chapters(chapters, shift=shift, length=end - begin)))
     streams = add_streams(original, container, companions.streams, end=end)
     return [_from(begin, timed) for timed in streams] if begin else streams
@@ -193,7 +193,7 @@ def _from(begin: float, timed: Timed) -> Timed:
     for time, packet in timed:
         shift = round(begin / (packet.time_base or 1))
         pts = (packet.pts if packet.pts is not None else packet.dts or 0) - shift
-        dts = (packet.dts if packet.dts is not None else packet.pts or 0) - shift
+        dts = (stamp_of(packet) or 0) - shift
         if packet.stream.type == "subtitle" and pts < 0 < pts + (packet.duration or 0):
             packet.duration = pts + (packet.duration or 0)
             pts = dts = 0

@@ -14,7 +14,7 @@ import av
 from av.container import InputContainer, OutputContainer
 from av.stream import AttachmentStream, Disposition, Stream
 
-from vividface.restoration.clock import Clock
+from vividface.restoration.clock import Clock, stamp_of
 from vividface.restoration.sound import AacEncoder, has_layout
 from vividface.video import film_stream, open_video
 
@@ -246,7 +246,7 @@ def _copied(container: InputContainer, targets: dict[int, Stream], end: float) -
             if packet.dts is None and packet.pts is None and index not in last:
                 # A cover has no time.
                 packet.pts = packet.dts = 0
-            stamp = packet.dts if packet.dts is not None else packet.pts
+            stamp = stamp_of(packet)
             if index not in targets or stamp is None or stamp <= last.get(index, -float("inf")):
                 continue
             last[index] = stamp
@@ -280,9 +280,8 @@ def _shown(packets: Iterator[av.Packet[Any]]) -> Iterator[av.Packet[Any]]:
 def _encoded(source: str, index: int, encoder: AacEncoder, end: float) -> Timed:
     with open_video(source) as container:
         for packet in encoder.encoded(_sound(container, index, end)):
-            stamp = packet.dts if packet.dts is not None else packet.pts
             packet.stream = encoder.stream
-            yield float((stamp or 0) * (packet.time_base or 0)), packet
+            yield float((stamp_of(packet) or 0) * (packet.time_base or 0)), packet
 
 
 def _shape_of(source: str, stream: av.AudioStream) -> tuple[int, int]:
