@@ -117,7 +117,9 @@ def pretrained_of(wildcards):
 
 def method_keys(wildcards):
     """The keys that a method's restoration takes."""
-    keys = ["restoration.window", "restoration.overlap"]
+    keys = ["restoration.window", "restoration.overlap", "evaluation.num_timed_runs"]
+    if wildcards.method in ("autoencoder", "untuned", *cfg.variants):
+        keys.append("evaluation.dtype")
     if wildcards.method in ("autoencoder", "untuned"):
         keys += AUTOENCODER
     if wildcards.method == "untuned":

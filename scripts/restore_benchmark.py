@@ -18,5 +18,6 @@ with run_rule(snakemake) as rule:
         clips=locate_clips([snakemake.input.clips], hq=snakemake.input.hq, lq=snakemake.input.lq),
         config=rule.config.restoration,
         output=Path(snakemake.output.restored),
+        num_timed_runs=rule.config.evaluation.num_timed_runs,
         device=device,
     )

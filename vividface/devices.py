@@ -1,10 +1,12 @@
-"""Where a step computes."""
+"""Where a step computes, and in which precision."""
 
 from __future__ import annotations
 
 import torch
 
 from vividface.errors import InputError
+
+_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
@@ -25,3 +27,17 @@ def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
             "no CUDA device is visible: check the driver and what was granted; on a CPU use --device cpu"
         )
     return "cuda" if available else "cpu"
+
+
+def choose_dtype(asked: str, device: str) -> torch.dtype:
+    """The type of a model's weights.
+
+    Args:
+        asked: `fp32`, `bf16`, or `auto`: bfloat16 on a GPU and on a CPU that multiplies matrices of it
+            (Intel AMX), else float32.
+        device: `cpu` or `cuda`.
+    """
+    if asked == "auto":
+        fast = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+        asked = "bf16" if fast else "fp32"
+    return _DTYPES[asked]

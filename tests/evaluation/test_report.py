@@ -34,9 +34,11 @@ def inputs(config, tmp_path_factory):
     run = Run(
         method="main",
         num_steps=1,
-        seconds_per_clip=dict.fromkeys(CLIPS, 0.5),
         num_frames=dict.fromkeys(CLIPS, 9),
-        size=32,
+        timed_clip=CLIPS[0],
+        seconds_per_run=[0.5],
+        width=32,
+        height=32,
         peak_memory_mb=900,
         device="a CPU",
         threads=1,

@@ -13,12 +13,15 @@ from vividface.evaluation.tables import build_tables, read_results, write_summar
 RUN = Run(
     method="main",
     num_steps=1,
-    seconds_per_clip={"a": 1.0, "b": 2.0, "c": 3.0},
     num_frames={"a": 10, "b": 10, "c": 10},
-    size=128,
+    timed_clip="a",
+    seconds_per_run=[1.0, 2.0, 30.0],
+    width=128,
+    height=128,
     peak_memory_mb=512.4,
     device="a CPU",
     threads=1,
+    dtype="bfloat16",
 )
 
 
@@ -120,3 +123,15 @@ def test_the_summary_holds_the_means_of_what_was_measured(config, tmp_path):
     summary = json.loads((tmp_path / "summary/bicubic.json").read_text())
     assert list(summary) == ["held_out"]
     assert summary["held_out"] == pytest.approx({"psnr_rgb": 25.1, "ids_dlib": 0.6, "lpips_alex": 0.3})
+
+
+def test_table_3_prints_the_median_time_and_how_it_was_measured(tables):
+    table = tables[3]
+    row = next(row for row in table.rows if row.source == "measured" and "ours" in row.method)
+    values = dict(zip([name for _, name in table.columns], row.cells, strict=True))
+    assert values["run.seconds"].value == 2
+    assert values["run.milliseconds_per_frame"].value == 200
+    assert (
+        "Time: the median of 3 after a warm-up, on a clip of 10 frames of 128x128; a CPU, 1 thread, weights "
+        "in bfloat16."
+    ) in table.notes

@@ -1,12 +1,11 @@
 """The model and its settings, as the command and `enhance_video` load them."""
 
 import pytest
-import torch
 
 from vividface.errors import InputError
 from vividface.models.presets import NANO
 from vividface.restoration.enhance import enhance_video
-from vividface.restoration.loading import RestorerOptions, default_dtype, enhance_config, load_restorer
+from vividface.restoration.loading import RestorerOptions, enhance_config, load_restorer
 
 from .helpers import restorer_of
 
@@ -36,10 +35,3 @@ def test_a_restorer_knows_the_clips_it_was_trained_on(checkpoint):
     assert (restorer.clip_frames, restorer.size) == (NANO["clip_frames"], NANO["clip_size"])
     again = load_restorer(options)
     assert again.fingerprint == restorer.fingerprint
-
-
-def test_a_cpu_that_multiplies_matrices_of_bfloat16_is_given_them(monkeypatch):
-    for amx in (True, False):
-        monkeypatch.setattr("torch.cpu.get_capabilities", lambda amx=amx: {"amx_bf16": amx})
-        assert (default_dtype("cpu") is torch.bfloat16) == amx
-    assert default_dtype("cuda") is torch.bfloat16

@@ -26,3 +26,9 @@ class EvaluationConfig(Section):
         'metrics, as docs/metrics.md defines them ("Metrics")', "section 4.1", min_length=1
     )
     bootstrap: int = key("resamplings of the clips for the 95 % intervals", ge=100)
+    dtype: Literal["auto", "fp32", "bf16"] = key(
+        "type of the models' weights when a benchmark is restored; `auto`: bf16 on a GPU", default="auto"
+    )
+    num_timed_runs: int = key(
+        "restorations of a benchmark's first clip that are timed, after a warm-up (Table 3)", default=5, ge=1
+    )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
+import statistics
 from dataclasses import asdict, dataclass
 from pathlib import Path
-
-import numpy as np
 
 from vividface.files import write_json
 
@@ -20,22 +19,28 @@ class Run:
     Attributes:
         method: name of the method.
         num_steps: number of diffusion steps; 0 for a method without diffusion.
-        seconds_per_clip: time of the restorer alone, s, by clip.
         num_frames: number of frames, by clip.
-        size: height of the clips, px.
+        timed_clip: clip that was restored several times, after a warm-up.
+        seconds_per_run: times of the restorer alone on that clip, s.
+        width: width of that clip, px.
+        height: height of that clip, px.
         peak_memory_mb: peak memory of the process or, on a GPU, of the GPU, MiB.
         device: name of the processor or the GPU.
         threads: number of threads.
+        dtype: type of the model's weights, or empty where the method is no model of ours.
     """
 
     method: str
     num_steps: int
-    seconds_per_clip: dict[str, float]
     num_frames: dict[str, int]
-    size: int
+    timed_clip: str
+    seconds_per_run: list[float]
+    width: int
+    height: int
     peak_memory_mb: float
     device: str
     threads: int
+    dtype: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Run:
@@ -48,14 +53,20 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Mean time of a clip, s."""
-        return float(self._seconds().mean())
+        """Median time of the timed clip, s."""
+        return statistics.median(self.seconds_per_run)
 
     @property
     def milliseconds_per_frame(self) -> float:
-        """Mean time of a frame, ms."""
-        num_frames = np.array([self.num_frames[clip] for clip in sorted(self.num_frames)])
-        return float(1000 * self._seconds().sum() / num_frames.sum())
+        """Median time of one of its frames, ms."""
+        return 1000 * self.seconds / self.num_frames[self.timed_clip]
 
-    def _seconds(self) -> np.ndarray:
-        return np.array([self.seconds_per_clip[clip] for clip in sorted(self.num_frames)])
+    @property
+    def conditions(self) -> str:
+        """On what, and how, the time was measured."""
+        weights = f", weights in {self.dtype}" if self.dtype else ""
+        return (
+            f"Time: the median of {len(self.seconds_per_run)} after a warm-up, on a clip of "
+            f"{self.num_frames[self.timed_clip]} frames of {self.width}x{self.height}; {self.device}, "
+            f"{self.threads} thread{'s' if self.threads > 1 else ''}{weights}"
+        )

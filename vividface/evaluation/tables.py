@@ -108,7 +108,7 @@ class _Filling:
                     if method in self._methods and (dataset, method) in self._runs
                 ),
             ],
-            notes=self._notes(paper, benchmarks),
+            notes=[*self._notes(paper, benchmarks), *self._timing_notes(columns, paper, benchmarks)],
         )
 
     def _benchmarks(self, *, needs_reference: bool) -> list[str]:
@@ -155,6 +155,20 @@ class _Filling:
         if absent := [method for method in paper.measured if method not in self._methods]:
             notes.append(f"Not in this configuration, so not measured: {', '.join(absent)}.")
         return notes
+
+    def _timing_notes(
+        self, columns: list[tuple[str, str]], paper: PaperTable, benchmarks: list[str]
+    ) -> list[str]:
+        """On what, and how, the times of a table's rows were measured."""
+        if not any(name.startswith("run.") for _, name in columns):
+            return []
+        runs = [
+            self._runs[dataset, method]
+            for dataset in benchmarks
+            for method in paper.measured
+            if (dataset, method) in self._runs
+        ]
+        return list(dict.fromkeys(f"{run.conditions}." for run in runs))
 
 
 def _paper_row(method: str, values: list[float | None]) -> Row:

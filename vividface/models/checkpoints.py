@@ -33,7 +33,9 @@ _AUTOENCODERS: dict[str, type[ModelMixin]] = {
 }
 
 
-def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
+def build_transformer(
+    config: ModelConfig, seed: int, *, dtype: torch.dtype = torch.float32
+) -> OneStepTransformer:
     """The transformer that training starts from.
 
     `nano` is a checkpoint's, or random but for its zero output layer, so that it restores every video to
@@ -43,6 +45,7 @@ def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
     Args:
         config: preset, and folders of pretrained parts.
         seed: seed of random weights.
+        dtype: type of the weights; those that diffusers keeps in float32 stay so.
 
     Raises:
         InputError: a folder or file is missing or does not fit the preset.
@@ -51,7 +54,7 @@ def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
         torch.manual_seed(seed)
         transformer: OneStepTransformer
         if config.transformer is not None:
-            transformer, _ = load_checkpoint(_nano_start(config))
+            transformer, _ = load_checkpoint(_nano_start(config), dtype=dtype)
             for name in ("prediction", "timestep"):
                 if transformer.config[name] != getattr(config, name):
                     raise InputError(
@@ -64,31 +67,36 @@ def build_transformer(config: ModelConfig, seed: int) -> OneStepTransformer:
             **nano_settings(config.nano), prediction=config.prediction, timestep=config.timestep
         )
         transformer.zero_output()
+        transformer.to(dtype)
         return transformer
     assert config.transformer is not None
-    transformer = load_transformer(config.transformer)
+    transformer = load_transformer(config.transformer, dtype=dtype)
     transformer.register_to_config(prediction=config.prediction, timestep=config.timestep)
     assert config.prompt_embedding is not None
     transformer.set_prompt(load_prompt(config.prompt_embedding, transformer.config.text_dim))
     return transformer
 
 
-def build_autoencoder(config: ModelConfig) -> Autoencoder:
+def build_autoencoder(config: ModelConfig, *, dtype: torch.dtype = torch.float32) -> Autoencoder:
     """The configured autoencoder, frozen.
 
     For `nano` that of the checkpoint which it starts from, or its DCT; else the one in `config.autoencoder`.
+
+    Args:
+        config: preset, and folders of pretrained parts.
+        dtype: type of the weights; those that diffusers keeps in float32 stay so.
 
     Raises:
         InputError: the folder holds no autoencoder.
     """
     if config.preset == "nano":
         if config.transformer is not None:
-            return load_autoencoder(_nano_start(config) / "autoencoder")
+            return load_autoencoder(_nano_start(config) / "autoencoder", dtype=dtype)
         shape = config.nano
         autoencoder: Autoencoder = freeze(DCTAutoencoder(decay=shape.decay, lapped=shape.lapped))
         return autoencoder
     assert config.autoencoder is not None
-    return load_autoencoder(config.autoencoder)
+    return load_autoencoder(config.autoencoder, dtype=dtype)
 
 
 def _nano_start(config: ModelConfig) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import torch
 
 from vividface.config import EnhanceConfig, FacesConfig, validate_enhance
-from vividface.devices import choose_device
+from vividface.devices import choose_device, choose_dtype
 from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
 from vividface.faces.hands import HandFinder
@@ -25,7 +25,6 @@ from vividface.restoration.base import StrengthRestorer
 from vividface.restoration.pipeline import OneStepFacePipeline
 
 Mode = Literal["full", "crop"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 # The checkpoint folders of the models that have a name.
 MODELS = {**BUNDLED, "vividface-1.3b": Path("weights/vividface-1.3b")}
 # The face backends whose parsing is an outline, which does not tell what lies in front of the face.
@@ -41,7 +40,7 @@ class RestorerOptions:
             GPU exist, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` restores whole frames.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
-        dtype: type of the weights, `fp32`, `bf16`, or `auto`; see `default_dtype`.
+        dtype: type of the weights, `fp32`, `bf16`, or `auto`; see `choose_dtype`.
         autoencoder: folder of another autoencoder for the same latents, e.g. the tiny one; None takes the
             checkpoint's.
         faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a
@@ -138,16 +137,6 @@ def default_model(device: str) -> str:
     return large if device == "cuda" and MODELS[large].is_dir() else "nano"
 
 
-def default_dtype(device: str) -> torch.dtype:
-    """bfloat16 on a GPU and on a CPU that multiplies matrices of it (Intel AMX), else float32.
-
-    Args:
-        device: `cpu` or `cuda`.
-    """
-    fast = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
-    return torch.bfloat16 if fast else torch.float32
-
-
 def checkpoint_folder(model: str | Path) -> Path:
     """The folder of a model's checkpoint.
 
@@ -189,7 +178,7 @@ def enhance_config(
 
 
 def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneStepFacePipeline:
-    dtype = DTYPES[options.dtype] if options.dtype != "auto" else default_dtype(device)
+    dtype = choose_dtype(options.dtype, device)
     transformer, own = load_checkpoint(weights, dtype=dtype)
     chosen = own if options.autoencoder is None else load_autoencoder(options.autoencoder, dtype=dtype)
     if chosen.latent_channels != transformer.config.in_channels:

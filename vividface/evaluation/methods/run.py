@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from vividface.config import Config, RestorationConfig
+from vividface.devices import choose_dtype
 from vividface.evaluation.methods.builtin import load_builtin
 from vividface.evaluation.runs import Run
 from vividface.files import atomic_path
@@ -33,11 +34,13 @@ class Method:
         restore: function of frames (F, H, W, 3) uint8, RGB, that gives the same shape and type.
         num_steps: number of diffusion steps; 0 for a method without diffusion.
         takes_hq: whether it restores the true clips (the autoencoder's round trip: a ceiling).
+        dtype: type of the weights of a model of ours, or empty.
     """
 
     restore: Restorer
     num_steps: int
     takes_hq: bool = False
+    dtype: str = ""
 
 
 def load_method(name: str, config: Config, *, checkpoint: Path | None, device: str = "cpu") -> Method:
@@ -53,15 +56,18 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
     Raises:
         InputError: there is no such method, or its weights cannot be loaded.
     """
+    dtype = choose_dtype(config.evaluation.dtype, device)
+    kind = str(dtype).removeprefix("torch.")
     if checkpoint is not None:
-        return Method(OneStepFacePipeline.from_checkpoint(checkpoint, device=device).restore, num_steps=1)
+        pipeline = OneStepFacePipeline.from_checkpoint(checkpoint, device=device, dtype=dtype)
+        return Method(pipeline.restore, num_steps=1, dtype=kind)
     if name == "autoencoder":
-        pipeline = OneStepFacePipeline(None, build_autoencoder(config.model)).to(device)
-        return Method(pipeline.restore, num_steps=0, takes_hq=True)
+        pipeline = OneStepFacePipeline(None, build_autoencoder(config.model, dtype=dtype)).to(device)
+        return Method(pipeline.restore, num_steps=0, takes_hq=True, dtype=kind)
     if name == "untuned":
-        transformer = build_transformer(config.model, config.seed).eval()
-        pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model)).to(device)
-        return Method(pipeline.restore, num_steps=1)
+        transformer = build_transformer(config.model, config.seed, dtype=dtype).eval()
+        pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model, dtype=dtype)).to(device)
+        return Method(pipeline.restore, num_steps=1, dtype=kind)
     return Method(load_builtin(name), num_steps=0)
 
 
@@ -72,12 +78,13 @@ def restore_clips(
     clips: pd.DataFrame,
     config: RestorationConfig,
     output: Path,
+    num_timed_runs: int = 1,
     device: str = "cpu",
 ) -> None:
     """Restore the clips to `output/{clip}.mkv` and write `output/run.json`.
 
-    The time of a clip is that of the restorer alone, from frames in memory to frames in memory, after a
-    warm-up on the first window; decoding and encoding of files are not in it.
+    The first clip is restored several times, after a warm-up, for the time of the restorer alone, from frames
+    in memory to frames in memory; decoding and encoding of files are not in it.
 
     Args:
         name: name of the method.
@@ -87,36 +94,42 @@ def restore_clips(
         config: windows of longer clips, and the colour correction of a diffusion model's result; the other
             methods are measured as they are.
         output: folder of the results, written atomically.
+        num_timed_runs: number of times that the first clip is timed.
         device: device named in `run.json`; on a GPU, peak memory is the GPU's.
     """
-    seconds: dict[str, float] = {}
     num_frames: dict[str, int] = {}
-    size = 0
     with atomic_path(output) as temporary:
         temporary.mkdir()
         for row in tqdm(clips.to_dict("records"), desc=name, unit="clip"):
             clip = row["clip_id"]
             info = probe(row["hq"])
             frames = read_clip(row["hq" if method.takes_hq else "lq"], size=(info.width, info.height))
-            if not seconds:
+            if not num_frames:
                 method.restore(frames[: config.window])
-            started = time.perf_counter()
-            restored = _restore(frames, method, config)
-            seconds[clip] = time.perf_counter() - started
+                seconds = [_seconds(frames, method, config) for _ in range(num_timed_runs)]
+                timed, size = clip, (info.width, info.height)
             num_frames[clip] = len(frames)
-            size = frames.shape[1]
-            write_clip(temporary / f"{clip}.mkv", restored, info.fps)
+            write_clip(temporary / f"{clip}.mkv", _restore(frames, method, config), info.fps)
         run = Run(
             method=name,
             num_steps=method.num_steps,
-            seconds_per_clip=seconds,
             num_frames=num_frames,
-            size=size,
+            timed_clip=timed,
+            seconds_per_run=seconds,
+            width=size[0],
+            height=size[1],
             peak_memory_mb=_peak_memory_mb(device),
             device=torch.cuda.get_device_name() if device == "cuda" else _processor(),
             threads=torch.get_num_threads(),
+            dtype=method.dtype,
         )
         run.write(temporary)
+
+
+def _seconds(frames: np.ndarray, method: Method, config: RestorationConfig) -> float:
+    started = time.perf_counter()
+    _restore(frames, method, config)
+    return time.perf_counter() - started
 
 
 def _restore(frames: np.ndarray, method: Method, config: RestorationConfig) -> np.ndarray:
