@@ -38,6 +38,10 @@ SELECTION = [
 ]
 
 
+# The folders of results that others made, by method and benchmark.
+FOLDERS = {name: method.folders for name, method in cfg.evaluation.methods.items()}
+
+
 wildcard_constraints:
     dataset="|".join(cfg.datasets),
     shard=r"\d{4}",
@@ -154,4 +158,5 @@ def restored_methods():
         for dataset in BENCHMARKS
         for method in cfg.methods()
         if dataset in DEGRADED or method != "autoencoder"
+        if method not in FOLDERS or dataset in FOLDERS[method]
     ]

@@ -1,6 +1,34 @@
 """Evaluation: every method restores every benchmark, then every metric is measured (section 4.1)."""
 
 
+rule import_results:
+    # What somebody else restored the benchmark to.
+    input:
+        clips="data/{dataset}/clips.parquet",
+        hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
+        folder=lambda wildcards: str(FOLDERS[wildcards.method][wildcards.dataset]),
+    output:
+        restored=directory("results/restored/{dataset}/{method}"),
+    log:
+        "logs/import_results/{dataset}/{method}.log",
+    benchmark:
+        "logs/benchmarks/import_results/{dataset}/{method}.tsv"
+    conda:
+        "../envs/vividface.yaml"
+    wildcard_constraints:
+        # Without a method of others, no name fits.
+        method="|".join(FOLDERS) or "(?!)",
+    params:
+        config=lambda wildcards: cfg.pick(
+            f"evaluation.methods.{wildcards.method}.kind",
+            f"evaluation.methods.{wildcards.method}.folders.{wildcards.dataset}",
+        ),
+    message:
+        "Importing the results of {wildcards.method} on {wildcards.dataset}"
+    script:
+        "../scripts/import_results.py"
+
+
 rule restore_benchmark:
     input:
         weights="data/weights.json",
@@ -20,6 +48,8 @@ rule restore_benchmark:
     threads: MODEL_THREADS
     resources:
         gpu=GPUS,
+    wildcard_constraints:
+        method="|".join(name for name in cfg.methods() if name not in FOLDERS),
     params:
         config=lambda wildcards: cfg.pick(*method_keys(wildcards)),
     message:

@@ -15,6 +15,7 @@ TABLES = [
     "variants.*.title",
     "evaluation.baselines",
     "evaluation.bootstrap",
+    "evaluation.methods.*.title",
     "faces.backend",
     "model.preset",
 ]

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from pathlib import Path
 
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from vividface.workflow.reruns import reruns
 
 KEYS = {key.path: key for key in config_keys() if key.kind}
 # Laid over the paper's experiment, so that every section is in use somewhere.
+HERE = Path(__file__).parent
 OVERLAYS = {
     "paper": {"num_shards": 2, "datasets": {"rfv_lq": {"num_shards": 1}, "vfhq": {"num_shards": 2}}},
     "url": {"datasets": {"vfhq": {"source": {"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}}}},
@@ -24,11 +26,20 @@ OVERLAYS = {
         "filter": {"judge": "openai"},
         "degradation": {"model": "keep"},
         "variants": {"by_metric": {"title": "t", "selected_by": "metric"}},
+        "evaluation": {
+            "methods": {"theirs": {"kind": "folder", "title": "t", "folders": {"vfhq_test": str(HERE)}}}
+        },
     },
 }
 # Keys that mean something in the paper's experiment alone, and those for which the other overlays are.
 _PAPER = ("seed", "datasets.", "faces.", "filter.", "model.")
-_SPECIAL = ("datasets.*.source", "filter.openai", "degradation.keep", "variants.*.selected_by")
+_SPECIAL = (
+    "datasets.*.source",
+    "filter.openai",
+    "degradation.keep",
+    "variants.*.selected_by",
+    "evaluation.methods",
+)
 # Values that no rule of `another` leads to.
 VALUES = {
     "clips.size": 256,
@@ -41,6 +52,7 @@ VALUES = {
     "variants.*.latent_stage_of": "main",
     "degradation.keep.interpolations": {"area": 2},
     "evaluation.baselines": ["bicubic"],
+    "evaluation.methods.*.folders": {"vfhq_test": str(HERE.parent)},
     "evaluation.metrics": ["psnr_rgb"],
     "filter.offsets": {"clarity": 1},
     "filter.rubric": "RUBRIC",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
-from vividface.config.fields import Section, key
+from pydantic import field_validator
+
+from vividface.config.fields import Identifier, Section, key, without_null
 
 # The methods that need no training of ours, with their titles in the tables.
 BASELINES = {
@@ -16,11 +19,26 @@ BASELINES = {
 }
 
 
+class FolderMethodConfig(Section):
+    """Results that somebody else made: a row of every table."""
+
+    kind: Literal["folder"] = key("kind of the method", "")
+    title: str = key("name in the tables", "")
+    folders: dict[Identifier, Path] = key(
+        "folder of the results by benchmark: videos, or folders of frames, named after its clips or videos",
+        "",
+        min_length=1,
+    )
+
+
 class EvaluationConfig(Section):
     """What is measured, and against what."""
 
     baselines: list[Literal["bicubic", "classical", "realesrgan", "autoencoder", "untuned"]] = key(
         "methods beside the variants"
+    )
+    methods: dict[Identifier, FolderMethodConfig] = key(
+        "methods whose results others made (docs/metrics.md); null removes one", "section 4.1", default={}
     )
     metrics: list[str] = key(
         'metrics, as docs/metrics.md defines them ("Metrics")', "section 4.1", min_length=1
@@ -32,3 +50,9 @@ class EvaluationConfig(Section):
     num_timed_runs: int = key(
         "restorations of a benchmark's first clip that are timed, after a warm-up (Table 3)", default=5, ge=1
     )
+
+    @field_validator("methods", mode="before")
+    @classmethod
+    def _null_removes(cls, entries: Any) -> Any:
+        """Leave out the methods that an overlay sets to null."""
+        return without_null(entries)

@@ -12,7 +12,7 @@ from vividface.config.datasets import DatasetConfig
 from vividface.config.degradation import DegradationConfig
 from vividface.config.evaluation import BASELINES, EvaluationConfig
 from vividface.config.faces import FacesConfig
-from vividface.config.fields import Identifier, Section, key
+from vividface.config.fields import Identifier, Section, key, without_null
 from vividface.config.filtering import FilterConfig
 from vividface.config.model import ModelConfig
 from vividface.config.restoration import RestorationConfig
@@ -56,13 +56,12 @@ class Config(Section):
     @classmethod
     def _null_removes(cls, entries: Any) -> Any:
         """Leave out the entries that an overlay sets to null."""
-        if isinstance(entries, Mapping):
-            return {name: entry for name, entry in entries.items() if entry is not None}
-        return entries
+        return without_null(entries)
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         self._check_variants()
+        self._check_methods()
         for stage in STAGES:
             frames = getattr(self, stage).num_frames
             if frames > self.clips.num_frames:
@@ -94,13 +93,25 @@ class Config(Section):
         if taken := set(self.variants) & set(BASELINES):
             raise ValueError(f"variants.{taken.pop()}: this is a baseline's name; choose another")
 
+    def _check_methods(self) -> None:
+        for name, method in self.evaluation.methods.items():
+            if name in {*BASELINES, *self.variants}:
+                raise ValueError(
+                    f"evaluation.methods.{name}: a baseline or a variant has this name; choose another"
+                )
+            if unknown := sorted(set(method.folders) - set(self.by_role("benchmark"))):
+                raise ValueError(
+                    f"evaluation.methods.{name}.folders.{unknown[0]}: is no benchmark; choose of "
+                    f"{', '.join(self.by_role('benchmark'))}"
+                )
+
     def shard_names(self, dataset: str) -> list[str]:
         """The shards of a dataset: `0000`, `0001`, ..."""
         return [f"{shard:04d}" for shard in range(self.datasets[dataset].num_shards or self.num_shards)]
 
     def methods(self) -> list[str]:
-        """Everything that is evaluated: the baselines, then the variants."""
-        return [*self.evaluation.baselines, *self.variants]
+        """Everything that is evaluated: the baselines, the methods of others, then the variants."""
+        return [*self.evaluation.baselines, *self.evaluation.methods, *self.variants]
 
     def by_role(self, role: str) -> dict[str, DatasetConfig]:
         """The datasets of one role, in the configuration's order."""

@@ -36,6 +36,13 @@ def key(
     return Field(default, description=description, json_schema_extra=extra, **constraints)
 
 
+def without_null(entries: Any) -> Any:
+    """A mapping without the entries that an overlay sets to null."""
+    if isinstance(entries, Mapping):
+        return {name: entry for name, entry in entries.items() if entry is not None}
+    return entries
+
+
 class Section(BaseModel):
     """A section of the configuration: unknown keys are errors and values never change after validation."""
 

@@ -226,13 +226,11 @@ def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> 
     if quality not in set(measured["metric"]):
         quality = "psnr_rgb"
     means = measured[measured["metric"] == quality].groupby("method")["value"].mean()
+    times = {method: inputs.runs[dataset, method].milliseconds_per_frame for method in methods}
     points = {
-        _short_title(config, method): (
-            inputs.runs[dataset, method].milliseconds_per_frame,
-            float(means[method]),
-        )
-        for method in methods
-        if method in means
+        _short_title(config, method): (time, float(means[method]))
+        for method, time in times.items()
+        if time is not None and method in means
     }
     paper = {
         method: (time, ids) for method, (time, ids) in paper_tables()[3].values("Time (s)", "IDS").items()

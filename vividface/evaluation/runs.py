@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from vividface.files import write_json
@@ -18,9 +18,10 @@ class Run:
 
     Attributes:
         method: name of the method.
-        num_steps: number of diffusion steps; 0 for a method without diffusion.
         num_frames: number of frames, by clip.
-        timed_clip: clip that was restored several times, after a warm-up.
+        num_steps: number of diffusion steps; 0 for a method without diffusion, None for results of others.
+        timed_clip: clip that was restored several times, after a warm-up; empty for results of others, as
+            all that follows.
         seconds_per_run: times of the restorer alone on that clip, s.
         width: width of that clip, px.
         height: height of that clip, px.
@@ -31,15 +32,15 @@ class Run:
     """
 
     method: str
-    num_steps: int
     num_frames: dict[str, int]
-    timed_clip: str
-    seconds_per_run: list[float]
-    width: int
-    height: int
-    peak_memory_mb: float
-    device: str
-    threads: int
+    num_steps: int | None = None
+    timed_clip: str = ""
+    seconds_per_run: list[float] = field(default_factory=list)
+    width: int = 0
+    height: int = 0
+    peak_memory_mb: float | None = None
+    device: str = ""
+    threads: int = 0
     dtype: str = ""
 
     @classmethod
@@ -52,18 +53,20 @@ class Run:
         write_json(folder / _FILE, asdict(self))
 
     @property
-    def seconds(self) -> float:
-        """Median time of the timed clip, s."""
-        return statistics.median(self.seconds_per_run)
+    def seconds(self) -> float | None:
+        """Median time of the timed clip, s; None where none was timed."""
+        return statistics.median(self.seconds_per_run) if self.seconds_per_run else None
 
     @property
-    def milliseconds_per_frame(self) -> float:
-        """Median time of one of its frames, ms."""
-        return 1000 * self.seconds / self.num_frames[self.timed_clip]
+    def milliseconds_per_frame(self) -> float | None:
+        """Median time of one of its frames, ms; None where none was timed."""
+        return None if self.seconds is None else 1000 * self.seconds / self.num_frames[self.timed_clip]
 
     @property
     def conditions(self) -> str:
-        """On what, and how, the time was measured."""
+        """On what, and how, the time was measured; empty where it was not."""
+        if not self.seconds_per_run:
+            return ""
         weights = f", weights in {self.dtype}" if self.dtype else ""
         return (
             f"Time: the median of {len(self.seconds_per_run)} after a warm-up, on a clip of "

@@ -104,7 +104,7 @@ class _Filling:
                 *(
                     self._measured_row(dataset, method, columns, label=paper.labels.get(method))
                     for dataset in benchmarks
-                    for method in paper.measured
+                    for method in [*paper.measured, *self._config.evaluation.methods]
                     if method in self._methods and (dataset, method) in self._runs
                 ),
             ],
@@ -132,11 +132,16 @@ class _Filling:
     def _title(self, method: str) -> str:
         if method in BASELINES:
             return BASELINES[method]
+        if method in self._config.evaluation.methods:
+            return self._config.evaluation.methods[method].title
         return f"{self._config.variants[method].title} (ours, {self._config.model.preset})"
 
     def _cell(self, rows: pd.DataFrame, run: Run, name: str) -> Cell:
         if name.startswith("run."):
-            return Cell(float(getattr(run, name.removeprefix("run."))))
+            value = getattr(run, name.removeprefix("run."))
+            if value is None:
+                return Cell(None, reason="results that others made come without it")
+            return Cell(float(value))
         rows = rows[rows["metric"] == name]
         values = rows["value"].dropna().to_numpy()
         if not len(values):
@@ -168,7 +173,7 @@ class _Filling:
             for method in paper.measured
             if (dataset, method) in self._runs
         ]
-        return list(dict.fromkeys(f"{run.conditions}." for run in runs))
+        return list(dict.fromkeys(f"{run.conditions}." for run in runs if run.conditions))
 
 
 def _paper_row(method: str, values: list[float | None]) -> Row:

@@ -187,7 +187,7 @@ MILESTONES = {
         ),
         Milestone(
             name="evaluation",
-            rules=("restore_benchmark", "reference_faces", "measure"),
+            rules=("import_results", "restore_benchmark", "reference_faces", "measure"),
             target="--until measure",
             outputs=lambda config: ["results/restored", "results/reference_faces", "results/metrics"],
             inputs=lambda config: [

@@ -112,8 +112,8 @@ def restore_clips(
             write_clip(temporary / f"{clip}.mkv", _restore(frames, method, config), info.fps)
         run = Run(
             method=name,
-            num_steps=method.num_steps,
             num_frames=num_frames,
+            num_steps=method.num_steps,
             timed_clip=timed,
             seconds_per_run=seconds,
             width=size[0],
