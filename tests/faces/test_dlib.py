@@ -119,3 +119,18 @@ def test_parsing_is_the_outline_of_the_face(shared, dlib_backend):
     assert set(np.unique(regions)) == {Region.BACKGROUND, Region.FACE}
     nose = np.rint(face.landmarks[30]).astype(int)
     assert regions[0, nose[1], nose[0]] == Region.FACE
+
+
+def test_landmarks_are_fitted_in_a_box_where_nothing_is_detected(shared, dlib_backend):
+    large = frame_of(shared, "eval/liveportrait_d0.mp4")
+    small = cv2.resize(large, (128, 128), interpolation=cv2.INTER_AREA)
+    for frame in (large, small):
+        (face,) = dlib_backend.detect([frame])[0]
+        empty = np.zeros_like(frame)
+        assert dlib_backend.detect([empty]) == [[]]
+        seen, unseen = dlib_backend.fit_landmarks([frame, empty], [face, face])
+        assert seen.dtype == np.float32
+        np.testing.assert_array_equal(seen, face.landmarks)
+        width = np.ptp(face.box[0::2])
+        assert np.abs(unseen - face.landmarks).max() > 0.05 * width
+        assert (np.abs(unseen - face.box.reshape(2, 2).mean(axis=0)) < width).all()

@@ -213,3 +213,13 @@ def test_the_face_is_found_in_every_clip(backend, shared, folder):
     for clip in sorted((shared / "faces" / folder).glob("*.mp4")):
         frames = list(iterate_frames(clip, 0, 25))[::24]
         assert [len(faces) for faces in backend.detect(frames)] == [1] * len(frames), clip.name
+
+
+def test_landmarks_are_fitted_in_a_box_where_nothing_is_detected(backend, frame, face):
+    empty = np.zeros_like(frame)
+    seen, unseen = backend.fit_landmarks([frame, empty], [face, face])
+    assert seen.shape == (478, 2)
+    assert seen.dtype == np.float32
+    width = np.ptp(face.landmarks[:, 0])
+    assert np.abs(seen - face.landmarks).mean() < 0.02 * width
+    assert np.abs(unseen - face.landmarks).max() > 0.05 * width

@@ -66,6 +66,18 @@ class FaceBackend(Protocol):
             (F, H, W) uint8; background beyond the square around the face that is parsed.
         """
 
+    def fit_landmarks(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """The landmarks of one face per frame, fitted in its box whether or not the detector sees a face.
+
+        Args:
+            frames: F frames.
+            faces: one face per frame, whose landmarks say roughly where its eyes are.
+
+        Returns:
+            (F, K, 2) float32, px. The 5 landmarks of RetinaFace come with its detections alone: they are
+            returned as they are.
+        """
+
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """The identity of one face per frame: (F, D) float32, of unit length."""
 

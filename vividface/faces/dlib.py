@@ -61,6 +61,10 @@ class DlibBackend:
         ]
         return np.where(np.stack(masks), Region.FACE, Region.BACKGROUND).astype(np.uint8)
 
+    def fit_landmarks(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """See `FaceBackend`."""
+        return np.stack([self._landmarks(frame, face.box) for frame, face in zip(frames, faces, strict=True)])
+
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 128, from chips of 150 x 150 px aligned by the landmarks."""
         return np.stack([self._identity.embed(*pair) for pair in zip(frames, faces, strict=True)])
@@ -78,13 +82,16 @@ class DlibBackend:
         faces = []
         for box, score in zip(boxes, scores, strict=True):
             corners = np.array([box.left(), box.top(), box.right() + 1, box.bottom() + 1]) / np.tile(scale, 2)
-            # dlib's landmarks are whole pixels, so they are taken where the face has most of them.
-            if scale[0] > 1:
-                landmarks = _points(self._predictor(searched, box)) / scale
-            else:
-                landmarks = _points(self._predictor(frame, rectangle(corners)))
-            faces.append(Face(corners.astype(np.float32), landmarks.astype(np.float32), float(score)))
+            faces.append(Face(corners.astype(np.float32), self._landmarks(frame, corners), float(score)))
         return sorted(faces, key=lambda face: -face.score)
+
+    def _landmarks(self, frame: np.ndarray, box: np.ndarray) -> np.ndarray:
+        """The landmarks (68, 2) float32 of a face in a box (4,), px."""
+        # dlib's landmarks are whole pixels, so they are taken where the face has most of them.
+        factor = max(self.search_factor(*frame.shape[:2]), 1.0)
+        frame, scale = rescale(np.ascontiguousarray(frame), factor)
+        points = _points(self._predictor(frame, rectangle(box * np.tile(scale, 2)))) / scale
+        return np.asarray(points, np.float32)
 
     def search_factor(self, height: int, width: int) -> float:
         """The factor by which a frame of this size is resized before it is searched."""

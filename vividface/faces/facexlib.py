@@ -109,6 +109,10 @@ class FacexlibBackend:
             ]
         )
 
+    def fit_landmarks(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """See `FaceBackend`."""
+        return np.stack([face.landmarks for face in faces])
+
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 512, from 112 x 112 px aligned by five landmarks to ArcFace's template."""
         self.require_identity()

@@ -73,6 +73,14 @@ class MediapipeBackend:
             cv2.fillConvexPoly(mask, np.rint(outline(face.landmarks)).astype(np.int32), int(Region.FACE))
         return masks
 
+    def fit_landmarks(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
+        """See `FaceBackend`."""
+        networks = self._networks.get()
+        try:
+            return np.stack([networks.fit(*pair) for pair in zip(frames, faces, strict=True)])
+        finally:
+            self._networks.put(networks)
+
     def embed(self, frames: Sequence[np.ndarray], faces: Sequence[Face]) -> np.ndarray:
         """See `FaceBackend`; D = 128, from chips of 150 x 150 px aligned by the landmarks."""
         return np.stack([self._identity.embed(*pair) for pair in zip(frames, faces, strict=True)])
@@ -155,6 +163,11 @@ class _Networks:
         if needs_mesh and presence < _SEEN:
             return None
         return Face(detection.box.astype(np.float32), points, detection.score)
+
+    def fit(self, frame: np.ndarray, face: Face) -> np.ndarray:
+        """The mesh (478, 2) float32, px, in a face's box, whether or not it sees a face there."""
+        eyes = np.stack(eye_centres(face.landmarks))
+        return self.mesh.locate(np.ascontiguousarray(frame), face.box, eyes)[0]
 
     def closer(self, frame: np.ndarray, detection: Detection) -> Detection | None:
         """A face as the short range sees it from near; None where it does not."""
