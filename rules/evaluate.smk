@@ -58,28 +58,29 @@ rule restore_benchmark:
         "../scripts/restore_benchmark.py"
 
 
-rule reference_faces:
-    # Faces of the ground truth, once for all methods.
+rule benchmark_faces:
+    # Faces of the ground truth or, of a really degraded benchmark, of its clips, once for all methods.
     input:
         weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
     output:
-        faces="results/reference_faces/{dataset}.safetensors",
+        faces="results/benchmark_faces/{dataset}.safetensors",
     log:
-        "logs/reference_faces/{dataset}.log",
+        "logs/benchmark_faces/{dataset}.log",
     benchmark:
-        "logs/benchmarks/reference_faces/{dataset}.tsv"
+        "logs/benchmarks/benchmark_faces/{dataset}.tsv"
     conda:
         "../envs/vividface.yaml"
     resources:
         gpu=FACE_GPUS,
     params:
         config=cfg.pick(*DETECTION),
+        with_features=lambda wildcards: wildcards.dataset in DEGRADED,
     message:
         "Finding the faces of {wildcards.dataset}"
     script:
-        "../scripts/reference_faces.py"
+        "../scripts/benchmark_faces.py"
 
 
 rule measure:
@@ -88,11 +89,7 @@ rule measure:
         clips="data/{dataset}/clips.parquet",
         restored="results/restored/{dataset}/{method}",
         hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
-        faces=lambda wildcards: (
-            f"results/reference_faces/{wildcards.dataset}.safetensors"
-            if wildcards.dataset in DEGRADED
-            else []
-        ),
+        faces="results/benchmark_faces/{dataset}.safetensors",
     output:
         metrics="results/metrics/{dataset}/{method}.parquet",
     log:
@@ -106,6 +103,7 @@ rule measure:
         gpu=GPUS,
     params:
         config=cfg.pick(*DETECTION, "evaluation.metrics"),
+        has_reference=lambda wildcards: wildcards.dataset in DEGRADED,
     message:
         "Measuring {wildcards.method} on {wildcards.dataset}"
     script:

@@ -8,14 +8,17 @@ from vividface.files import write_table
 from vividface.workflow.rule import run_rule
 
 with run_rule(snakemake) as rule:
-    clips = locate_clips([snakemake.input.clips], hq=snakemake.input.hq)
-    restored, faces = Path(snakemake.input.restored), snakemake.input.get("faces")
+    clips = locate_clips([snakemake.input.clips], hq=snakemake.input.hq).set_index("clip_id")
+    restored = Path(snakemake.input.restored)
+    true_or_input = {clip: Path(path) for clip, path in clips["hq"].items()}
+    has_reference = snakemake.params.has_reference
     metrics = measure_clips(
-        {clip: restored / f"{clip}.mkv" for clip in clips["clip_id"]},
-        dict(zip(clips["clip_id"], clips["hq"], strict=True)) if faces else None,
+        {clip: restored / f"{clip}.mkv" for clip in clips.index},
+        true_or_input if has_reference else None,
         metrics=rule.config.evaluation.metrics,
         faces_config=rule.config.faces,
-        reference_faces=Path(faces) if faces else None,
+        inputs=None if has_reference else true_or_input,
+        benchmark_faces=Path(snakemake.input.faces),
         device=rule.device(),
     )
     metrics = metrics.assign(dataset=snakemake.wildcards.dataset, method=snakemake.wildcards.method)

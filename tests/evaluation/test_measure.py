@@ -6,7 +6,7 @@ import pytest
 
 from vividface.config import FacesConfig
 from vividface.errors import InputError
-from vividface.evaluation.measure import measure_clips, write_reference_faces
+from vividface.evaluation.measure import measure_clips, write_benchmark_faces
 from vividface.evaluation.metrics import METRICS, UNAVAILABLE
 from vividface.evaluation.metrics.features import FaceReader, load_faces
 from vividface.video import read_clip, write_clip
@@ -35,11 +35,12 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
         fetched(group)
     restored, reference = face_clips
     names = [name for name in METRICS if name not in ("lpips_vgg", "ssim_rgb") and "irse50" not in name]
-    write_reference_faces(reference, FACES, output=tmp_path / "faces.safetensors")
+    write_benchmark_faces(reference, FACES, with_features=True, output=tmp_path / "faces.safetensors")
     stored = load_faces(tmp_path / "faces.safetensors")["face"]
     assert stored.found.all()
     assert {name: array.shape for name, array in stored.features.items()} == {
         "identity": (6, 128),
+        "fitted_landmarks": (6, 68, 2),
         "mesh_478": (6, 478, 2),
         "mesh_468": (6, 468, 2),
     }
@@ -56,9 +57,9 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
         reference,
         metrics=names,
         faces_config=FACES,
-        reference_faces=tmp_path / "faces.safetensors",
+        benchmark_faces=tmp_path / "faces.safetensors",
     )
-    assert len(features) == 3 * 6, "the reference's faces are not read again"
+    assert len(features) == 4 * 6, "the reference's faces are not read again"
     values = values_of(table)
     assert (table["reason"] == "").all()
     assert 20 < values["psnr_rgb"] < 45
@@ -69,6 +70,65 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
     again = values_of(measure_clips(restored, reference, metrics=["ids", "akd"], faces_config=FACES))
     assert again["akd"] == pytest.approx(values["akd"], rel=1e-5)
     assert again["ids_dlib"] == pytest.approx(values["ids_dlib"], rel=1e-5)
+
+
+def destroyed(path, output):
+    """A clip without anything to see."""
+    frames = read_clip(path)
+    write_clip(output, np.random.default_rng(0).integers(0, 256, frames.shape, dtype=np.uint8), 25)
+    return {"face": output}
+
+
+def test_a_method_that_destroys_every_face_has_values_and_bad_ones(face_clips, tmp_path, fetched):
+    fetched("facemesh")
+    restored, reference = face_clips
+    noise = destroyed(reference["face"], tmp_path / "noise.mkv")
+    names = ["ids", "akd", "akd_468", "akd_68", "tlme", "facecons", "landmark_motion"]
+    good, bad = (
+        measure_clips(clips, reference, metrics=names, faces_config=FACES) for clips in (restored, noise)
+    )
+    assert (bad["reason"] == "").all()
+    good, bad = values_of(good), values_of(bad)
+    for name in ("akd", "akd_468", "akd_68", "tlme"):
+        assert bad[name] > 2 * good[name]
+    assert bad["ids_dlib"] < good["ids_dlib"] - 0.05
+
+
+def test_without_a_reference_faces_are_measured_in_the_inputs_places(face_clips, tmp_path):
+    restored, reference = face_clips
+    frames = read_clip(reference["face"])
+    small = np.stack([cv2.resize(frame, (96, 96), interpolation=cv2.INTER_AREA) for frame in frames])
+    write_clip(tmp_path / "input.mkv", frames, 25)
+    write_clip(tmp_path / "small.mkv", small, 25)
+    noise = destroyed(reference["face"], tmp_path / "noise.mkv")
+
+    def facecons(clips, **places):
+        (row,) = measure_clips(clips, None, metrics=["facecons"], faces_config=FACES, **places).to_dict(
+            "records"
+        )
+        return row["value"], row["reason"]
+
+    value, reason = facecons(noise)
+    assert np.isnan(value)
+    assert reason == "no face is found in the clip"
+    inputs = {"face": tmp_path / "input.mkv"}
+    value, reason = facecons(noise, inputs=inputs)
+    assert reason == ""
+    write_benchmark_faces(inputs, FACES, with_features=False, output=tmp_path / "faces.safetensors")
+    assert load_faces(tmp_path / "faces.safetensors")["face"].features == {}
+    assert facecons(noise, benchmark_faces=tmp_path / "faces.safetensors")[0] == pytest.approx(value)
+    of_small = facecons(noise, inputs={"face": tmp_path / "small.mkv"})[0]
+    assert of_small == pytest.approx(value, abs=0.05), "places of a smaller input are scaled"
+    assert facecons(restored, inputs=inputs)[0] == pytest.approx(facecons(restored)[0], abs=1e-5)
+    # Whether there is a value is the same for all methods: it depends on the input alone.
+    assert facecons(restored, inputs=noise)[1] == "no face is found in the degraded input"
+    write_clip(tmp_path / "short.mkv", frames[:4], 25)
+    with pytest.raises(
+        InputError, match=r"short\.mkv: has 4 frames, but the clip that was restored from it 6"
+    ):
+        facecons(restored, inputs={"face": tmp_path / "short.mkv"})
+    with pytest.raises(InputError, match="face: is restored, but has no degraded input"):
+        facecons(restored, inputs={})
 
 
 def test_without_a_reference_and_without_faces_reasons_are_given(moving_frames, tmp_path):
@@ -101,7 +161,7 @@ def test_missing_weights_are_reported_and_the_rest_is_measured(moving_frames, tm
         assert f"run `vividface weights fetch {weights}`" in table.loc[name, "reason"]
     # The networks of the others come with the package.
     for name in ("akd", "akd_68"):
-        assert table.loc[name, "reason"] == "no face is found in the clip"
+        assert table.loc[name, "reason"] == "no face is found in the ground truth"
 
 
 def test_bad_input_is_named(moving_frames, tmp_path):
@@ -123,5 +183,5 @@ def test_bad_input_is_named(moving_frames, tmp_path):
             {"a": a},
             metrics=["akd_68"],
             faces_config=FACES,
-            reference_faces=tmp_path / "faces.safetensors",
+            benchmark_faces=tmp_path / "faces.safetensors",
         )

@@ -46,7 +46,8 @@ def measure_clips(
     *,
     metrics: Iterable[str],
     faces_config: FacesConfig,
-    reference_faces: Path | None = None,
+    inputs: Mapping[str, Path] | None = None,
+    benchmark_faces: Path | None = None,
     device: str = "cpu",
 ) -> pd.DataFrame:
     """Measure metrics of clips.
@@ -57,7 +58,10 @@ def measure_clips(
             ones, which have no ground truth.
         metrics: names of the metrics, as in the configuration.
         faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
-        reference_faces: file of `write_reference_faces`; the faces that it lacks are found here.
+        inputs: files of the degraded clips, by the same ids and of the same lengths: without a reference,
+            their faces say where to look at the restored ones. None follows the restored faces.
+        benchmark_faces: file of `write_benchmark_faces`, with the faces of the reference or, without one, of
+            the inputs, in frames of the restored clips' size; what it lacks is found here.
         device: device of the networks; those of mediapipe and dlib run on the CPU.
 
     Returns:
@@ -65,39 +69,48 @@ def measure_clips(
         a null value and the reason.
 
     Raises:
-        InputError: a metric is not known, a clip has no reference, or they differ in size or length.
+        InputError: a metric is not known, or a clip has no reference, or none of the same size and length, or
+            no input of the same length.
     """
     loaded, missing = load_metrics(metrics, identity_network=faces_config.identity_network)
     reader = _load_reader(faces_config, loaded, missing, device)
     features = _features(loaded.values(), with_reference=reference is not None)
-    stored = load_faces(reference_faces) if reference_faces else {}
+    stored = load_faces(benchmark_faces) if benchmark_faces else {}
     measurements: list[Measurement] = []
     for clip_id, path in tqdm(restored.items(), desc="measure", unit="clip"):
         frames, reference_frames = _read(clip_id, path, reference)
         clip = Clip(frames=frames, reference=reference_frames, device=device)
         if reader is not None:
-            clip = _with_faces(clip, reader, features, stored=stored.get(clip_id))
+            input_file = None if reference is not None or inputs is None else _input_of(clip_id, inputs)
+            clip = _with_faces(clip, reader, features, stored=stored.get(clip_id), input_file=input_file)
         measurements += [_measure(clip_id, clip, name, metric) for name, metric in loaded.items()]
         measurements += [Measurement(clip_id, name, None, reason) for name, reason in missing.items()]
     columns = [field.name for field in fields(Measurement)]
     return pd.DataFrame(measurements, columns=columns).astype({"value": "float64"})
 
 
-def write_reference_faces(
-    reference: Mapping[str, Path], faces_config: FacesConfig, *, output: Path, device: str = "cpu"
+def write_benchmark_faces(
+    clips: Mapping[str, Path],
+    faces_config: FacesConfig,
+    *,
+    with_features: bool,
+    output: Path,
+    device: str = "cpu",
 ) -> None:
-    """Find the faces of the ground truth once for all methods, with the features whose networks exist here.
+    """Find the faces of a benchmark's clips once for all methods.
 
     Args:
-        reference: files of the true clips, by their ids.
+        clips: files of the true clips or, of a really degraded benchmark, of the clips themselves, by id.
         faces_config: the face backend.
+        with_features: whether metrics compare with these faces, and need the features, as far as their
+            networks exist here; else their places are enough.
         output: safetensors file.
         device: device of the backend's networks.
     """
     reader = FaceReader(faces_config, device)
-    features = available_features(reader)
-    clips = tqdm(reference.items(), desc="reference faces", unit="clip")
-    save_faces(output, {clip: reader.read(read_clip(path), features) for clip, path in clips})
+    features = available_features(reader) if with_features else []
+    progress = tqdm(clips.items(), desc="faces", unit="clip")
+    save_faces(output, {clip: reader.read(read_clip(path), features) for clip, path in progress})
 
 
 def _load_reader(
@@ -143,17 +156,44 @@ def _read(
     return frames, reference_frames
 
 
+def _input_of(clip_id: str, inputs: Mapping[str, Path]) -> Path:
+    if clip_id not in inputs:
+        raise InputError(f"{clip_id}: is restored, but has no degraded input; add it, or give no inputs")
+    return inputs[clip_id]
+
+
 def _with_faces(
-    clip: Clip, reader: FaceReader, features: Collection[str], *, stored: ClipFaces | None
+    clip: Clip,
+    reader: FaceReader,
+    features: Collection[str],
+    *,
+    stored: ClipFaces | None,
+    input_file: Path | None,
 ) -> Clip:
-    """A clip with its faces and its reference's, of which those stored before need not be found again."""
-    reference_faces = None
+    """A clip with its faces and its reference's or its input's, of which stored ones are not found again."""
+    # Faces of another number of frames are of another cut of the clip.
+    same = stored if stored is not None and len(stored.found) == len(clip.frames) else None
     if clip.reference is not None:
-        # Faces of another number of frames are of another cut of the clip.
-        same = stored if stored is not None and len(stored.found) == len(clip.reference) else None
         reference_faces = reader.read(clip.reference, features, earlier=same)
-    faces = reader.read(clip.frames, features, fallback=reference_faces)
-    return replace(clip, faces=faces, reference_faces=reference_faces)
+        faces = reader.read(clip.frames, features, expected=reference_faces)
+        return replace(clip, faces=faces, reference_faces=reference_faces)
+    input_faces = same
+    if input_faces is None and input_file is not None:
+        input_faces = _read_input_faces(input_file, clip.frames, reader)
+    faces = reader.read(clip.frames, features, expected=input_faces)
+    return replace(clip, faces=faces, input_faces=input_faces)
+
+
+def _read_input_faces(path: Path, restored: np.ndarray, reader: FaceReader) -> ClipFaces:
+    """The places of a degraded clip's faces in its restored frames, which may be of another size."""
+    frames = read_clip(path)
+    if len(frames) != len(restored):
+        raise InputError(
+            f"{path}: has {len(frames)} frames, but the clip that was restored from it {len(restored)}; give "
+            "the input that was restored"
+        )
+    height, width = (restored.shape[axis] / frames.shape[axis] for axis in (1, 2))
+    return reader.read(frames, ()).resized((width, height))
 
 
 def _measure(clip_id: str, clip: Clip, name: str, metric: Metric) -> Measurement:

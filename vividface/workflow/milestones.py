@@ -187,9 +187,9 @@ MILESTONES = {
         ),
         Milestone(
             name="evaluation",
-            rules=("import_results", "restore_benchmark", "reference_faces", "measure"),
+            rules=("import_results", "restore_benchmark", "benchmark_faces", "measure"),
             target="--until measure",
-            outputs=lambda config: ["results/restored", "results/reference_faces", "results/metrics"],
+            outputs=lambda config: ["results/restored", "results/benchmark_faces", "results/metrics"],
             inputs=lambda config: [
                 "data/weights.json",
                 *_benchmark_clips(config),

@@ -20,13 +20,15 @@ def synthetic_faces(count=5, found=None):
     identity = generator.normal(size=(count, 128)).astype(np.float32)
     features["identity"] = identity / np.linalg.norm(identity, axis=1, keepdims=True)
     landmarks = (generator.uniform(20, 80, (1, 68, 2)) + steps).astype(np.float32)
+    features["fitted_landmarks"] = landmarks
     boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
     return ClipFaces(boxes, landmarks, np.ones(count, bool) if found is None else np.array(found), features)
 
 
 def shifted(faces, offset):
-    meshes = {name: faces.features[name] + np.float32(offset) for name in ("mesh_468", "mesh_478")}
-    return replace(faces, landmarks=faces.landmarks + np.float32(offset), features=faces.features | meshes)
+    names = ("mesh_468", "mesh_478", "fitted_landmarks")
+    points = {name: faces.features[name] + np.float32(offset) for name in names}
+    return replace(faces, landmarks=faces.landmarks + np.float32(offset), features=faces.features | points)
 
 
 def clip_of(faces, reference):
@@ -70,12 +72,10 @@ def test_identity_is_a_mean_of_cosines_over_all_frames():
 
 
 def test_undetected_frames_do_not_count_as_perfect_landmarks():
+    """Where the restored face is lost, its landmarks are the true ones; those fitted there count."""
     reference = synthetic_faces()
-    restored = shifted(reference, (2, 0))
-    landmarks = restored.landmarks.copy()
-    landmarks[:3] = reference.landmarks[:3]
-    partly = replace(restored, landmarks=landmarks, found=np.array([False] * 3 + [True] * 2))
-    assert METRICS["akd_68"]().measure(clip_of(partly, reference)) == pytest.approx(10, rel=1e-4)
+    lost = replace(shifted(reference, (2, 0)), landmarks=reference.landmarks, found=np.zeros(5, bool))
+    assert METRICS["akd_68"]().measure(clip_of(lost, reference)) == pytest.approx(10, rel=1e-4)
 
 
 def test_akd_68_of_a_mesh_is_that_of_ibugs_points():
@@ -83,20 +83,34 @@ def test_akd_68_of_a_mesh_is_that_of_ibugs_points():
     mesh = reference.features["mesh_478"]
     moved = mesh.copy()
     moved[:, 468:] += 50  # the irises are none of them
-    whole, irises, shifted = (replace(reference, landmarks=points) for points in (mesh, moved, mesh + 1))
+    whole, irises, shifted = (
+        replace(reference, features=reference.features | {"fitted_landmarks": points})
+        for points in (mesh, moved, mesh + 1)
+    )
     assert METRICS["akd_68"]().measure(clip_of(irises, whole)) == 0
     assert METRICS["akd_68"]().measure(clip_of(shifted, whole)) > 0
 
 
-def test_reasons_why_a_clip_has_no_value():
+def test_a_clip_in_which_no_restored_face_is_detected_has_a_value():
     reference, lost = synthetic_faces(), synthetic_faces(found=[False] * 5)
+    for name in ("akd", "akd_68", "ids_dlib", "tlme", "facecons_dlib", "landmark_motion"):
+        assert np.isfinite(METRICS[name]().measure(clip_of(lost, reference)))
+
+
+def test_reasons_why_a_clip_has_no_value():
+    reference = synthetic_faces()
+    nowhere = replace(reference, boxes=np.zeros((5, 4), np.float32), found=np.zeros(5, bool), features={})
+    for name in ("ids_dlib", "facecons_dlib"):
+        with pytest.raises(NotMeasurableError, match="no face is found in the ground truth"):
+            METRICS[name]().measure(clip_of(nowhere, nowhere))
+    alone = replace(clip_of(nowhere, None), reference=None)
     with pytest.raises(NotMeasurableError, match="no face is found in the clip"):
-        METRICS["akd"]().measure(clip_of(lost, reference))
+        METRICS["facecons_dlib"]().measure(alone)
+    with pytest.raises(NotMeasurableError, match="no face is found in the degraded input"):
+        METRICS["facecons_dlib"]().measure(replace(alone, input_faces=nowhere))
     few = replace(reference, landmarks=reference.landmarks[:, :5])
     with pytest.raises(NotMeasurableError, match="gives 5 landmarks, not 68"):
         METRICS["akd_68"]().measure(clip_of(few, few))
-    with pytest.raises(NotMeasurableError, match="no face is found in the ground truth"):
-        METRICS["ids_dlib"]().measure(clip_of(reference, lost))
     single = synthetic_faces(1)
     for name in ("tlme", "landmark_motion", "facecons_dlib"):
         with pytest.raises(NotMeasurableError, match="fewer than 2 frames"):

@@ -25,7 +25,8 @@ class Clip:
         frames: restored frames (F, H, W, 3) uint8, RGB.
         reference: true frames of the same shape, or None.
         faces: faces of the restored frames; None where no face metric is asked for.
-        reference_faces: faces of the true frames; None where no face metric compares with them.
+        reference_faces: faces of the true frames; None without a reference.
+        input_faces: faces of the degraded frames, whose places stand in where there is no reference, or None.
         device: device of the networks.
     """
 
@@ -33,6 +34,7 @@ class Clip:
     reference: np.ndarray | None
     faces: ClipFaces | None = None
     reference_faces: ClipFaces | None = None
+    input_faces: ClipFaces | None = None
     device: str = "cpu"
 
     @cached_property

@@ -1,8 +1,9 @@
 """The interface of the face metrics, and which faces they compare.
 
-A frame in which the detector misses the restored face is looked at where the reference's face is or, without
-a reference, where the frames around it have the face: a failure counts, it is not left out. A clip in which
-no frame has a face, restored or true, has no value.
+In each frame the face is that which overlaps the reference's face or, without a reference, the degraded
+input's; where the detector finds none there, the place itself is looked at: a failure counts, it is not left
+out. So whether a clip has a value depends on the reference, or the input, alone, and is the same for all
+methods. With neither, the restored faces are followed, and a clip without one has no value.
 """
 
 from __future__ import annotations
@@ -36,10 +37,9 @@ class FaceReferenceMetric(Metric):
 
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
-        faces, reference = require_faces(clip), clip.reference_faces
-        if reference is None or not reference.found.any():
-            raise NotMeasurableError("no face is found in the ground truth")
-        return self.value(clip, faces, reference)
+        if clip.reference_faces is None:
+            raise ValueError("the clip has no reference")
+        return self.value(clip, require_faces(clip), clip.reference_faces)
 
     def value(self, clip: Clip, faces: ClipFaces, reference: ClipFaces) -> float:
         """The clip's value from its faces and the reference's."""
@@ -50,10 +50,18 @@ def require_faces(clip: Clip) -> ClipFaces:
     """The clip's faces.
 
     Raises:
-        NotMeasurableError: none is found.
+        NotMeasurableError: nothing tells where they are.
     """
-    if clip.faces is None or not clip.faces.found.any():
-        raise NotMeasurableError("no face is found in the clip")
+    places = {
+        "the ground truth": clip.reference_faces,
+        "the degraded input": clip.input_faces,
+        "the clip": clip.faces,
+    }
+    for where, faces in places.items():
+        if faces is not None and not faces.located:
+            raise NotMeasurableError(f"no face is found in {where}")
+    if clip.faces is None:
+        raise ValueError("the clip's faces were not read")
     return clip.faces
 
 

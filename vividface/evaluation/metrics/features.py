@@ -15,11 +15,13 @@ from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import Face
 from vividface.faces.load import load_backend
 from vividface.faces.mesh import FaceMesh, RefinedFaceMesh
-from vividface.faces.tracking import follow, interpolate
+from vividface.faces.tracking import follow, interpolate, overlap
 from vividface.files import atomic_path
 
 _MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
-FEATURES = ("identity", *_MESHES)
+FEATURES = ("identity", "fitted_landmarks", *_MESHES)
+# Overlap (intersection over union) from which a detection is of the face that is expected in a place.
+_SAME_FACE = 0.3
 
 
 @dataclass(frozen=True)
@@ -32,13 +34,24 @@ class ClipFaces:
         landmarks: landmarks (F, K, 2) float32, px, of all frames; K = 68, 478 or 5, as the backend has it.
         found: whether the detector found the face, (F,) bool.
         features: features of all frames, as far as they were asked for: `identity` (F, D) float32, of unit
-            length; `mesh_478` (F, 478, 2) and `mesh_468` (F, 468, 2) float32, px.
+            length; `fitted_landmarks` (F, K, 2) float32, px, fitted in the box of a frame without a
+            detection; `mesh_478` (F, 478, 2) and `mesh_468` (F, 468, 2) float32, px.
     """
 
     boxes: np.ndarray
     landmarks: np.ndarray
     found: np.ndarray
     features: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def located(self) -> bool:
+        """Whether anything tells where the face is."""
+        return bool(self.boxes.any())
+
+    def resized(self, scale: tuple[float, float]) -> ClipFaces:
+        """The places of the faces, without features, in frames resized by factors along x and y."""
+        factors = np.array(scale, np.float32)
+        return ClipFaces(self.boxes * np.tile(factors, 2), self.landmarks * factors, self.found)
 
 
 class FaceReader:
@@ -69,7 +82,7 @@ class FaceReader:
         features: Collection[str],
         *,
         earlier: ClipFaces | None = None,
-        fallback: ClipFaces | None = None,
+        expected: ClipFaces | None = None,
     ) -> ClipFaces:
         """Read a clip's faces.
 
@@ -77,42 +90,59 @@ class FaceReader:
             frames: frames (F, H, W, 3) uint8, RGB.
             features: names of `FEATURES` to compute.
             earlier: faces read from these frames before; only the features that they lack are computed.
-            fallback: the reference's faces: where the detector misses the restored face, it is looked at
-                where the reference's is, so that a failure costs similarity instead of being left out. None
-                interpolates the landmarks of such a frame in time.
+            expected: the reference's faces, or the degraded input's: in each frame the detection that
+                overlaps the expected face most is taken, if by 0.3 at least (intersection over union), else
+                the expected face's place, so that a failure counts instead of being left out. None follows
+                the person with the largest face, and interpolates frames without a detection in time.
 
         Raises:
             MissingWeightsError: a feature's network is not in the cache.
         """
-        faces = earlier or self._locate(frames, fallback)
+        faces = earlier or (self._follow(frames) if expected is None else self._match(frames, expected))
         computed = dict(faces.features)
-        if faces.found.any():
+        if faces.located:
             for feature in features:
                 if feature not in computed:
                     self.prepare(feature)
                     computed[feature] = self._compute(feature, frames, faces)
         return ClipFaces(faces.boxes, faces.landmarks, faces.found, computed)
 
-    def _locate(self, frames: np.ndarray, fallback: ClipFaces | None) -> ClipFaces:
+    def _follow(self, frames: np.ndarray) -> ClipFaces:
+        """The person with the largest face."""
         tracked = follow(self._backend, [list(frames)])
-        found = np.array([face is not None for face in tracked])
-        if fallback is not None and fallback.found.any():
-            boxes, landmarks = fallback.boxes.copy(), fallback.landmarks.copy()
-            for index, face in enumerate(tracked):
-                if face is not None:
-                    boxes[index], landmarks[index] = face.box, face.landmarks
-        elif found.any():
-            boxes, landmarks, _ = interpolate(tracked)
-        else:
-            boxes = np.zeros((len(frames), 4), np.float32)
-            landmarks = np.zeros((len(frames), self._backend.num_landmarks, 2), np.float32)
+        if any(face is not None for face in tracked):
+            return ClipFaces(*interpolate(tracked))
+        boxes = np.zeros((len(frames), 4), np.float32)
+        landmarks = np.zeros((len(frames), self._backend.num_landmarks, 2), np.float32)
+        return ClipFaces(boxes, landmarks, np.zeros(len(frames), bool))
+
+    def _match(self, frames: np.ndarray, expected: ClipFaces) -> ClipFaces:
+        """The person who is expected; nobody where nobody is."""
+        boxes, landmarks = expected.boxes.copy(), expected.landmarks.copy()
+        found = np.zeros(len(frames), bool)
+        detected = self._backend.detect(list(frames)) if expected.located else []
+        for index, faces in enumerate(detected):
+            overlaps = [overlap(face.box, expected.boxes[index]) for face in faces]
+            if max(overlaps, default=0.0) >= _SAME_FACE:
+                face = faces[int(np.argmax(overlaps))]
+                boxes[index], landmarks[index], found[index] = face.box, face.landmarks, True
         return ClipFaces(boxes, landmarks, found)
 
     def _compute(self, feature: str, frames: np.ndarray, clip: ClipFaces) -> np.ndarray:
         faces = [Face(*pair, 0.0) for pair in zip(clip.boxes, clip.landmarks, strict=True)]
+        if feature == "fitted_landmarks":
+            return self._fit_landmarks(frames, faces, clip)
         if feature in _MESHES:
             return np.stack([self._meshes[feature].fit(*pair) for pair in zip(frames, faces, strict=True)])
         return self._backend.embed(list(frames), faces)
+
+    def _fit_landmarks(self, frames: np.ndarray, faces: list[Face], clip: ClipFaces) -> np.ndarray:
+        """The landmarks (F, K, 2) of a clip: the detection's, or fitted where there is none."""
+        landmarks, lost = clip.landmarks.copy(), np.flatnonzero(~clip.found)
+        if len(lost):
+            fitted = self._backend.fit_landmarks([frames[i] for i in lost], [faces[i] for i in lost])
+            landmarks[lost] = fitted
+        return landmarks
 
 
 def available_features(reader: FaceReader) -> list[str]:

@@ -39,11 +39,12 @@ class MeshDistance(FaceReferenceMetric):
 class LandmarkDistance(FaceReferenceMetric):
     """AKD over the 68 iBUG landmarks, in the units of `akd`, from 0; dlib gives whole pixels.
 
-    The face backend's own, so compare within a backend: of FaceMesh, the points nearest to iBUG's. Over the
-    frames in which both faces are detected, since the landmarks come from the detection.
+    The face backend's own, so compare within a backend: of FaceMesh, the points nearest to iBUG's. Where a
+    face is not detected, they are fitted to what is seen in its place.
     """
 
     name, better = "akd_68", "lower"
+    feature = "fitted_landmarks"
 
     def value(self, clip: Clip, faces: ClipFaces, reference: ClipFaces) -> float:
         """See `FaceReferenceMetric`."""
@@ -51,10 +52,10 @@ class LandmarkDistance(FaceReferenceMetric):
             raise NotMeasurableError(
                 "the face backend gives 5 landmarks, not 68; use faces.backend: mediapipe"
             )
-        both = faces.found & reference.found
-        if not both.any():
-            raise NotMeasurableError("no frame has a face both in the clip and in the ground truth")
-        return _distance(ibug(faces.landmarks[both]), ibug(reference.landmarks[both]), clip)
+        restored_points, true_points = (
+            ibug(clip_faces.features["fitted_landmarks"]) for clip_faces in (faces, reference)
+        )
+        return _distance(restored_points, true_points, clip)
 
 
 class LandmarkMotionError(FaceReferenceMetric):
