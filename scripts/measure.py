@@ -21,5 +21,9 @@ with run_rule(snakemake) as rule:
         benchmark_faces=Path(snakemake.input.faces),
         device=rule.device(),
     )
-    metrics = metrics.assign(dataset=snakemake.wildcards.dataset, method=snakemake.wildcards.method)
+    metrics = metrics.assign(
+        dataset=snakemake.wildcards.dataset,
+        method=snakemake.wildcards.method,
+        video=metrics["clip_id"].map(clips["video_id"]),
+    )
     write_table(snakemake.output.metrics, metrics)

@@ -1,6 +1,7 @@
 """The report's page and figures."""
 
 import re
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -31,6 +32,7 @@ def inputs(config, tmp_path_factory):
         for index, clip in enumerate(CLIPS)
     ]
     metrics = pd.DataFrame(rows, columns=["dataset", "method", "clip_id", "metric", "value", "reason"])
+    metrics = metrics.assign(video=metrics["clip_id"])
     run = Run(
         method="main",
         num_steps=1,
@@ -94,7 +96,7 @@ def test_credits_and_licences_of_every_dataset(page, config):
 
 def test_what_was_measured_is_said(page):
     assert "On 2 clips of RAVDESS actor B, held out restored frames have a PSNR of 25.05 dB" in page
-    assert "a paired gain of +1.00 dB (95 % interval +1.00 to +1.00 over clips)" in page
+    assert "a paired gain of +1.00 dB (95 % interval +1.00 to +1.00 over 2 videos)" in page
     assert "The judge “measured” scored 3 clips on the rubric face90; 2 score above 90" in page
     assert page.count("<td>+1.00</td>") == 2
     assert "1 x no face &lt;b&gt;" in page, "text from data is escaped"
@@ -102,6 +104,12 @@ def test_what_was_measured_is_said(page):
         assert f"<h2>Table {number}: " in page
     assert 'class="measured"' in page
     assert 'class="paper"' in page
+
+
+def test_clips_of_one_video_have_no_interval(config, inputs, tmp_path):
+    of_one = replace(inputs, metrics=inputs.metrics.assign(video="only"))
+    page = write_report(config, of_one, tmp_path / "report.html").read_text()
+    assert "a paired gain of +1.00 dB (no interval, since all clips are of one video)" in page
 
 
 def test_the_same_inputs_give_the_same_page(page, config, inputs, tmp_path):

@@ -3,10 +3,12 @@
 import csv
 import io
 import json
+import re
 
 import pandas as pd
 import pytest
 
+from vividface.config import BASELINES
 from vividface.evaluation.runs import Run
 from vividface.evaluation.tables import build_tables, read_results, write_summary, write_tables
 
@@ -39,7 +41,8 @@ def metrics(config):
     ]
     rows += [(m, c, "fvd_set", None, "no I3D_100% here") for m in config.methods() for c in "abc"]
     columns = ["method", "clip_id", "metric", "value", "reason"]
-    return pd.DataFrame(rows, columns=columns).assign(dataset="held_out").astype({"value": float})
+    table = pd.DataFrame(rows, columns=columns).assign(dataset="held_out").astype({"value": float})
+    return table.assign(video=table["clip_id"].map({"a": "first", "b": "first", "c": "second"}))
 
 
 def runs(config):
@@ -95,6 +98,79 @@ def test_csv_reads_back(tables):
     rows = list(csv.DictReader(io.StringIO(tables[1].to_csv())))
     assert [r["psnr_rgb"] for r in rows if r["method"] == "VividFace"] == ["30.03"]
     assert {r["source"] for r in rows} == {"paper", "measured"}
+    measured = next(r for r in rows if r["source"] == "measured")
+    assert (measured["clips"], measured["psnr_rgb_clips"], measured["fvd_set_clips"]) == ("3", "3", "")
+
+
+def without(table, method, metric, clips, reason="no face is found in the clip"):
+    """A table of metrics in which a method has no values of a metric for some clips."""
+    chosen = (table["method"] == method) & (table["metric"] == metric) & table["clip_id"].isin(clips)
+    return table.assign(value=table["value"].mask(chosen), reason=table["reason"].mask(chosen, reason))
+
+
+def measured_rows(table, config):
+    titles = {**BASELINES, "main": "VividFace (ours, nano)"}
+    rows = {row.method: row for row in table.rows if row.source == "measured"}
+    return {method: rows[title] for method, title in titles.items() if title in rows}
+
+
+def test_rows_are_over_the_clips_that_every_method_has(config):
+    """A method without a value for a clip does not look better for it."""
+    gap = without(metrics(config), "main", "ids_dlib", ["a"])
+    table = build_tables(gap, runs(config), config)[1]
+    rows = measured_rows(table, config)
+    assert set(rows) >= {"bicubic", "autoencoder", "main"}
+    for method, row in rows.items():
+        psnr, ids = row.cells[0], row.cells[3]
+        assert (psnr.num_clips, ids.num_clips, row.num_clips) == (3, 2, 3)
+        assert ids.value == pytest.approx(0.65 + config.methods().index(method)), "the mean of b and c"
+    text = table.to_markdown()
+    assert re.search(r"\| 0\.6500 \[0\.6000, 0\.7000\] \(n = 2\) \|", text)
+    assert "(n = 3)" not in text
+    assert "(n = 2)" in table.to_latex()
+    assert (
+        "Note: RAVDESS actor B, held out: ids_dlib over 2 of 3 clips, the same for every method; not every "
+        "method has a value for a."
+    ) in text
+    csv_rows = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert {r["ids_dlib_clips"] for r in csv_rows if r["source"] == "measured"} == {"2"}
+
+
+def test_a_method_without_any_value_leaves_the_others_theirs(config):
+    gap = without(metrics(config), "main", "ids_dlib", ["a", "b", "c"], "no weights")
+    table = build_tables(gap, runs(config), config)[1]
+    rows = measured_rows(table, config)
+    assert rows["main"].cells[3].value is None
+    assert rows["main"].cells[3].reason == "no weights"
+    assert rows["bicubic"].cells[3].num_clips == 3
+    assert "not every method" not in table.to_markdown()
+
+
+def test_methods_without_a_clip_in_common_have_no_mean(config):
+    gap = without(metrics(config), "main", "ids_dlib", ["a"])
+    gap = without(gap, "bicubic", "ids_dlib", ["b", "c"])
+    rows = measured_rows(build_tables(gap, runs(config), config)[1], config)
+    assert {row.cells[3].reason for row in rows.values()} == {
+        "no clip has a value of ids_dlib for every method"
+    }
+
+
+def test_other_tables_methods_do_not_matter(config):
+    """Table 3 has no autoencoder."""
+    gap = without(metrics(config), "autoencoder", "ids_dlib", ["a"])
+    tables = build_tables(gap, runs(config), config)
+    assert {row.cells[3].num_clips for row in tables[1].rows if row.source == "measured"} == {2}
+    assert {row.cells[3].num_clips for row in tables[3].rows if row.source == "measured"} == {3}
+
+
+def test_one_video_has_no_interval_and_a_note_says_so(config):
+    table = build_tables(metrics(config).assign(video="only"), runs(config), config)[1]
+    cells = [row.cells[0] for row in table.rows if row.source == "measured"]
+    assert all(cell.value is not None and cell.interval is None for cell in cells)
+    assert (
+        "Note: RAVDESS actor B, held out: no interval for psnr_rgb, lpips_alex, ids_dlib: all clips are of "
+        "one video."
+    ) in table.to_markdown()
 
 
 def test_three_forms_are_written(tables, tmp_path):
@@ -123,6 +199,9 @@ def test_the_summary_holds_the_means_of_what_was_measured(config, tmp_path):
     summary = json.loads((tmp_path / "summary/bicubic.json").read_text())
     assert list(summary) == ["held_out"]
     assert summary["held_out"] == pytest.approx({"psnr_rgb": 25.1, "ids_dlib": 0.6, "lpips_alex": 0.3})
+    write_summary(without(metrics(config), "main", "ids_dlib", ["a"]), tmp_path / "gap")
+    summary = json.loads((tmp_path / "gap/bicubic.json").read_text())
+    assert summary["held_out"]["ids_dlib"] == pytest.approx(0.65), "over the clips that every method has"
 
 
 def test_table_3_prints_the_median_time_and_how_it_was_measured(tables):

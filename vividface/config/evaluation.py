@@ -43,7 +43,7 @@ class EvaluationConfig(Section):
     metrics: list[str] = key(
         'metrics, as docs/metrics.md defines them ("Metrics")', "section 4.1", min_length=1
     )
-    bootstrap: int = key("resamplings of the clips for the 95 % intervals", ge=100)
+    bootstrap: int = key("resamplings of the videos for the 95 % intervals", ge=100)
     dtype: Literal["auto", "fp32", "bf16"] = key(
         "type of the models' weights when a benchmark is restored; `auto`: bf16 on a GPU", default="auto"
     )

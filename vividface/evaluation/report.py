@@ -19,7 +19,7 @@ from vividface.evaluation import figures
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.paper import paper_tables
 from vividface.evaluation.runs import Run
-from vividface.evaluation.statistics import bootstrap_interval, paired_difference
+from vividface.evaluation.statistics import bootstrap_interval, comparable, paired_difference
 from vividface.evaluation.table_formats import Table, cell_texts
 from vividface.evaluation.tables import build_tables, read_results
 from vividface.files import write_text
@@ -39,7 +39,7 @@ class ReportInputs:
     """Results of a run of the workflow.
 
     Attributes:
-        metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value`, `reason`.
+        metrics: rows `dataset`, `method`, `clip_id`, `video`, `metric`, `value`, `reason`.
         runs: runs by (dataset, method).
         curves: training curves by `{variant}/{stage}`.
         validations: measures of validation clips by `{variant}/{stage}`.
@@ -157,11 +157,17 @@ def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict[str, Any]:
     table = paired_difference(
         inputs.metrics, dataset=dataset, method="main", baseline="bicubic", metric="psnr_rgb"
     )
-    low, high = bootstrap_interval(table["difference"].to_numpy(), config.evaluation.bootstrap)
+    interval = bootstrap_interval(
+        table["difference"].to_numpy(), table["video"], resamplings=config.evaluation.bootstrap
+    )
+    spread = "no interval, since all clips are of one video"
+    if interval is not None:
+        num_videos = table["video"].nunique()
+        spread = f"95 % interval {interval[0]:+.2f} to {interval[1]:+.2f} over {num_videos} videos"
     text = (
         f"On {len(table)} clips of {config.datasets[dataset].title} restored frames have a PSNR of "
         f"{table['method'].mean():.2f} dB, the degraded input {table['baseline'].mean():.2f} dB: a paired "
-        f"gain of {table['difference'].mean():+.2f} dB (95 % interval {low:+.2f} to {high:+.2f} over clips)."
+        f"gain of {table['difference'].mean():+.2f} dB ({spread})."
     )
     return {"text": text, "rows": table.to_dict("records")}
 
@@ -219,9 +225,9 @@ def _short_title(config: Config, method: str) -> str:
 
 def _time_versus_quality(config: Config, inputs: ReportInputs, dataset: str) -> bytes:
     methods = [name for name in ("bicubic", *_COMPARED) if (dataset, name) in inputs.runs]
-    measured = inputs.metrics[
-        (inputs.metrics["dataset"] == dataset) & inputs.metrics["method"].isin(methods)
-    ].dropna(subset="value")
+    measured = comparable(
+        inputs.metrics[(inputs.metrics["dataset"] == dataset) & inputs.metrics["method"].isin(methods)]
+    )
     quality = variant("ids", config.faces.identity_network)
     if quality not in set(measured["metric"]):
         quality = "psnr_rgb"

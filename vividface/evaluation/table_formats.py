@@ -18,12 +18,14 @@ class Cell:
 
     Attributes:
         value: mean over clips; None where it is missing.
-        interval: 95 % interval, where it was measured.
+        interval: 95 % interval, where it was measured on several videos.
+        num_clips: number of clips that the mean is over, where a metric was measured.
         reason: reason why it is missing, or empty.
     """
 
     value: float | None
     interval: tuple[float, float] | None = None
+    num_clips: int | None = None
     reason: str = ""
 
 
@@ -91,9 +93,10 @@ class Table:
         return "\n".join(lines).rstrip() + "\n"
 
     def to_csv(self) -> str:
-        """One row per method; per column the value, the bounds of its interval and why it is missing."""
+        """One row per method; per column the value, its number of clips, its interval, why it is missing."""
         names = [name for _, name in self.columns]
-        fields = [f"{name}{suffix}" for name in names for suffix in ("", "_low", "_high", "_missing")]
+        suffixes = ("", "_clips", "_low", "_high", "_missing")
+        fields = [f"{name}{suffix}" for name in names for suffix in suffixes]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(["method", "source", "benchmark", "clips", *fields])
@@ -101,7 +104,8 @@ class Table:
             values: list[object] = []
             for cell in row.cells:
                 low, high = cell.interval or ("", "")
-                values += ["" if cell.value is None else repr(float(cell.value)), low, high, cell.reason]
+                value = "" if cell.value is None else repr(float(cell.value))
+                values += [value, cell.num_clips or "", low, high, cell.reason]
             writer.writerow([row.method, row.source, row.benchmark, row.num_clips or "", *values])
         return text.getvalue()
 
@@ -138,9 +142,12 @@ class Table:
 
 
 def cell_texts(table: Table, row: Row) -> list[str]:
-    """A row's cells as printed: value and interval, or `missing` with the footnote's number."""
+    """A row's cells as printed: value, interval and, where not all clips count, how many do; or `missing`."""
     notes = table.footnotes()
-    return [_text(cell, column, notes) for cell, column in zip(row.cells, table.columns, strict=True)]
+    return [
+        _text(cell, column, notes, num_clips=row.num_clips)
+        for cell, column in zip(row.cells, table.columns, strict=True)
+    ]
 
 
 def _heading(head: str, name: str) -> str:
@@ -149,13 +156,15 @@ def _heading(head: str, name: str) -> str:
     return f"{head} {_ARROWS[direction(name)]} ({name})"
 
 
-def _text(cell: Cell, column: tuple[str, str], notes: dict[str, int]) -> str:
+def _text(cell: Cell, column: tuple[str, str], notes: dict[str, int], *, num_clips: int | None) -> str:
     if cell.value is None:
         return f"missing [{notes[cell.reason]}]"
     digits = _digits(column[1])
     text = f"{cell.value:.{digits}f}"
     if cell.interval:
         text += f" [{cell.interval[0]:.{digits}f}, {cell.interval[1]:.{digits}f}]"
+    if cell.num_clips is not None and cell.num_clips != num_clips:
+        text += f" (n = {cell.num_clips})"
     return text
 
 

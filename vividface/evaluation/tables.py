@@ -11,9 +11,12 @@ from vividface.config import BASELINES, Config
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.paper import PaperTable, paper_tables
 from vividface.evaluation.runs import Run
-from vividface.evaluation.statistics import bootstrap_interval
+from vividface.evaluation.statistics import bootstrap_interval, comparable
 from vividface.evaluation.table_formats import Cell, Row, Table
 from vividface.files import atomic_path, write_json, write_text
+
+# Clips that a note names.
+_LISTED = 5
 
 
 def read_results(
@@ -26,7 +29,8 @@ def read_results(
         restored_dirs: folders `results/restored/{dataset}/{method}`.
 
     Returns:
-        rows `dataset`, `method`, `clip_id`, `metric`, `value`, `reason`; and the runs by (dataset, method).
+        rows `dataset`, `method`, `clip_id`, `video`, `metric`, `value`, `reason`; and the runs by (dataset,
+        method).
     """
     metrics = pd.concat([pd.read_parquet(path) for path in metric_files], ignore_index=True)
     folders = [Path(folder) for folder in restored_dirs]
@@ -39,7 +43,7 @@ def build_tables(
     """Fill the paper's tables.
 
     Args:
-        metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value`, `reason`.
+        metrics: rows `dataset`, `method`, `clip_id`, `video`, `metric`, `value`, `reason`.
         runs: runs by (dataset, method).
         config: the experiment, for the benchmarks, the methods and the bootstrap.
 
@@ -62,10 +66,10 @@ def write_summary(metrics: pd.DataFrame, directory: Path) -> None:
     """Write a method's means over clips to `directory/{method}.json`: `{dataset: {metric: mean}}`.
 
     Args:
-        metrics: rows as in `build_tables`; what was not measured is left out.
+        metrics: rows as in `build_tables`; a mean is over the clips that every method has a value for.
         directory: folder of the files, written atomically.
     """
-    means = metrics.groupby(["method", "dataset", "metric"], as_index=False)["value"].mean().dropna()
+    means = comparable(metrics).groupby(["method", "dataset", "metric"], as_index=False)["value"].mean()
     with atomic_path(directory) as temporary:
         temporary.mkdir()
         for method, part in means.groupby("method"):
@@ -95,6 +99,12 @@ class _Filling:
         identity_network = self._config.faces.identity_network
         columns = [(heading, variant(name, identity_network)) for heading, name in paper.columns.items()]
         benchmarks = self._benchmarks(needs_reference=paper.needs_reference)
+        others = self._config.evaluation.methods
+        methods = [method for method in [*paper.measured, *others] if method in self._methods]
+        measured = [
+            _Measured(dataset, [name for _, name in columns], self._rows(dataset, methods))
+            for dataset in benchmarks
+        ]
         return Table(
             number=number,
             title=paper.title,
@@ -102,14 +112,22 @@ class _Filling:
             rows=[
                 *(_paper_row(method, values) for method, values in paper.rows.items()),
                 *(
-                    self._measured_row(dataset, method, columns, label=paper.labels.get(method))
-                    for dataset in benchmarks
-                    for method in [*paper.measured, *self._config.evaluation.methods]
-                    if method in self._methods and (dataset, method) in self._runs
+                    self._measured_row(benchmark, method, label=paper.labels.get(method))
+                    for benchmark in measured
+                    for method in methods
+                    if (benchmark.dataset, method) in self._runs
                 ),
             ],
-            notes=[*self._notes(paper, benchmarks), *self._timing_notes(columns, paper, benchmarks)],
+            notes=[
+                *self._notes(paper, benchmarks),
+                *self._notes_on_clips(measured),
+                *self._timing_notes(measured, methods),
+            ],
         )
+
+    def _rows(self, dataset: str, methods: list[str]) -> pd.DataFrame:
+        of_dataset = self._metrics["dataset"] == dataset
+        return self._metrics[of_dataset & self._metrics["method"].isin(methods)]
 
     def _benchmarks(self, *, needs_reference: bool) -> list[str]:
         """The benchmarks of a table; without a really degraded one, the synthetic ones stand in."""
@@ -117,16 +135,19 @@ class _Filling:
         fitting = [name for name, dataset in benchmarks.items() if dataset.degrade == needs_reference]
         return fitting or list(benchmarks)
 
-    def _measured_row(
-        self, dataset: str, method: str, columns: list[tuple[str, str]], *, label: str | None
-    ) -> Row:
-        rows = self._metrics[(self._metrics["dataset"] == dataset) & (self._metrics["method"] == method)]
+    def _measured_row(self, measured: _Measured, method: str, *, label: str | None) -> Row:
+        run = self._runs[measured.dataset, method]
         return Row(
             method=label or self._title(method),
             source="measured",
-            benchmark=self._config.datasets[dataset].title,
-            num_clips=rows["clip_id"].nunique(),
-            cells=[self._cell(rows, self._runs[dataset, method], name) for _, name in columns],
+            benchmark=self._config.datasets[measured.dataset].title,
+            num_clips=measured.num_clips(method),
+            cells=[
+                _run_cell(run, name.removeprefix("run."))
+                if name.startswith("run.")
+                else self._cell(measured, method, name)
+                for name in measured.names
+            ],
         )
 
     def _title(self, method: str) -> str:
@@ -136,18 +157,14 @@ class _Filling:
             return self._config.evaluation.methods[method].title
         return f"{self._config.variants[method].title} (ours, {self._config.model.preset})"
 
-    def _cell(self, rows: pd.DataFrame, run: Run, name: str) -> Cell:
-        if name.startswith("run."):
-            value = getattr(run, name.removeprefix("run."))
-            if value is None:
-                return Cell(None, reason="results that others made come without it")
-            return Cell(float(value))
-        rows = rows[rows["metric"] == name]
-        values = rows["value"].dropna().to_numpy()
-        if not len(values):
-            reason = rows["reason"].iloc[0] if len(rows) else f"{name} is not in evaluation.metrics"
-            return Cell(None, reason=str(reason))
-        return Cell(float(values.mean()), bootstrap_interval(values, self._config.evaluation.bootstrap))
+    def _cell(self, measured: _Measured, method: str, name: str) -> Cell:
+        rows = measured.of_metric(name)
+        rows = rows[rows["method"] == method]
+        if rows.empty:
+            return Cell(None, reason=measured.reason(method, name))
+        values = rows["value"].to_numpy()
+        interval = bootstrap_interval(values, rows["video"], resamplings=self._config.evaluation.bootstrap)
+        return Cell(float(values.mean()), interval, num_clips=len(values))
 
     def _notes(self, paper: PaperTable, benchmarks: list[str]) -> list[str]:
         notes = [paper.note] if paper.note else []
@@ -161,19 +178,84 @@ class _Filling:
             notes.append(f"Not in this configuration, so not measured: {', '.join(absent)}.")
         return notes
 
-    def _timing_notes(
-        self, columns: list[tuple[str, str]], paper: PaperTable, benchmarks: list[str]
-    ) -> list[str]:
+    def _timing_notes(self, measured: list[_Measured], methods: list[str]) -> list[str]:
         """On what, and how, the times of a table's rows were measured."""
-        if not any(name.startswith("run.") for _, name in columns):
-            return []
         runs = [
-            self._runs[dataset, method]
-            for dataset in benchmarks
-            for method in paper.measured
-            if (dataset, method) in self._runs
+            self._runs[benchmark.dataset, method]
+            for benchmark in measured
+            for method in methods
+            if "run.seconds" in benchmark.names and (benchmark.dataset, method) in self._runs
         ]
         return list(dict.fromkeys(f"{run.conditions}." for run in runs if run.conditions))
+
+    def _notes_on_clips(self, measured: list[_Measured]) -> list[str]:
+        """What the means are over, where that is not all clips of a benchmark, or not several videos."""
+        notes = []
+        for benchmark in measured:
+            title = self._config.datasets[benchmark.dataset].title
+            for clips, names in benchmark.left_out().items():
+                listed = ", ".join(clips[:_LISTED])
+                if len(clips) > _LISTED:
+                    listed += f" and {len(clips) - _LISTED} more"
+                total = benchmark.num_clips()
+                notes.append(
+                    f"{title}: {', '.join(names)} over {total - len(clips)} of {total} clips, the same for "
+                    f"every method; not every method has a value for {listed}."
+                )
+            if names := benchmark.of_one_video():
+                notes.append(f"{title}: no interval for {', '.join(names)}: all clips are of one video.")
+        return notes
+
+
+class _Measured:
+    """What a table's methods have in common on one benchmark.
+
+    Args:
+        dataset: the benchmark.
+        names: names of the table's columns.
+        rows: rows of the table's methods, as in `build_tables`.
+    """
+
+    def __init__(self, dataset: str, names: list[str], rows: pd.DataFrame) -> None:
+        self.dataset, self.names = dataset, names
+        self._rows, self._comparable = rows, comparable(rows)
+
+    def num_clips(self, method: str | None = None) -> int:
+        """The number of clips of a method, or of all."""
+        rows = self._rows if method is None else self._rows[self._rows["method"] == method]
+        return int(rows["clip_id"].nunique())
+
+    def of_metric(self, name: str) -> pd.DataFrame:
+        """The rows of the clips that all methods have a value of a metric for."""
+        return self._comparable[self._comparable["metric"] == name]
+
+    def reason(self, method: str, name: str) -> str:
+        """Why a method has no mean of a metric."""
+        rows = self._rows[(self._rows["method"] == method) & (self._rows["metric"] == name)]
+        if rows.empty:
+            return f"{name} is not in evaluation.metrics"
+        if rows["value"].notna().any():
+            return f"no clip has a value of {name} for every method"
+        return str(rows["reason"].iloc[0])
+
+    def left_out(self) -> dict[tuple[str, ...], list[str]]:
+        """The metrics without some clips, by the ids of these clips."""
+        clips = set(self._rows["clip_id"])
+        metrics: dict[tuple[str, ...], list[str]] = {}
+        for name in self.names:
+            kept = set(self.of_metric(name)["clip_id"])
+            if kept and kept != clips:
+                metrics.setdefault(tuple(sorted(clips - kept)), []).append(name)
+        return metrics
+
+    def of_one_video(self) -> list[str]:
+        """The metrics whose clips are all of one video."""
+        return [name for name in self.names if self.of_metric(name)["video"].nunique() == 1]
+
+
+def _run_cell(run: Run, name: str) -> Cell:
+    value = getattr(run, name)
+    return Cell(value) if value is not None else Cell(None, reason="results that others made come without it")
 
 
 def _paper_row(method: str, values: list[float | None]) -> Row:
