@@ -7,7 +7,7 @@ import pytest
 from vividface.config import FacesConfig
 from vividface.errors import InputError
 from vividface.evaluation.measure import measure_clips, write_benchmark_faces
-from vividface.evaluation.metrics import METRICS, UNAVAILABLE
+from vividface.evaluation.metrics import METRICS
 from vividface.evaluation.metrics.features import FaceReader, load_faces
 from vividface.video import read_clip, write_clip
 
@@ -136,27 +136,28 @@ def test_without_a_reference_and_without_faces_reasons_are_given(moving_frames, 
     table = measure_clips(
         {"a": tmp_path / "a.mkv"},
         None,
-        metrics=["psnr_rgb", "facecons", "akd_68", "fvd_set"],
+        metrics=["psnr_rgb", "facecons", "akd_68"],
         faces_config=FACES,
     )
     reasons = table.set_index("metric")["reason"]
     assert table["value"].isna().all()
     assert reasons["psnr_rgb"] == reasons["akd_68"] == "this benchmark has no ground truth"
     assert reasons["facecons_dlib"] == "no face is found in the clip"
-    assert reasons["fvd_set"] == UNAVAILABLE["fvd_set"]
 
 
 def test_missing_weights_are_reported_and_the_rest_is_measured(moving_frames, tmp_path, monkeypatch):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "empty"))
     write_clip(tmp_path / "a.mkv", moving_frames, 25)
     clips = {"a": tmp_path / "a.mkv"}
-    names = ["psnr_rgb", "lpips_alex", "niqe", "akd", "akd_468", "akd_68"]
+    names = ["psnr_rgb", "lpips_alex", "niqe", "akd", "akd_468", "akd_68", "fvd_set", "fvd_pair"]
     table = measure_clips(clips, clips, metrics=names, faces_config=FACES).set_index("metric")
     assert table.loc["psnr_rgb", "value"] == pytest.approx(80)
     for name, weights in (
         ("lpips_alex", "alexnet_features"),
         ("niqe", "niqe_parameters"),
         ("akd_468", "facemesh"),
+        ("fvd_set", "i3d_kinetics400"),
+        ("fvd_pair", "i3d_kinetics400"),
     ):
         assert f"run `vividface weights fetch {weights}`" in table.loc[name, "reason"]
     # The networks of the others come with the package.

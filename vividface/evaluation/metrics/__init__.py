@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.metrics import identity, image, landmarks
-from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
+from vividface.evaluation.metrics import identity, image, landmarks, video
+from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, SetMetric
 
 __all__ = [
     "METRICS",
@@ -14,6 +14,7 @@ __all__ = [
     "Clip",
     "Metric",
     "NotMeasurableError",
+    "SetMetric",
     "direction",
     "load_metrics",
     "variant",
@@ -38,6 +39,8 @@ METRICS: dict[str, type[Metric]] = {
         landmarks.LandmarkDistance,
         landmarks.LandmarkMotionError,
         landmarks.LandmarkMotion,
+        video.FVDSet,
+        video.FVDPair,
     )
 }
 
@@ -46,9 +49,7 @@ UNAVAILABLE: dict[str, str] = {
     "musiq": "MUSIQ's weights are in no package, and no rule fetches them yet",
     "clipiqa": "CLIP-IQA's weights are in no package, and no rule fetches them yet",
     "fastervqa": "FasterVQA is not implemented yet, and its weights are in no package",
-    "fvd_set": "FVD is not implemented yet: its I3D network is to be ported first",
 }
-_LOWER_IS_BETTER = {"fvd_set"}
 
 
 def variant(name: str, identity_network: str) -> str:
@@ -58,9 +59,7 @@ def variant(name: str, identity_network: str) -> str:
 
 def direction(name: str) -> str:
     """`higher` or `lower`: which is better."""
-    if name in METRICS:
-        return METRICS[name].better
-    return "lower" if name in _LOWER_IS_BETTER else "higher"
+    return METRICS[name].better if name in METRICS else "higher"
 
 
 def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[str, Metric], dict[str, str]]:

@@ -59,6 +59,7 @@ class Metric:
         needs_reference: whether it compares with a reference.
         needs_faces: whether it looks at faces.
         feature: feature that it needs of the faces beside their landmarks, of `features.FEATURES`.
+        of_sets: whether it compares sets of clips, and is a `SetMetric`.
 
     Raises:
         MissingWeightsError: its weights are not in the cache.
@@ -69,12 +70,53 @@ class Metric:
     needs_reference: ClassVar[bool]
     needs_faces: ClassVar[bool] = False
     feature: ClassVar[str | None] = None
+    of_sets: ClassVar[bool] = False
 
     def measure(self, clip: Clip) -> float:
         """The clip's value, a mean over its frames.
 
         Raises:
             NotMeasurableError: it has none.
+        """
+        raise NotImplementedError
+
+
+class SetMetric(Metric):
+    """A measure of a set of clips against the set of their references: one clip alone has no value.
+
+    The features of a clip are found once; sets, and resamplings of their videos, are made of their rows.
+    """
+
+    of_sets: ClassVar[bool] = True
+
+    def measure(self, clip: Clip) -> float:
+        """Raises `NotMeasurableError`: see `features` and `distance`."""
+        raise NotMeasurableError(f"{self.name} is a measure of a set of clips, not of one")
+
+    def features(self, frames: np.ndarray, device: str = "cpu") -> np.ndarray:
+        """The features of one clip, restored or true.
+
+        Args:
+            frames: frames (F, H, W, 3) uint8, RGB.
+            device: device of the networks.
+
+        Returns:
+            features (K, D) float32, one row per window of the clip; K follows from F alone.
+
+        Raises:
+            NotMeasurableError: the clip has none.
+        """
+        raise NotImplementedError
+
+    def distance(self, features: np.ndarray, reference_features: np.ndarray) -> float:
+        """The value of a set of clips.
+
+        Args:
+            features: features (N, D) of all restored clips, one below the other.
+            reference_features: features (M, D) of all true clips.
+
+        Raises:
+            NotMeasurableError: the sets are too small.
         """
         raise NotImplementedError
 
