@@ -18,6 +18,34 @@ _CLEARLY = 0.75
 _STILL = 0.5
 
 
+def require_fitting(
+    frames: np.ndarray, reference: np.ndarray, *, paths: tuple[Footage, Footage], same_size: bool = True
+) -> None:
+    """Refuse a result of another size or length than what it is compared with.
+
+    Args:
+        frames: result (F, H, W, 3) uint8, RGB.
+        reference: true or degraded frames (G, H, W, 3) uint8, RGB.
+        paths: where the two were read.
+        same_size: whether they have to be of one size.
+
+    Raises:
+        InputError: they do not fit.
+    """
+    result, true = (footage.path for footage in paths)
+    if same_size and frames.shape[1:] != reference.shape[1:]:
+        sizes = ["x".join(map(str, array.shape[2:0:-1])) for array in (frames, reference)]
+        raise InputError(
+            f"{result}: is {sizes[0]} px, but {true}, which it is compared with, is {sizes[1]}; resize the "
+            "results as the authors of the method do, and say so"
+        )
+    if len(frames) != len(reference):
+        raise InputError(
+            f"{result}: has {len(frames)} frames, but {true}, which it is compared with, has "
+            f"{len(reference)}; add what is missing, or restore it again"
+        )
+
+
 def aligned(
     name: str,
     frames: np.ndarray,
@@ -25,44 +53,37 @@ def aligned(
     *,
     paths: tuple[Footage, Footage],
     offset: int | None = None,
+    same_size: bool = True,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """A result and its reference, frame by frame.
+    """A result and what it is compared with, frame by frame.
 
     Args:
         name: name of the clip, for messages.
         frames: result (F, H, W, 3) uint8, RGB.
-        reference: true frames (G, H, W, 3) uint8, RGB.
+        reference: true or degraded frames (G, H, W, 3) uint8, RGB.
         paths: where the two were read.
         offset: number of frames that the result is late, of which those are compared that both have; None
             takes every frame, so that both have to be of one length.
+        same_size: whether they have to be of one size.
 
     Returns:
-        frames of the same shape.
+        frames of the same number.
 
     Raises:
         InputError: they differ in size or, without an offset, in length, or another offset fits clearly
             better.
     """
-    result, true = (footage.path for footage in paths)
-    if frames.shape[1:] != reference.shape[1:]:
-        sizes = ["x".join(map(str, array.shape[2:0:-1])) for array in (frames, reference)]
-        raise InputError(
-            f"{result}: is {sizes[0]} px, but its reference {true} is {sizes[1]}; resize the results as the "
-            "authors of the method do, and say so"
-        )
     fitting = fitting_offset(frames, reference, offset or 0)
     if fitting != (offset or 0):
         late = f"{abs(fitting)} frame{'s' if abs(fitting) > 1 else ''} {'late' if fitting > 0 else 'early'}"
         raise InputError(
-            f"{result}: fits its reference {true} best {late}; compare the frames that both have with "
+            f"{paths[0].path}: fits {paths[1].path} best {late}; compare the frames that both have with "
             f"--align {name}={fitting}"
         )
-    if offset is None and len(frames) != len(reference):
-        raise InputError(
-            f"{result}: has {len(frames)} frames, but its reference {true} has {len(reference)}; add what is "
-            f"missing, or compare the frames that both have with --align {name}={fitting}"
-        )
-    return overlap(frames, reference, offset or 0)
+    shown = overlap(frames, reference, offset or 0)
+    pair = shown if offset is not None else (frames, reference)
+    require_fitting(*pair, paths=paths, same_size=same_size)
+    return shown
 
 
 def fitting_offset(frames: np.ndarray, reference: np.ndarray, stated: int = 0) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 
 from vividface.errors import InputError
 from vividface.files import natural_order
-from vividface.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video, iterate_frames, probe
+from vividface.video import IMAGE_SUFFIXES, VIDEO_SUFFIXES, is_video, iterate_frames, probe, resize
 
 # Above this many bytes the frames of a clip are kept in a file, not in memory: half a minute of 512 px.
 _IN_MEMORY = 1 << 29
@@ -25,10 +25,21 @@ class Footage:
     Attributes:
         path: path of the file or the folder.
         images: files of the frames, in their order; empty for a video file.
+        size: width and height that frames are resized to (bicubic); None leaves them.
     """
 
     path: Path
     images: tuple[Path, ...] = ()
+    size: tuple[int, int] | None = None
+
+    @property
+    def own_size(self) -> tuple[int, int]:
+        """Width and height of the frames as they are stored, px."""
+        if self.images:
+            height, width = _read_image(self.images[0]).shape[:2]
+            return width, height
+        info = probe(self.path)
+        return info.width, info.height
 
     @property
     def written(self) -> list[tuple[str, int, int]]:
@@ -43,19 +54,17 @@ class Footage:
         Raises:
             InputError: a frame cannot be read, or the images are not of one size.
         """
-        if self.images:
-            height, width = _read_image(self.images[0]).shape[:2]
-            frames = _space((len(self.images), height, width, 3))
-        else:
-            info = probe(self.path)
-            frames = _space((info.num_frames, info.height, info.width, 3))
+        own_width, own_height = self.own_size
+        width, height = self.size or (own_width, own_height)
+        num_frames = len(self.images) or probe(self.path).num_frames
+        frames = _space((num_frames, height, width, 3))
         count = 0
         for count, frame in enumerate(self._frames(), start=1):
-            if frame.shape != frames.shape[1:]:
+            if frame.shape[:2] != (own_height, own_width):
                 raise InputError(
                     f"{self.path}: frame {count} has another size than the first one; make them equal"
                 )
-            frames[count - 1] = frame
+            frames[count - 1] = frame if self.size is None else resize(frame, self.size)
         return frames[:count]
 
     def _frames(self) -> Iterator[np.ndarray]:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, fields, replace
+import multiprocessing
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from tqdm import tqdm
 
 from vividface.config import FacesConfig
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.metrics import Clip, Metric, NotMeasurableError, load_metrics
+from vividface.evaluation.alignment import aligned, require_fitting
+from vividface.evaluation.footage import Footage
+from vividface.evaluation.metrics import (
+    Clip,
+    Metric,
+    NotMeasurableError,
+    SetMetric,
+    load_metrics,
+    require_known,
+)
 from vividface.evaluation.metrics.features import (
     ClipFaces,
     FaceReader,
@@ -23,70 +36,230 @@ from vividface.evaluation.metrics.features import (
 from vividface.video import read_clip
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """One metric of one clip.
+@dataclass(frozen=True, kw_only=True)
+class RestoredClip:
+    """A clip as each method restored it, and what that is compared with.
 
     Attributes:
         clip_id: the clip.
-        metric: name of the metric's variant.
-        value: value; None where the metric cannot be measured.
-        reason: reason why not, or empty.
+        results: restored clip by method.
+        reference: true clip; None where there is none.
+        degraded: degraded clip: without a reference, its faces say where to look at the restored ones. None
+            follows the restored faces.
+        offsets: number of frames that a result is late, by method. Where it is not None, every result's place
+            in time is looked at, and a wrong one is an error.
     """
 
     clip_id: str
+    results: Mapping[str, Footage]
+    reference: Footage | None = None
+    degraded: Footage | None = None
+    offsets: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """One metric of one method's result of a clip.
+
+    Attributes:
+        clip_id: the clip.
+        method: the method.
+        metric: name of the metric's variant.
+        value: value; None where the metric cannot be measured, or is one of sets of clips.
+        reason: reason why it cannot be measured, or empty.
+        features: of a metric of sets, the features (K, D) of the restored clip; else None.
+        reference_features: of a metric of sets, those of the true clip; else None.
+    """
+
+    clip_id: str
+    method: str
     metric: str
-    value: float | None
+    value: float | None = None
     reason: str = ""
+    features: list[list[float]] | None = None
+    reference_features: list[list[float]] | None = None
 
 
-def measure_clips(
-    restored: Mapping[str, Path],
-    reference: Mapping[str, Path] | None,
-    *,
-    metrics: Iterable[str],
-    faces_config: FacesConfig,
-    inputs: Mapping[str, Path] | None = None,
-    benchmark_faces: Path | None = None,
-    device: str = "cpu",
-) -> pd.DataFrame:
+@dataclass(frozen=True, kw_only=True)
+class Measuring:
+    """What is measured, and with what.
+
+    Attributes:
+        metrics: names of the metrics, as in the configuration.
+        faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
+        benchmark_faces: file of `write_benchmark_faces`, with the faces of the references or, without one, of
+            the degraded clips, in frames of the restored clips' size; what it lacks is found. Or None.
+        device: device of the networks; those of mediapipe and dlib run on the CPU.
+        num_processes: number of clips that are measured at a time.
+    """
+
+    metrics: Sequence[str]
+    faces_config: FacesConfig
+    benchmark_faces: Path | None = None
+    device: str = "cpu"
+    num_processes: int = 1
+
+
+def measure_clips(clips: Sequence[RestoredClip], measuring: Measuring) -> pd.DataFrame:
     """Measure metrics of clips.
 
     Args:
-        restored: files of the restored clips, by their ids.
-        reference: files of the clips that they are compared with, by the same ids; None for really degraded
-            ones, which have no ground truth.
-        metrics: names of the metrics, as in the configuration.
-        faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
-        inputs: files of the degraded clips, by the same ids and of the same lengths: without a reference,
-            their faces say where to look at the restored ones. None follows the restored faces.
-        benchmark_faces: file of `write_benchmark_faces`, with the faces of the reference or, without one, of
-            the inputs, in frames of the restored clips' size; what it lacks is found here.
-        device: device of the networks; those of mediapipe and dlib run on the CPU.
+        clips: restored clips.
+        measuring: the metrics, and how they are measured.
 
     Returns:
-        a row `clip_id`, `metric`, `value`, `reason` per clip and metric: a metric that cannot be measured has
-        a null value and the reason.
+        the measurements, a row per clip, method and metric.
 
     Raises:
-        InputError: a metric is not known, or a clip has no reference, or none of the same size and length, or
-            no input of the same length.
+        InputError: a metric is not known, or a result does not fit its reference.
     """
-    loaded, missing = load_metrics(metrics, identity_network=faces_config.identity_network)
-    reader = _load_reader(faces_config, loaded, missing, device)
-    features = _features(loaded.values(), with_reference=reference is not None)
-    stored = load_faces(benchmark_faces) if benchmark_faces else {}
-    measurements: list[Measurement] = []
-    for clip_id, path in tqdm(restored.items(), desc="measure", unit="clip"):
-        frames, reference_frames = _read(clip_id, path, reference)
-        clip = Clip(frames=frames, reference=reference_frames, device=device)
-        if reader is not None:
-            input_file = None if reference is not None or inputs is None else _input_of(clip_id, inputs)
-            clip = _with_faces(clip, reader, features, stored=stored.get(clip_id), input_file=input_file)
-        measurements += [_measure(clip_id, clip, name, metric) for name, metric in loaded.items()]
-        measurements += [Measurement(clip_id, name, None, reason) for name, reason in missing.items()]
+    done = {clip.clip_id: rows for clip, rows in measure_each(clips, measuring)}
+    return table_of(row for clip in clips for row in done[clip.clip_id])
+
+
+def table_of(measurements: Iterable[Measurement]) -> pd.DataFrame:
+    """Measurements as a table, a row each."""
     columns = [field.name for field in fields(Measurement)]
-    return pd.DataFrame(measurements, columns=columns).astype({"value": "float64"})
+    table = pd.DataFrame([asdict(row) for row in measurements], columns=columns)
+    return table.astype({"value": "float64"})
+
+
+def measure_each(
+    clips: Sequence[RestoredClip], measuring: Measuring, *, progress: bool = True
+) -> Iterator[tuple[RestoredClip, list[Measurement]]]:
+    """Measure clip by clip, as `measure_clips` does.
+
+    Args:
+        clips: restored clips.
+        measuring: the metrics, and how they are measured.
+        progress: whether a progress bar is shown.
+
+    Yields:
+        a clip and its measurements, in the order in which they are done.
+    """
+    require_known(measuring.metrics, identity_network=measuring.faces_config.identity_network)
+    bar = tqdm(total=len(clips), desc="measure", unit="clip", disable=not progress)
+    with bar:
+        for done in _measured(clips, measuring):
+            bar.update()
+            yield done
+
+
+def _measured(
+    clips: Sequence[RestoredClip], measuring: Measuring
+) -> Iterator[tuple[RestoredClip, list[Measurement]]]:
+    num_processes = min(measuring.num_processes, len(clips))
+    if num_processes < 2:
+        measurer = _Measurer(measuring)
+        yield from ((clip, measurer(clip)) for clip in clips)
+        return
+    num_threads = max(torch.get_num_threads() // num_processes, 1)
+    # A forked process has no working GPU, nor OpenMP.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(num_processes, context, _start, (measuring, num_threads)) as pool:
+        futures = {pool.submit(_measure_in_process, clip): clip for clip in clips}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool:
+            raise InputError(
+                f"a process that measured was killed, probably for want of memory; measure fewer than "
+                f"{num_processes} clips at a time"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start(measuring: Measuring, num_threads: int) -> None:
+    """Begin a process: load the networks once."""
+    global _measurer
+    torch.set_num_threads(num_threads)
+    _measurer = _Measurer(measuring)
+
+
+_measurer: _Measurer
+
+
+def _measure_in_process(clip: RestoredClip) -> list[Measurement]:
+    return _measurer(clip)
+
+
+class _Measurer:
+    """Measures one clip after the other.
+
+    Args:
+        measuring: the metrics, and how they are measured.
+    """
+
+    def __init__(self, measuring: Measuring) -> None:
+        self._device = measuring.device
+        network = measuring.faces_config.identity_network
+        self._metrics, self._missing = load_metrics(measuring.metrics, identity_network=network)
+        self._reader = _load_reader(measuring, self._metrics, self._missing)
+        self._stored = load_faces(measuring.benchmark_faces) if measuring.benchmark_faces else {}
+
+    def __call__(self, restored: RestoredClip) -> list[Measurement]:
+        """The measurements of a clip."""
+        reference = restored.reference.read() if restored.reference is not None else None
+        degraded = None
+        if reference is None and self._reader is not None and restored.degraded is not None:
+            degraded = restored.degraded.read()
+        expected = self._expected_faces(restored.clip_id, reference, degraded)
+        # Results of one place in time share the true frames, and what metrics compute of them.
+        clips: dict[tuple[int, int], dict[str, Clip]] = {}
+        for method, footage in restored.results.items():
+            frames, start = _fitted(restored, method, footage.read(), reference=reference, degraded=degraded)
+            alike = clips.setdefault((start, len(frames)), {})
+            true = None if reference is None else reference[start : start + len(frames)]
+            shared = next((clip.reference for clip in alike.values()), true)
+            clip = Clip(frames=frames, reference=shared, device=self._device)
+            faces = None if expected is None else expected.part(start, len(frames))
+            if faces is not None and degraded is not None:
+                faces = faces.resized(_scale(degraded, frames))
+            alike[method] = self._with_faces(clip, faces)
+        return [
+            *(
+                row
+                for alike in clips.values()
+                for name, metric in self._metrics.items()
+                for row in _measure(restored.clip_id, alike, name, metric)
+            ),
+            *(
+                Measurement(clip_id=restored.clip_id, method=method, metric=name, reason=reason)
+                for method in restored.results
+                for name, reason in self._missing.items()
+            ),
+        ]
+
+    def _features(self, *, with_reference: bool) -> list[str]:
+        usable = [m for m in self._metrics.values() if with_reference or not m.needs_reference]
+        return sorted({metric.feature for metric in usable if metric.feature is not None})
+
+    def _expected_faces(
+        self, clip_id: str, reference: np.ndarray | None, degraded: np.ndarray | None
+    ) -> ClipFaces | None:
+        """The faces of the reference or, without one, of the degraded clip; None where nothing tells."""
+        stored = self._stored.get(clip_id)
+        if self._reader is None:
+            return None
+        if reference is not None:
+            # Faces of another number of frames are of another cut of the clip.
+            same = stored if stored is not None and len(stored.found) == len(reference) else None
+            return self._reader.read(reference, self._features(with_reference=True), earlier=same)
+        if degraded is not None:
+            return self._reader.read(degraded, ())
+        return stored
+
+    def _with_faces(self, clip: Clip, expected: ClipFaces | None) -> Clip:
+        """A clip with its faces; `expected` are those of its reference or its degraded frames."""
+        if self._reader is None:
+            return clip
+        has_reference = clip.reference is not None
+        features = self._features(with_reference=has_reference)
+        faces = self._reader.read(clip.frames, features, expected=expected)
+        if has_reference:
+            return replace(clip, faces=faces, reference_faces=expected)
+        return replace(clip, faces=faces, input_faces=expected)
 
 
 def write_benchmark_faces(
@@ -114,7 +287,7 @@ def write_benchmark_faces(
 
 
 def _load_reader(
-    faces_config: FacesConfig, loaded: dict[str, Metric], missing: dict[str, str], device: str
+    measuring: Measuring, loaded: dict[str, Metric], missing: dict[str, str]
 ) -> FaceReader | None:
     """The reader of faces, if a metric needs one; metrics whose networks do not exist here become missing."""
     reader = None
@@ -122,7 +295,7 @@ def _load_reader(
         if not metric.needs_faces:
             continue
         try:
-            reader = reader or FaceReader(faces_config, device)
+            reader = reader or FaceReader(measuring.faces_config, measuring.device)
             if metric.feature is not None:
                 reader.prepare(metric.feature)
         except MissingWeightsError as error:
@@ -131,75 +304,66 @@ def _load_reader(
     return reader if any(metric.needs_faces for metric in loaded.values()) else None
 
 
-def _features(metrics: Iterable[Metric], *, with_reference: bool) -> Collection[str]:
-    usable = [metric for metric in metrics if with_reference or not metric.needs_reference]
-    return sorted({metric.feature for metric in usable if metric.feature is not None})
-
-
-def _read(
-    clip_id: str, path: Path, reference: Mapping[str, Path] | None
-) -> tuple[np.ndarray, np.ndarray | None]:
-    """A clip's frames and its reference's."""
-    frames = read_clip(path)
-    if reference is None:
-        return frames, None
-    if clip_id not in reference:
-        raise InputError(
-            f"{clip_id}: is restored, but has no ground truth; remove {path} or add its ground truth"
-        )
-    reference_frames = read_clip(reference[clip_id])
-    if reference_frames.shape != frames.shape:
-        raise InputError(
-            f"{path}: has frames, height and width {frames.shape[:3]}, but its ground truth "
-            f"{reference[clip_id]} has {reference_frames.shape[:3]}; restore it again"
-        )
-    return frames, reference_frames
-
-
-def _input_of(clip_id: str, inputs: Mapping[str, Path]) -> Path:
-    if clip_id not in inputs:
-        raise InputError(f"{clip_id}: is restored, but has no degraded input; add it, or give no inputs")
-    return inputs[clip_id]
-
-
-def _with_faces(
-    clip: Clip,
-    reader: FaceReader,
-    features: Collection[str],
+def _fitted(
+    restored: RestoredClip,
+    method: str,
+    frames: np.ndarray,
     *,
-    stored: ClipFaces | None,
-    input_file: Path | None,
-) -> Clip:
-    """A clip with its faces and its reference's or its input's, of which stored ones are not found again."""
-    # Faces of another number of frames are of another cut of the clip.
-    same = stored if stored is not None and len(stored.found) == len(clip.frames) else None
-    if clip.reference is not None:
-        reference_faces = reader.read(clip.reference, features, earlier=same)
-        faces = reader.read(clip.frames, features, expected=reference_faces)
-        return replace(clip, faces=faces, reference_faces=reference_faces)
-    input_faces = same
-    if input_faces is None and input_file is not None:
-        input_faces = _read_input_faces(input_file, clip.frames, reader)
-    faces = reader.read(clip.frames, features, expected=input_faces)
-    return replace(clip, faces=faces, input_faces=input_faces)
+    reference: np.ndarray | None,
+    degraded: np.ndarray | None,
+) -> tuple[np.ndarray, int]:
+    """The frames of a result that are measured, and the first frame of the reference that they show."""
+    true = reference if reference is not None else degraded
+    footage = restored.reference if reference is not None else restored.degraded
+    if true is None or footage is None:
+        return frames, 0
+    paths = (restored.results[method], footage)
+    if restored.offsets is None:
+        require_fitting(frames, true, paths=paths, same_size=reference is not None)
+        return frames, 0
+    offset = restored.offsets.get(method)
+    shown = aligned(
+        restored.clip_id, frames, true, paths=paths, offset=offset, same_size=reference is not None
+    )
+    return shown[0], max(-(offset or 0), 0)
 
 
-def _read_input_faces(path: Path, restored: np.ndarray, reader: FaceReader) -> ClipFaces:
-    """The places of a degraded clip's faces in its restored frames, which may be of another size."""
-    frames = read_clip(path)
-    if len(frames) != len(restored):
-        raise InputError(
-            f"{path}: has {len(frames)} frames, but the clip that was restored from it {len(restored)}; give "
-            "the input that was restored"
-        )
-    height, width = (restored.shape[axis] / frames.shape[axis] for axis in (1, 2))
-    return reader.read(frames, ()).resized((width, height))
+def _scale(degraded: np.ndarray, frames: np.ndarray) -> tuple[float, float]:
+    """The factors along x and y from degraded frames to restored ones."""
+    return frames.shape[2] / degraded.shape[2], frames.shape[1] / degraded.shape[1]
 
 
-def _measure(clip_id: str, clip: Clip, name: str, metric: Metric) -> Measurement:
-    if metric.needs_reference and clip.reference is None:
-        return Measurement(clip_id, name, None, "this benchmark has no ground truth")
+def _measure(clip_id: str, clips: Mapping[str, Clip], name: str, metric: Metric) -> list[Measurement]:
+    """A metric of several methods' results of one clip, which have the same reference."""
+    first = next(iter(clips.values()))
+    values: Sequence[float | NotMeasurableError]
+    if metric.needs_reference and first.reference is None:
+        values = [NotMeasurableError("this benchmark has no ground truth")] * len(clips)
+    elif isinstance(metric, SetMetric):
+        return _features_of_sets(clip_id, clips, name, metric)
+    else:
+        values = metric.measure_all(list(clips.values()))
+    return [
+        Measurement(clip_id=clip_id, method=method, metric=name, reason=str(value))
+        if isinstance(value, NotMeasurableError)
+        else Measurement(clip_id=clip_id, method=method, metric=name, value=value)
+        for method, value in zip(clips, values, strict=True)
+    ]
+
+
+def _features_of_sets(
+    clip_id: str, clips: Mapping[str, Clip], name: str, metric: SetMetric
+) -> list[Measurement]:
+    first = next(iter(clips.values()))
+    assert first.reference is not None
     try:
-        return Measurement(clip_id, name, metric.measure(clip))
+        true = metric.features(first.reference, first.device).tolist()
+        features = {method: metric.features(c.frames, c.device).tolist() for method, c in clips.items()}
     except NotMeasurableError as error:
-        return Measurement(clip_id, name, None, str(error))
+        return [
+            Measurement(clip_id=clip_id, method=method, metric=name, reason=str(error)) for method in clips
+        ]
+    return [
+        Measurement(clip_id=clip_id, method=method, metric=name, features=rows, reference_features=true)
+        for method, rows in features.items()
+    ]

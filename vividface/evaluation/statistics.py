@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import pandas as pd
@@ -15,12 +15,16 @@ def comparable(metrics: pd.DataFrame) -> pd.DataFrame:
     of weights, does not count.
 
     Args:
-        metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value` of the methods to compare.
+        metrics: rows `dataset`, `method`, `clip_id`, `metric`, `value`, of metrics of sets `features`, of the
+            methods to compare.
 
     Returns:
         the rows of these clips, of methods that have values.
     """
-    measured = metrics.dropna(subset="value")
+    has_value = metrics["value"].notna()
+    if "features" in metrics:
+        has_value |= metrics["features"].notna()
+    measured = metrics[has_value]
     num_methods = measured.groupby(["dataset", "metric"])["method"].transform("nunique")
     num_with_value = measured.groupby(["dataset", "metric", "clip_id"])["method"].transform("nunique")
     return measured[num_with_value == num_methods]
@@ -43,13 +47,27 @@ def bootstrap_interval(
     Returns:
         lower and upper bound; None where all clips are of one video, whose mean's spread nothing tells.
     """
+    return interval_of(lambda clips: float(values[clips].mean()), videos, resamplings=resamplings, seed=seed)
+
+
+def interval_of(
+    statistic: Callable[[np.ndarray], float], videos: Iterable[str], *, resamplings: int, seed: int = 0
+) -> tuple[float, float] | None:
+    """The 95 % percentile interval of any statistic of clips; see `bootstrap_interval`.
+
+    Args:
+        statistic: function of the indices of clips, which may repeat.
+        videos: id of each clip's video.
+        resamplings: number of times that the videos are drawn.
+        seed: seed of the resampling.
+    """
     names, video_of_clip = np.unique(np.array(list(videos), str), return_inverse=True)
-    if len(names) < 2:
+    if len(names) < 2 or not resamplings:
         return None
-    sums, counts = np.bincount(video_of_clip, weights=values), np.bincount(video_of_clip)
+    clips_of = [np.flatnonzero(video_of_clip == index) for index in range(len(names))]
     draws = np.random.default_rng(seed).integers(0, len(names), (resamplings, len(names)))
-    means = sums[draws].sum(axis=1) / counts[draws].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    drawn = [statistic(np.concatenate([clips_of[video] for video in draw])) for draw in draws]
+    low, high = np.percentile(drawn, [2.5, 97.5])
     return float(low), float(high)
 
 

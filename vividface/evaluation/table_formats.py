@@ -1,4 +1,4 @@
-"""The paper's tables as data, and as Markdown, CSV and LaTeX."""
+"""Tables as data, and as Markdown, CSV and LaTeX."""
 
 from __future__ import annotations
 
@@ -50,20 +50,21 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """One of the paper's tables.
+    """One of the paper's tables, or a table of anybody's results.
 
     Attributes:
-        number: number in the paper, 1 to 7.
-        title: title in the paper.
-        columns: pairs of a heading and the name of a metric's variant, or `run.NAME` for a figure of the run.
+        title: title, in the paper or as given.
+        columns: pairs of a heading and the name of a metric's variant, or `run.NAME` for a figure of the run;
+            an empty heading stands for the metric's name.
         rows: the paper's rows, then the measured.
+        number: number in the paper, 1 to 7; None for a table of anybody's results, which are all measured.
         notes: sentences below the table.
     """
 
-    number: int
     title: str
     columns: list[tuple[str, str]]
     rows: list[Row]
+    number: int | None = None
     notes: list[str] = field(default_factory=list)
 
     def footnotes(self) -> dict[str, int]:
@@ -78,15 +79,16 @@ class Table:
     def to_markdown(self) -> str:
         """GitHub Markdown: the paper's rows and the measured rows as two blocks of one table."""
         notes = self.footnotes()
-        head = ["Method", "Source", "Clips", *self.headings()]
-        lines = [f"# Table {self.number}: {self.title}", "", _pipe(head), _pipe(["---"] * len(head))]
+        source = ["Source"] if self.number else []
+        head = ["Method", *source, "Clips", *self.headings()]
+        title = f"Table {self.number}: {self.title}" if self.number else self.title
+        lines = [f"# {title}", "", _pipe(head), _pipe(["---"] * len(head))]
         for benchmark, rows in self._blocks():
-            if benchmark is not None:
+            if benchmark:
                 lines.append(_pipe([f"**measured: {benchmark}**", *[""] * (len(head) - 1)]))
             for row in rows:
-                lines.append(
-                    _pipe([row.method, row.source, str(row.num_clips or ""), *cell_texts(self, row)])
-                )
+                start = [row.method, *([row.source] if self.number else []), str(row.num_clips or "")]
+                lines.append(_pipe([*start, *cell_texts(self, row)]))
         lines.append("")
         lines += [f"[{number}] missing: {reason}" for reason, number in notes.items()]
         lines += [f"Note: {note}" for note in self.notes]
@@ -124,7 +126,7 @@ class Table:
         ]
         span = len(self.columns) + 1
         for benchmark, rows in self._blocks():
-            if benchmark is not None:
+            if benchmark:
                 caption = rf"\multicolumn{{{span}}}{{l}}{{\emph{{measured: {_latex(benchmark)}}}}} \\"
                 lines += [r"\midrule", caption]
             for row in rows:
@@ -153,7 +155,8 @@ def cell_texts(table: Table, row: Row) -> list[str]:
 def _heading(head: str, name: str) -> str:
     if name.startswith("run."):
         return f"{head} {_ARROWS['lower']}"
-    return f"{head} {_ARROWS[direction(name)]} ({name})"
+    arrow = _ARROWS[direction(name)]
+    return f"{head} {arrow} ({name})" if head else f"{name} {arrow}"
 
 
 def _text(cell: Cell, column: tuple[str, str], notes: dict[str, int], *, num_clips: int | None) -> str:

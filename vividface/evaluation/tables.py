@@ -8,15 +8,12 @@ from pathlib import Path
 import pandas as pd
 
 from vividface.config import BASELINES, Config
+from vividface.evaluation.comparison import Comparison
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.paper import PaperTable, paper_tables
 from vividface.evaluation.runs import Run
-from vividface.evaluation.statistics import bootstrap_interval, comparable
 from vividface.evaluation.table_formats import Cell, Row, Table
 from vividface.files import atomic_path, write_json, write_text
-
-# Clips that a note names.
-_LISTED = 5
 
 
 def read_results(
@@ -69,14 +66,18 @@ def write_summary(metrics: pd.DataFrame, directory: Path) -> None:
         metrics: rows as in `build_tables`; a mean is over the clips that every method has a value for.
         directory: folder of the files, written atomically.
     """
-    means = comparable(metrics).groupby(["method", "dataset", "metric"], as_index=False)["value"].mean()
     with atomic_path(directory) as temporary:
         temporary.mkdir()
-        for method, part in means.groupby("method"):
-            values: dict[str, dict[str, float]] = {}
-            for dataset, metric, value in zip(part["dataset"], part["metric"], part["value"], strict=True):
-                values.setdefault(dataset, {})[metric] = float(value)
-            write_json(temporary / f"{method}.json", values)
+        summaries: dict[str, dict[str, dict[str, float]]] = {}
+        for dataset, rows in metrics.groupby("dataset"):
+            comparison = Comparison(str(dataset), sorted(rows["metric"].unique()), rows)
+            for method in rows["method"].unique():
+                values = {name: comparison.value(method, name) for name in comparison.names}
+                summaries.setdefault(method, {})[str(dataset)] = {
+                    name: value for name, value in values.items() if value is not None
+                }
+        for method, summary in summaries.items():
+            write_json(temporary / f"{method}.json", summary)
 
 
 class _Filling:
@@ -102,7 +103,7 @@ class _Filling:
         others = self._config.evaluation.methods
         methods = [method for method in [*paper.measured, *others] if method in self._methods]
         measured = [
-            _Measured(dataset, [name for _, name in columns], self._rows(dataset, methods))
+            Comparison(dataset, [name for _, name in columns], self._rows(dataset, methods))
             for dataset in benchmarks
         ]
         return Table(
@@ -120,7 +121,11 @@ class _Filling:
             ],
             notes=[
                 *self._notes(paper, benchmarks),
-                *self._notes_on_clips(measured),
+                *(
+                    note
+                    for benchmark in measured
+                    for note in benchmark.notes(self._config.datasets[benchmark.dataset].title)
+                ),
                 *self._timing_notes(measured, methods),
             ],
         )
@@ -135,7 +140,7 @@ class _Filling:
         fitting = [name for name, dataset in benchmarks.items() if dataset.degrade == needs_reference]
         return fitting or list(benchmarks)
 
-    def _measured_row(self, measured: _Measured, method: str, *, label: str | None) -> Row:
+    def _measured_row(self, measured: Comparison, method: str, *, label: str | None) -> Row:
         run = self._runs[measured.dataset, method]
         return Row(
             method=label or self._title(method),
@@ -145,7 +150,7 @@ class _Filling:
             cells=[
                 _run_cell(run, name.removeprefix("run."))
                 if name.startswith("run.")
-                else self._cell(measured, method, name)
+                else measured.cell(method, name, resamplings=self._config.evaluation.bootstrap)
                 for name in measured.names
             ],
         )
@@ -156,15 +161,6 @@ class _Filling:
         if method in self._config.evaluation.methods:
             return self._config.evaluation.methods[method].title
         return f"{self._config.variants[method].title} (ours, {self._config.model.preset})"
-
-    def _cell(self, measured: _Measured, method: str, name: str) -> Cell:
-        rows = measured.of_metric(name)
-        rows = rows[rows["method"] == method]
-        if rows.empty:
-            return Cell(None, reason=measured.reason(method, name))
-        values = rows["value"].to_numpy()
-        interval = bootstrap_interval(values, rows["video"], resamplings=self._config.evaluation.bootstrap)
-        return Cell(float(values.mean()), interval, num_clips=len(values))
 
     def _notes(self, paper: PaperTable, benchmarks: list[str]) -> list[str]:
         notes = [paper.note] if paper.note else []
@@ -178,7 +174,7 @@ class _Filling:
             notes.append(f"Not in this configuration, so not measured: {', '.join(absent)}.")
         return notes
 
-    def _timing_notes(self, measured: list[_Measured], methods: list[str]) -> list[str]:
+    def _timing_notes(self, measured: list[Comparison], methods: list[str]) -> list[str]:
         """On what, and how, the times of a table's rows were measured."""
         runs = [
             self._runs[benchmark.dataset, method]
@@ -187,70 +183,6 @@ class _Filling:
             if "run.seconds" in benchmark.names and (benchmark.dataset, method) in self._runs
         ]
         return list(dict.fromkeys(f"{run.conditions}." for run in runs if run.conditions))
-
-    def _notes_on_clips(self, measured: list[_Measured]) -> list[str]:
-        """What the means are over, where that is not all clips of a benchmark, or not several videos."""
-        notes = []
-        for benchmark in measured:
-            title = self._config.datasets[benchmark.dataset].title
-            for clips, names in benchmark.left_out().items():
-                listed = ", ".join(clips[:_LISTED])
-                if len(clips) > _LISTED:
-                    listed += f" and {len(clips) - _LISTED} more"
-                total = benchmark.num_clips()
-                notes.append(
-                    f"{title}: {', '.join(names)} over {total - len(clips)} of {total} clips, the same for "
-                    f"every method; not every method has a value for {listed}."
-                )
-            if names := benchmark.of_one_video():
-                notes.append(f"{title}: no interval for {', '.join(names)}: all clips are of one video.")
-        return notes
-
-
-class _Measured:
-    """What a table's methods have in common on one benchmark.
-
-    Args:
-        dataset: the benchmark.
-        names: names of the table's columns.
-        rows: rows of the table's methods, as in `build_tables`.
-    """
-
-    def __init__(self, dataset: str, names: list[str], rows: pd.DataFrame) -> None:
-        self.dataset, self.names = dataset, names
-        self._rows, self._comparable = rows, comparable(rows)
-
-    def num_clips(self, method: str | None = None) -> int:
-        """The number of clips of a method, or of all."""
-        rows = self._rows if method is None else self._rows[self._rows["method"] == method]
-        return int(rows["clip_id"].nunique())
-
-    def of_metric(self, name: str) -> pd.DataFrame:
-        """The rows of the clips that all methods have a value of a metric for."""
-        return self._comparable[self._comparable["metric"] == name]
-
-    def reason(self, method: str, name: str) -> str:
-        """Why a method has no mean of a metric."""
-        rows = self._rows[(self._rows["method"] == method) & (self._rows["metric"] == name)]
-        if rows.empty:
-            return f"{name} is not in evaluation.metrics"
-        if rows["value"].notna().any():
-            return f"no clip has a value of {name} for every method"
-        return str(rows["reason"].iloc[0])
-
-    def left_out(self) -> dict[tuple[str, ...], list[str]]:
-        """The metrics without some clips, by the ids of these clips."""
-        clips = set(self._rows["clip_id"])
-        metrics: dict[tuple[str, ...], list[str]] = {}
-        for name in self.names:
-            kept = set(self.of_metric(name)["clip_id"])
-            if kept and kept != clips:
-                metrics.setdefault(tuple(sorted(clips - kept)), []).append(name)
-        return metrics
-
-    def of_one_video(self) -> list[str]:
-        """The metrics whose clips are all of one video."""
-        return [name for name in self.names if self.of_metric(name)["video"].nunique() == 1]
 
 
 def _run_cell(run: Run, name: str) -> Cell:

@@ -17,6 +17,7 @@ __all__ = [
     "SetMetric",
     "direction",
     "load_metrics",
+    "require_known",
     "variant",
 ]
 
@@ -62,6 +63,22 @@ def direction(name: str) -> str:
     return METRICS[name].better if name in METRICS else "higher"
 
 
+def require_known(names: Iterable[str], *, identity_network: str) -> None:
+    """Refuse names of metrics that there are not.
+
+    Args:
+        names: names, as in the configuration.
+        identity_network: backbone of `ids` and `facecons`.
+
+    Raises:
+        InputError: a name is not known.
+    """
+    for name in (variant(name, identity_network) for name in names):
+        if name not in METRICS and name not in UNAVAILABLE:
+            known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
+            raise InputError(f"evaluation.metrics: {name} is not known; known are {known}")
+
+
 def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[str, Metric], dict[str, str]]:
     """Build metrics by name.
 
@@ -75,14 +92,13 @@ def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[s
     Raises:
         InputError: a name is not known.
     """
+    names = list(names)
+    require_known(names, identity_network=identity_network)
     ready: dict[str, Metric] = {}
     missing: dict[str, str] = {}
     for name in (variant(name, identity_network) for name in names):
         if name in UNAVAILABLE:
             missing[name] = UNAVAILABLE[name]
-        elif name not in METRICS:
-            names_known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
-            raise InputError(f"evaluation.metrics: {name} is not known; known are {names_known}")
         else:
             try:
                 ready[name] = METRICS[name]()

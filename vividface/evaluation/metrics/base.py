@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar, Literal
@@ -59,7 +60,6 @@ class Metric:
         needs_reference: whether it compares with a reference.
         needs_faces: whether it looks at faces.
         feature: feature that it needs of the faces beside their landmarks, of `features.FEATURES`.
-        of_sets: whether it compares sets of clips, and is a `SetMetric`.
 
     Raises:
         MissingWeightsError: its weights are not in the cache.
@@ -70,7 +70,6 @@ class Metric:
     needs_reference: ClassVar[bool]
     needs_faces: ClassVar[bool] = False
     feature: ClassVar[str | None] = None
-    of_sets: ClassVar[bool] = False
 
     def measure(self, clip: Clip) -> float:
         """The clip's value, a mean over its frames.
@@ -80,14 +79,25 @@ class Metric:
         """
         raise NotImplementedError
 
+    def measure_all(self, clips: Sequence[Clip]) -> list[float | NotMeasurableError]:
+        """The values of several methods' results of one clip, or why one has none.
+
+        The clips have one array as their reference, so that a metric may share what it computes of it.
+        """
+        values: list[float | NotMeasurableError] = []
+        for clip in clips:
+            try:
+                values.append(self.measure(clip))
+            except NotMeasurableError as error:
+                values.append(error)
+        return values
+
 
 class SetMetric(Metric):
     """A measure of a set of clips against the set of their references: one clip alone has no value.
 
     The features of a clip are found once; sets, and resamplings of their videos, are made of their rows.
     """
-
-    of_sets: ClassVar[bool] = True
 
     def measure(self, clip: Clip) -> float:
         """Raises `NotMeasurableError`: see `features` and `distance`."""
@@ -108,7 +118,8 @@ class SetMetric(Metric):
         """
         raise NotImplementedError
 
-    def distance(self, features: np.ndarray, reference_features: np.ndarray) -> float:
+    @classmethod
+    def distance(cls, features: np.ndarray, reference_features: np.ndarray) -> float:
         """The value of a set of clips.
 
         Args:

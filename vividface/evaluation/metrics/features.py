@@ -48,6 +48,12 @@ class ClipFaces:
         """Whether anything tells where the face is."""
         return bool(self.boxes.any())
 
+    def part(self, start: int, num_frames: int) -> ClipFaces:
+        """The faces of some consecutive frames."""
+        end = start + num_frames
+        features = {name: array[start:end] for name, array in self.features.items()}
+        return ClipFaces(self.boxes[start:end], self.landmarks[start:end], self.found[start:end], features)
+
     def resized(self, scale: tuple[float, float]) -> ClipFaces:
         """The places of the faces, without features, in frames resized by factors along x and y."""
         factors = np.array(scale, np.float32)

@@ -49,11 +49,12 @@ class FVDSet(SetMetric):
         """
         return self._windows(frames, device)
 
-    def distance(self, features: np.ndarray, reference_features: np.ndarray) -> float:
+    @classmethod
+    def distance(cls, features: np.ndarray, reference_features: np.ndarray) -> float:
         """See `SetMetric`; a covariance takes two windows of each set."""
         for kind, rows in (("restored", features), ("true", reference_features)):
             if len(rows) < 2:
-                raise NotMeasurableError(f"{self.name} needs two windows of {WINDOW} {kind} frames")
+                raise NotMeasurableError(f"{cls.name} needs two windows of {WINDOW} {kind} frames")
         return frechet_distance(features, reference_features)
 
 
