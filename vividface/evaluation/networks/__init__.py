@@ -1,1 +1,1 @@
-"""Networks of the metrics whose own packages cannot be installed beside the others."""
+"""Networks of the metrics."""
