@@ -243,6 +243,15 @@ for _name, _what, _address, _sha256 in (
         source=WebFile(f"{_FACEXLIB}/{_address}", _sha256),
     )
 
+CATALOGUE["fastervqa"] = WeightsFile(
+    what="FasterVQA, Video Swin-tiny on fragments (FAST_VQA_3D_1_1)",
+    licence="S-Lab 1.0 (non-commercial), as FAST-VQA since 2024, MIT before; trained on research data",
+    source=WebFile(
+        "https://github.com/TimothyHTimothy/FAST-VQA/releases/download/v2.0.0/FAST_VQA_3D_1_1.pth",
+        "8c3108647653fd48e31f3bebbe03a344d624c806d3f1af9478a4e9f5aa3038ab",
+    ),
+)
+
 # What the configuration's `weights` names: everything that one metric, loss or baseline needs.
 GROUPS: dict[str, list[str]] = {
     "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
@@ -255,4 +264,5 @@ GROUPS: dict[str, list[str]] = {
     "hands": ["palm_detection", "hand_landmarks"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
     "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
+    "fastervqa": ["fastervqa"],
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.metrics import identity, image, landmarks, video
+from vividface.evaluation.metrics import identity, image, landmarks, quality, video
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, SetMetric
 
 __all__ = [
@@ -40,6 +40,8 @@ METRICS: dict[str, type[Metric]] = {
         landmarks.LandmarkDistance,
         landmarks.LandmarkMotionError,
         landmarks.LandmarkMotion,
+        quality.FasterVQA,
+        quality.FasterVQAMiddle,
         video.FVDSet,
         video.FVDPair,
     )
@@ -49,7 +51,6 @@ METRICS: dict[str, type[Metric]] = {
 UNAVAILABLE: dict[str, str] = {
     "musiq": "MUSIQ's weights are in no package, and no rule fetches them yet",
     "clipiqa": "CLIP-IQA's weights are in no package, and no rule fetches them yet",
-    "fastervqa": "FasterVQA is not implemented yet, and its weights are in no package",
 }
 
 
