@@ -36,7 +36,7 @@ def test_a_clip_without_a_result_is_named(clips, moving_frames, tmp_path):
     theirs = tmp_path / "theirs"
     for name in ("v-000000", "w", "v"):
         write_clip(theirs / f"{name}.mkv", moving_frames, 25)
-    with pytest.raises(InputError, match="named v-000009, which the clip v-000009 needs; .*methods.they"):
+    with pytest.raises(InputError, match=r"named v-000009, which the clip v-000009 needs; .*methods\.they"):
         import_results("they", theirs, clips=clips, output=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     write_clip(theirs / "v-000009.mkv", moving_frames[:5], 25)
