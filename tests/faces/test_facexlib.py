@@ -11,7 +11,7 @@ from facexlib.recognition.arcface_arch import Backbone
 from vividface.config import FacesConfig
 from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import Face, Region
-from vividface.faces.facexlib import LABELS, REGION_OF_LABEL, align
+from vividface.faces.facexlib import LABELS, REGION_OF_LABEL
 from vividface.faces.landmarks import eye_centres, face_parts, five_points
 from vividface.faces.load import load_backend
 from vividface.video import read_clip
@@ -21,8 +21,6 @@ FACES = FacesConfig(
 )
 DLIB = FacesConfig(backend="dlib", detection_size=640)
 MOBILE = "retinaface_mobile0.25"
-# ArcFace's template: eyes, nose, corners of the mouth on 112 x 112 px.
-TEMPLATE = [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]
 
 
 @pytest.fixture(scope="module")
@@ -150,19 +148,6 @@ def test_parsing_and_identity_run_with_random_weights(random_backend):
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     alone = random_backend.embed(frames[1:2], faces[1:2])
     np.testing.assert_allclose(alone[0], vectors[1], atol=1e-4)
-
-
-def test_faces_are_aligned_to_arcfaces_template():
-    frame = np.zeros((300, 300, 3), np.uint8)
-    angle = np.deg2rad(30)
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    points = (np.array(TEMPLATE) * 1.5) @ rotation.T + (110, 40)
-    for index, (x, y) in enumerate(points):
-        cv2.circle(frame, (round(x), round(y)), 4, (50 + 40 * index, 0, 0), -1)
-    aligned = align(frame, points)
-    assert aligned.shape == (112, 112, 3)
-    for index, (x, y) in enumerate(TEMPLATE):
-        assert abs(int(aligned[round(y), round(x), 0]) - (50 + 40 * index)) < 12
 
 
 def test_parts_of_five_landmarks_lie_in_the_face():

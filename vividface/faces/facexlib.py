@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pickle import UnpicklingError
 from threading import Lock
 from typing import TypeVar
 
 import cv2
 import numpy as np
 import torch
-from facexlib.detection.align_trans import get_reference_facial_points, warp_and_crop_face
 from facexlib.detection.retinaface import RetinaFace
 from facexlib.parsing.bisenet import BiSeNet
 from facexlib.recognition.arcface_arch import Backbone
@@ -18,10 +16,9 @@ from torch import Tensor, nn
 from torchvision.transforms.functional import normalize
 
 from vividface.config import FacesConfig
-from vividface.errors import InputError
+from vividface.faces.alignment import align
 from vividface.faces.base import Face, Region, rescale
-from vividface.faces.landmarks import five_points
-from vividface.weights.cache import weights_path
+from vividface.weights.networks import load_network
 
 Network = TypeVar("Network", bound=nn.Module)
 Item = TypeVar("Item")
@@ -29,7 +26,6 @@ Item = TypeVar("Item")
 # facexlib's own value, and the sizes that the networks were trained at.
 _NMS_OVERLAP = 0.4
 _PARSED_SIZE = 512
-_ALIGNED_SIZE = 112
 # Side of the parsed square in sides of the face's box: hair and neck are then in view, as in CelebAMask-HQ.
 _CONTEXT = 2.0
 _IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -160,31 +156,7 @@ class FacexlibBackend:
         return batch.contiguous().float() / 255
 
     def _load(self, network: Network, weights: str) -> Network:
-        path = weights_path(weights)
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-            network.load_state_dict({name.removeprefix("module."): value for name, value in state.items()})
-        except (RuntimeError, AttributeError, UnpicklingError, EOFError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise InputError(
-                f"{path}: does not hold the weights of {weights} ({reason}); delete it and fetch it again"
-            ) from None
-        return network.eval().requires_grad_(requires_grad=False).to(self._device)
-
-
-def align(frame: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
-    """The face on ArcFace's template, by the similarity that fits five landmarks best.
-
-    Args:
-        frame: (H, W, 3) uint8, RGB.
-        landmarks: (K, 2), K = 5 or 68.
-
-    Returns:
-        (112, 112, 3) uint8.
-    """
-    template = get_reference_facial_points(default_square=True)
-    size = (_ALIGNED_SIZE, _ALIGNED_SIZE)
-    return np.asarray(warp_and_crop_face(frame, five_points(landmarks), template, size))
+        return load_network(network, weights).to(self._device)
 
 
 def _square(face: Face) -> np.ndarray:
