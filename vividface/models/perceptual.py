@@ -1,4 +1,4 @@
-"""DISTS and LPIPS: pyiqa's networks with weights from the cache instead of a download."""
+"""DISTS, LPIPS and MUSIQ: pyiqa's networks with weights from the cache instead of a download."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from torch import nn
 
 from vividface.models.base import freeze
 from vividface.weights.cache import weights_path
+from vividface.weights.networks import load_network
 
 
 def load_dists() -> nn.Module:
@@ -59,3 +60,19 @@ def load_lpips(backbone: Literal["alex", "vgg"]) -> nn.Module:
         network: nn.Module = LPIPS(pretrained=False, net=backbone)
     network.load_state_dict(heads, strict=False)
     return network.requires_grad_(requires_grad=False)
+
+
+def load_musiq() -> nn.Module:
+    """MUSIQ (Ke et al., ICCV 2021), trained on KonIQ-10k: frozen.
+
+    Called with a batch of images (N, 3, H, W) in [0, 1], it gives (N, 1) scores of about 0 to 100, higher for
+    better images. It sees each at its own size and at longer sides of 224 and 384 px.
+
+    Raises:
+        MissingWeightsError: its weights are not in the cache.
+        InputError: the file of weights is not of this network.
+    """
+    from pyiqa.archs.musiq_arch import MUSIQ
+
+    network: nn.Module = MUSIQ(pretrained=False)
+    return load_network(network, "musiq")

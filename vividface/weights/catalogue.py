@@ -252,6 +252,46 @@ CATALOGUE["fastervqa"] = WeightsFile(
     ),
 )
 
+CATALOGUE["mobilefacenet"] = WeightsFile(
+    what="MobileFaceNet, face identity (foamliu)",
+    licence="Apache-2.0; the network was trained on research data",
+    source=WebFile(
+        "https://github.com/foamliu/MobileFaceNet/releases/download/v1.0/mobilefacenet.pt",
+        "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4",
+    ),
+)
+
+# Files of the Hugging Face Hub, at a commit. OpenAI's own files of CLIP are TorchScript archives, and loading
+# those runs code; these hold the same tensors, under the same names, and nothing else.
+_HUB = "https://huggingface.co"
+for _name, _what, _licence, _address, _sha256 in (
+    (
+        "musiq",
+        "MUSIQ, trained on KonIQ-10k (pyiqa)",
+        "CC BY-NC-SA 4.0, as pyiqa's weights; Google's own are Apache-2.0",
+        "chaofengc/IQA-PyTorch-Weights/resolve/0df2df423c65f6a64209309695f3845727431027/musiq_koniq_ckpt-e95806b9.pth",
+        "e95806b9eae5f3814c410f574ba8e552362bd5bc63d758ed5b97860f5d6185aa",
+    ),
+    (
+        "clip_rn50",
+        "OpenAI's CLIP RN50, the network of CLIP-IQA",
+        "MIT",
+        "timm/resnet50_clip.openai/resolve/ec3d92cf63a5f9d591f0d611b736895966c73076/open_clip_model.safetensors",
+        "da0baa37fb2211eee5729ab69ed587eb10d48f5b7076ceeed01552fc3d4cb4ee",
+    ),
+    (
+        "clip_vit_b32",
+        "OpenAI's CLIP ViT-B/32, the network of facecons_clip",
+        "MIT",
+        "timm/vit_base_patch32_clip_224.openai/resolve/a6f597a30f7b82c51704746581f9a4e41421e878/"
+        "open_clip_model.safetensors",
+        "e6d1bd7789aa45192b3bf90570a789b478bae1b74ebcce7eddd908e83a2b7c31",
+    ),
+):
+    CATALOGUE[_name] = WeightsFile(
+        what=_what, licence=_licence, source=WebFile(f"{_HUB}/{_address}", _sha256)
+    )
+
 # What the configuration's `weights` names: everything that one metric, loss or baseline needs.
 GROUPS: dict[str, list[str]] = {
     "lpips_alex": ["alexnet_features", "lpips_alex_heads"],
@@ -259,6 +299,10 @@ GROUPS: dict[str, list[str]] = {
     "dists": ["vgg16_features", "dists_weights"],
     "niqe": ["niqe_parameters"],
     "fvd": ["i3d_kinetics400"],
+    "musiq": ["musiq"],
+    "clipiqa": ["clip_rn50"],
+    "facecons_clip": ["clip_vit_b32"],
+    "mobilefacenet": ["mobilefacenet"],
     "facemesh": ["facemesh", "facemesh_attention"],
     "mediapipe": ["blazeface_short", "blazeface_full", "facemesh_attention"],
     "hands": ["palm_detection", "hand_landmarks"],

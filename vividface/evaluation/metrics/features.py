@@ -15,11 +15,12 @@ from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import Face
 from vividface.faces.load import load_backend
 from vividface.faces.mesh import FaceMesh, RefinedFaceMesh
+from vividface.faces.mobilefacenet import MobileFaceNetIdentity
 from vividface.faces.tracking import follow, interpolate, overlap
 from vividface.files import atomic_path
 
 _MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
-FEATURES = ("identity", "fitted_landmarks", *_MESHES)
+FEATURES = ("identity", "identity_mobilefacenet", "fitted_landmarks", *_MESHES)
 # Overlap (intersection over union) from which a detection is of the face that is expected in a place.
 _SAME_FACE = 0.3
 
@@ -33,9 +34,10 @@ class ClipFaces:
             tells where the face is.
         landmarks: landmarks (F, K, 2) float32, px, of all frames; K = 68, 478 or 5, as the backend has it.
         found: whether the detector found the face, (F,) bool.
-        features: features of all frames, as far as they were asked for: `identity` (F, D) float32, of unit
-            length; `fitted_landmarks` (F, K, 2) float32, px, fitted in the box of a frame without a
-            detection; `mesh_478` (F, 478, 2) and `mesh_468` (F, 468, 2) float32, px.
+        features: features of all frames, as far as they were asked for: `identity`, of the backend's network,
+            and `identity_mobilefacenet`, (F, D) float32, of unit length; `fitted_landmarks` (F, K, 2)
+            float32, px, fitted in the box of a frame without a detection; `mesh_478` (F, 478, 2) and
+            `mesh_468` (F, 468, 2) float32, px.
     """
 
     boxes: np.ndarray
@@ -73,12 +75,16 @@ class FaceReader:
 
     def __init__(self, faces_config: FacesConfig, device: str = "cpu") -> None:
         self._backend = load_backend(faces_config, device)
+        self._device = device
+        self._mobilefacenet: MobileFaceNetIdentity | None = None
         self._meshes: dict[str, FaceMesh] = {}
 
     def prepare(self, feature: str) -> None:
         """Load what a feature needs; `MissingWeightsError` if it is not in the cache."""
         if feature == "identity":
             self._backend.require_identity()
+        elif feature == "identity_mobilefacenet" and self._mobilefacenet is None:
+            self._mobilefacenet = MobileFaceNetIdentity(self._device)
         elif feature in _MESHES and feature not in self._meshes:
             self._meshes[feature] = _MESHES[feature]()
 
@@ -140,7 +146,9 @@ class FaceReader:
             return self._fit_landmarks(frames, faces, clip)
         if feature in _MESHES:
             return np.stack([self._meshes[feature].fit(*pair) for pair in zip(frames, faces, strict=True)])
-        return self._backend.embed(list(frames), faces)
+        network = self._backend if feature == "identity" else self._mobilefacenet
+        assert network is not None
+        return network.embed(list(frames), faces)
 
     def _fit_landmarks(self, frames: np.ndarray, faces: list[Face], clip: ClipFaces) -> np.ndarray:
         """The landmarks (F, K, 2) of a clip: the detection's, or fitted where there is none."""
