@@ -9,7 +9,16 @@ from vividface.evaluation.metrics import METRICS, Clip, NotMeasurableError
 from vividface.video import read_clip
 from vividface.weights.cache import weights_path
 
-IMAGE_METRICS = ["psnr_rgb", "ssim_y", "ssim_rgb", "lpips_alex", "lpips_vgg", "dists"]
+IMAGE_METRICS = [
+    "psnr_rgb",
+    "ssim_y",
+    "ssim_ycbcr",
+    "ssim_rgb",
+    "lpips_alex",
+    "lpips_vgg",
+    "dists",
+    "dists_256",
+]
 
 
 def noisy(frames, sigma=12.0):
@@ -20,8 +29,8 @@ def noisy(frames, sigma=12.0):
 @pytest.mark.parametrize("name", IMAGE_METRICS)
 def test_equal_frames_have_the_best_value(name, moving_frames, fetched):
     if name.startswith(("lpips", "dists")):
-        fetched(name)
-    best = {"psnr_rgb": 80.0, "ssim_y": 1.0, "ssim_rgb": 1.0}.get(name, 0.0)
+        fetched(name.removesuffix("_256"))
+    best = {"psnr_rgb": 80.0, "ssim_y": 1.0, "ssim_ycbcr": 1.0, "ssim_rgb": 1.0}.get(name, 0.0)
     metric = METRICS[name]()
     value = metric.measure(Clip(frames=moving_frames, reference=moving_frames))
     assert value == pytest.approx(best, abs=1e-5)
@@ -45,6 +54,39 @@ def test_ssim_equals_pyiqas(name, luma, moving_frames):
     clip = Clip(frames=noisy(moving_frames), reference=moving_frames)
     expected = SSIM(downsample=False, test_y_channel=luma)(clip.tensor, clip.reference_tensor).mean()
     assert METRICS[name]().measure(clip) == pytest.approx(float(expected), abs=1e-6)
+
+
+def basicsr_ssim(a, b):
+    """SSIM of two frames (H, W, 3) uint8 on Y of YCbCr, written out as in BasicSR's publication."""
+    a, b = ((frame / 255) @ np.array([65.481, 128.553, 24.966]) + 16 for frame in (a, b))
+    kernel = cv2.getGaussianKernel(11, 1.5)
+
+    def smooth(image):
+        return cv2.filter2D(image, -1, kernel @ kernel.T)[5:-5, 5:-5]
+
+    mean_a, mean_b = smooth(a), smooth(b)
+    covariance = smooth(a * b) - mean_a * mean_b
+    variances = smooth(a * a) - mean_a**2 + smooth(b * b) - mean_b**2
+    c1, c2 = 0.01 * 255, 0.03 * 255
+    luminance = (2 * mean_a * mean_b + c1**2) / (mean_a**2 + mean_b**2 + c1**2)
+    return (luminance * (2 * covariance + c2**2) / (variances + c2**2)).mean()
+
+
+def test_ssim_ycbcr_equals_basicsrs(moving_frames):
+    other = noisy(moving_frames)
+    other[:3] = 255 - other[:3]
+    expected = np.mean([basicsr_ssim(a, b) for a, b in zip(other, moving_frames, strict=True)])
+    clip = Clip(frames=other, reference=moving_frames)
+    assert METRICS["ssim_ycbcr"]().measure(clip) == pytest.approx(expected, abs=1e-6)
+
+
+def test_ssim_of_a_published_result(shared):
+    folder = shared / "faces" / "bench"
+    frames, reference = (read_clip(folder / f"VFHQ-Test_1_{name}.mp4", 0, 3) for name in ("DicFace", "GT"))
+    values = [
+        METRICS[n]().measure(Clip(frames=frames, reference=reference)) for n in ("ssim_y", "ssim_ycbcr")
+    ]
+    assert values == pytest.approx([0.9269, 0.9401], abs=1e-4)
 
 
 @pytest.mark.parametrize("backbone", ["alex", "vgg"])
@@ -87,6 +129,26 @@ def test_dists_weights_equal_the_authors(shared, fetched):
     for name in ("alpha", "beta"):
         assert torch.equal(ours[name], theirs[name])
         assert torch.equal(getattr(network, name), theirs[name])
+
+
+def test_dists_256_compares_what_pillow_resizes(fetched):
+    from PIL import Image
+
+    fetched("dists")
+    generator = np.random.default_rng(0)
+    reference = cv2.GaussianBlur(generator.integers(0, 256, (300, 400, 3), dtype=np.uint8), (0, 0), 2)[None]
+    frames = noisy(reference, 20)
+    # Torchvision's own resizing of an image: 256 px for the shorter side, 341 for the longer.
+    small = [
+        np.asarray(Image.fromarray(images[0]).resize((341, 256), Image.Resampling.BILINEAR))[None]
+        for images in (frames, reference)
+    ]
+    expected = METRICS["dists"]().measure(Clip(frames=small[0], reference=small[1]))
+    metric = METRICS["dists_256"]()
+    value = metric.measure(Clip(frames=frames, reference=reference))
+    assert value == pytest.approx(expected, abs=1e-3)
+    assert abs(value - METRICS["dists"]().measure(Clip(frames=frames, reference=reference))) > 0.01
+    assert metric.measure(Clip(frames=small[0], reference=small[1])) == pytest.approx(expected, abs=1e-6)
 
 
 def test_niqe_parameters_equal_pyiqas_and_rank_damage(shared, fetched):

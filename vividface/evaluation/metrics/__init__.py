@@ -10,7 +10,6 @@ from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, 
 
 __all__ = [
     "METRICS",
-    "UNAVAILABLE",
     "Clip",
     "Metric",
     "NotMeasurableError",
@@ -26,11 +25,15 @@ METRICS: dict[str, type[Metric]] = {
     for metric in (
         image.PSNR,
         image.SSIMLuma,
+        image.SSIMYCbCr,
         image.SSIMColour,
         image.LPIPSAlex,
         image.LPIPSVGG,
         image.DISTS,
+        image.DISTSResized,
         image.NIQE,
+        image.MUSIQ,
+        image.CLIPIQA,
         identity.IdentitySimilarity,
         identity.IdentitySimilarityArcFace,
         identity.FaceConsistency,
@@ -45,12 +48,6 @@ METRICS: dict[str, type[Metric]] = {
         video.FVDSet,
         video.FVDPair,
     )
-}
-
-# The paper's metrics that cannot be measured yet, and why: tables print them as missing.
-UNAVAILABLE: dict[str, str] = {
-    "musiq": "MUSIQ's weights are in no package, and no rule fetches them yet",
-    "clipiqa": "CLIP-IQA's weights are in no package, and no rule fetches them yet",
 }
 
 
@@ -85,7 +82,7 @@ def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[s
 
     Args:
         names: names, as in the configuration.
-        identity_network: backbone of `ids` and `facecons`.
+        identity_network: network of the face backend, the backbone of `ids` and `facecons`.
 
     Returns:
         those that can be measured, and for the others the reason why not, both by their variant's name.
