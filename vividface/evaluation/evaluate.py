@@ -68,8 +68,8 @@ def evaluate(
         metrics: names of metrics (docs/metrics.md); None takes the paper's and DISTS.
         offsets: number of frames that a result is late, by `METHOD/CLIP`, `CLIP`, or an empty name for all;
             of such a one the frames are compared that both have.
-        faces: face backend, `mediapipe`, `dlib` or `facexlib`; `ids` and `facecons` take its identity
-            network.
+        faces: face backend, `mediapipe`, `dlib` or `facexlib`; `ids`, `facecons` and `vidd` take its
+            identity network.
         device: `cpu`, `cuda`, or `auto`: a GPU if there is one.
         num_processes: number of clips that are measured at a time; with several, a script needs Python's
             `if __name__ == "__main__"`.

@@ -17,8 +17,9 @@ def synthetic_faces(count=5, found=None):
         f"mesh_{points}": (generator.uniform(20, 80, (1, points, 2)) + steps).astype(np.float32)
         for points in (468, 478)
     }
-    identity = generator.normal(size=(count, 128)).astype(np.float32)
-    features["identity"] = identity / np.linalg.norm(identity, axis=1, keepdims=True)
+    for name in ("identity", "identity_mobilefacenet"):
+        identity = generator.normal(size=(count, 128)).astype(np.float32)
+        features[name] = identity / np.linalg.norm(identity, axis=1, keepdims=True)
     landmarks = (generator.uniform(20, 80, (1, 68, 2)) + steps).astype(np.float32)
     features["fitted_landmarks"] = landmarks
     boxes = np.concatenate([landmarks.min(axis=1), landmarks.max(axis=1)], axis=1)
@@ -71,6 +72,27 @@ def test_identity_is_a_mean_of_cosines_over_all_frames():
     assert METRICS["facecons_dlib"]().measure(clip_of(flipped, reference)) == pytest.approx(expected)
 
 
+def test_identity_distance_is_a_mean_over_neighbours():
+    faces = synthetic_faces()
+    identity = faces.features["identity"]
+    expected = np.mean([np.sqrt(((a - b) ** 2).sum()) for a, b in zip(identity[1:], identity, strict=False)])
+    assert METRICS["vidd_dlib"]().measure(clip_of(faces, None)) == pytest.approx(expected, rel=1e-5)
+    steady = replace(faces, features={"identity": np.repeat(identity[:1], 5, axis=0)})
+    assert METRICS["vidd_dlib"]().measure(clip_of(steady, None)) == 0
+
+
+def test_mobilefacenets_variants_take_its_identity():
+    reference = synthetic_faces()
+    opposite = {"identity_mobilefacenet": -reference.features["identity_mobilefacenet"]}
+    restored = replace(reference, features=reference.features | opposite)
+    clip = clip_of(restored, reference)
+    assert METRICS["ids_mobilefacenet"]().measure(clip) == pytest.approx(-1)
+    assert METRICS["ids_dlib"]().measure(clip) == pytest.approx(1)
+    for name in ("facecons", "vidd"):
+        values = [METRICS[f"{name}_{network}"]().measure(clip) for network in ("mobilefacenet", "dlib")]
+        assert abs(values[0] - values[1]) > 1e-3
+
+
 def test_undetected_frames_do_not_count_as_perfect_landmarks():
     """Where the restored face is lost, its landmarks are the true ones; those fitted there count."""
     reference = synthetic_faces()
@@ -112,6 +134,6 @@ def test_reasons_why_a_clip_has_no_value():
     with pytest.raises(NotMeasurableError, match="gives 5 landmarks, not 68"):
         METRICS["akd_68"]().measure(clip_of(few, few))
     single = synthetic_faces(1)
-    for name in ("tlme", "landmark_motion", "facecons_dlib"):
+    for name in ("tlme", "landmark_motion", "facecons_dlib", "vidd_dlib"):
         with pytest.raises(NotMeasurableError, match="fewer than 2 frames"):
             METRICS[name]().measure(clip_of(single, single))

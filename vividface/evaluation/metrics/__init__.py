@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.metrics import identity, image, landmarks, quality, video
+from vividface.evaluation.metrics import identity, image, landmarks, motion, quality, video
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, SetMetric
 
 __all__ = [
@@ -36,13 +36,20 @@ METRICS: dict[str, type[Metric]] = {
         image.CLIPIQA,
         identity.IdentitySimilarity,
         identity.IdentitySimilarityArcFace,
+        identity.IdentitySimilarityMobileFaceNet,
         identity.FaceConsistency,
         identity.FaceConsistencyArcFace,
+        identity.FaceConsistencyMobileFaceNet,
+        identity.ClipConsistency,
+        identity.IdentityDistance,
+        identity.IdentityDistanceArcFace,
+        identity.IdentityDistanceMobileFaceNet,
         landmarks.RefinedMeshDistance,
         landmarks.MeshDistance,
         landmarks.LandmarkDistance,
         landmarks.LandmarkMotionError,
         landmarks.LandmarkMotion,
+        motion.WarpingError,
         quality.FasterVQA,
         quality.FasterVQAMiddle,
         video.FVDSet,
@@ -53,7 +60,7 @@ METRICS: dict[str, type[Metric]] = {
 
 def variant(name: str, identity_network: str) -> str:
     """The variant that a name in the configuration stands for: `ids` is `ids_dlib` with dlib's network."""
-    return f"{name}_{identity_network}" if name in ("ids", "facecons") else name
+    return f"{name}_{identity_network}" if name in ("ids", "facecons", "vidd") else name
 
 
 def direction(name: str) -> str:
@@ -72,8 +79,8 @@ def require_known(names: Iterable[str], *, identity_network: str) -> None:
         InputError: a name is not known.
     """
     for name in (variant(name, identity_network) for name in names):
-        if name not in METRICS and name not in UNAVAILABLE:
-            known = ", ".join(sorted({*METRICS, *UNAVAILABLE}))
+        if name not in METRICS:
+            known = ", ".join(sorted(METRICS))
             raise InputError(f"evaluation.metrics: {name} is not known; known are {known}")
 
 
@@ -82,7 +89,7 @@ def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[s
 
     Args:
         names: names, as in the configuration.
-        identity_network: network of the face backend, the backbone of `ids` and `facecons`.
+        identity_network: network of the face backend, the backbone of `ids`, `facecons` and `vidd`.
 
     Returns:
         those that can be measured, and for the others the reason why not, both by their variant's name.
@@ -95,8 +102,8 @@ def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[s
     ready: dict[str, Metric] = {}
     missing: dict[str, str] = {}
     for name in (variant(name, identity_network) for name in names):
-        if name in UNAVAILABLE:
-            missing[name] = UNAVAILABLE[name]
+        if METRICS[name].identity_network not in (None, identity_network):
+            missing[name] = f"the face backend's identity network is {identity_network}; change faces.backend"
         else:
             try:
                 ready[name] = METRICS[name]()

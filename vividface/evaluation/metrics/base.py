@@ -60,6 +60,7 @@ class Metric:
         needs_reference: whether it compares with a reference.
         needs_faces: whether it looks at faces.
         feature: feature that it needs of the faces beside their landmarks, of `features.FEATURES`.
+        identity_network: identity network that the face backend has to have; None where any backend does.
 
     Raises:
         MissingWeightsError: its weights are not in the cache.
@@ -70,6 +71,7 @@ class Metric:
     needs_reference: ClassVar[bool]
     needs_faces: ClassVar[bool] = False
     feature: ClassVar[str | None] = None
+    identity_network: ClassVar[str | None] = None
 
     def measure(self, clip: Clip) -> float:
         """The clip's value, a mean over its frames.
