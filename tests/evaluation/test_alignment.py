@@ -58,9 +58,11 @@ def test_a_result_that_is_late_is_an_error_until_it_is_said(clip):
 
 
 def test_other_sizes_and_lengths_are_errors(clip):
-    with pytest.raises(InputError, match=r"is 128x126 px, but its reference true/a\.mp4 is 128x128"):
+    with pytest.raises(
+        InputError, match=r"is 128x126 px, but true/a\.mp4, which it is compared with, is 128x128"
+    ):
         aligned("a", clip[:, 1:-1], clip, paths=PATHS)
-    with pytest.raises(InputError, match=r"has 20 frames, but its reference .* has 24"):
+    with pytest.raises(InputError, match=r"has 20 frames, but true/a\.mp4, .* has 24"):
         aligned("a", clip[:20], clip, paths=PATHS)
     frames, reference = aligned("a", clip[:20], clip, paths=PATHS, offset=0)
     assert frames.shape == reference.shape == (20, 128, 128, 3)

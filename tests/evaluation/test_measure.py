@@ -1,12 +1,16 @@
 """Measuring clips on disk."""
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
+import pandas as pd
 import pytest
 
 from vividface.config import FacesConfig
 from vividface.errors import InputError
-from vividface.evaluation.measure import measure_clips, write_benchmark_faces
+from vividface.evaluation.footage import Footage
+from vividface.evaluation.measure import Measuring, RestoredClip, measure_clips, write_benchmark_faces
 from vividface.evaluation.metrics import METRICS
 from vividface.evaluation.metrics.features import FaceReader, load_faces
 from vividface.video import read_clip, write_clip
@@ -30,6 +34,21 @@ def face_clips(shared, tmp_path_factory):
     return {"face": folder / "restored.mkv"}, {"face": folder / "hq.mkv"}
 
 
+def measured(restored, reference=None, *, degraded=None, offsets=None, **measuring):
+    """The measurements of clips of one method, whose files are given by clip."""
+    clips = [
+        RestoredClip(
+            clip_id=clip,
+            results={"mine": Footage(path)},
+            reference=Footage(reference[clip]) if reference else None,
+            degraded=Footage(degraded[clip]) if degraded else None,
+            offsets=offsets,
+        )
+        for clip, path in restored.items()
+    ]
+    return measure_clips(clips, Measuring(faces_config=FACES, **measuring))
+
+
 def values_of(table):
     return table.set_index("metric")["value"]
 
@@ -38,7 +57,8 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
     for group in ("lpips_alex", "dists", "niqe", "facemesh"):
         fetched(group)
     restored, reference = face_clips
-    names = [name for name in METRICS if name not in NOT_IN_PACKAGES and "irse50" not in name]
+    left_out = (*NOT_IN_PACKAGES, "fvd_set", "fvd_pair", "lpips_vgg", "ssim_rgb")
+    names = [name for name in METRICS if name not in left_out and "irse50" not in name]
     write_benchmark_faces(reference, FACES, with_features=True, output=tmp_path / "faces.safetensors")
     stored = load_faces(tmp_path / "faces.safetensors")["face"]
     assert stored.found.all()
@@ -57,13 +77,7 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
         return compute(self, feature, frames, faces)
 
     monkeypatch.setattr(FaceReader, "_compute", count)
-    table = measure_clips(
-        restored,
-        reference,
-        metrics=names,
-        faces_config=FACES,
-        benchmark_faces=tmp_path / "faces.safetensors",
-    )
+    table = measured(restored, reference, metrics=names, benchmark_faces=tmp_path / "faces.safetensors")
     assert len(features) == 4 * 6, "the reference's faces are not read again"
     values = values_of(table)
     assert (table["reason"] == "").all()
@@ -72,7 +86,7 @@ def test_all_metrics_of_a_real_clip(face_clips, tmp_path, monkeypatch, fetched):
     assert 0.9 < values["facecons_dlib"] <= 1
     assert 0 < values["akd"] < 10
     assert 0 < values["tlme"] < values["landmark_motion"] * 2
-    again = values_of(measure_clips(restored, reference, metrics=["ids", "akd"], faces_config=FACES))
+    again = values_of(measured(restored, reference, metrics=["ids", "akd"]))
     assert again["akd"] == pytest.approx(values["akd"], rel=1e-5)
     assert again["ids_dlib"] == pytest.approx(values["ids_dlib"], rel=1e-5)
 
@@ -89,9 +103,7 @@ def test_a_method_that_destroys_every_face_has_values_and_bad_ones(face_clips, t
     restored, reference = face_clips
     noise = destroyed(reference["face"], tmp_path / "noise.mkv")
     names = ["ids", "akd", "akd_468", "akd_68", "tlme", "facecons", "landmark_motion"]
-    good, bad = (
-        measure_clips(clips, reference, metrics=names, faces_config=FACES) for clips in (restored, noise)
-    )
+    good, bad = (measured(clips, reference, metrics=names) for clips in (restored, noise))
     assert (bad["reason"] == "").all()
     good, bad = values_of(good), values_of(bad)
     for name in ("akd", "akd_468", "akd_68", "tlme"):
@@ -108,42 +120,31 @@ def test_without_a_reference_faces_are_measured_in_the_inputs_places(face_clips,
     noise = destroyed(reference["face"], tmp_path / "noise.mkv")
 
     def facecons(clips, **places):
-        (row,) = measure_clips(clips, None, metrics=["facecons"], faces_config=FACES, **places).to_dict(
-            "records"
-        )
+        (row,) = measured(clips, metrics=["facecons"], **places).to_dict("records")
         return row["value"], row["reason"]
 
     value, reason = facecons(noise)
     assert np.isnan(value)
     assert reason == "no face is found in the clip"
     inputs = {"face": tmp_path / "input.mkv"}
-    value, reason = facecons(noise, inputs=inputs)
+    value, reason = facecons(noise, degraded=inputs)
     assert reason == ""
     write_benchmark_faces(inputs, FACES, with_features=False, output=tmp_path / "faces.safetensors")
     assert load_faces(tmp_path / "faces.safetensors")["face"].features == {}
     assert facecons(noise, benchmark_faces=tmp_path / "faces.safetensors")[0] == pytest.approx(value)
-    of_small = facecons(noise, inputs={"face": tmp_path / "small.mkv"})[0]
+    of_small = facecons(noise, degraded={"face": tmp_path / "small.mkv"})[0]
     assert of_small == pytest.approx(value, abs=0.05), "places of a smaller input are scaled"
-    assert facecons(restored, inputs=inputs)[0] == pytest.approx(facecons(restored)[0], abs=1e-5)
+    assert facecons(restored, degraded=inputs)[0] == pytest.approx(facecons(restored)[0], abs=1e-5)
     # Whether there is a value is the same for all methods: it depends on the input alone.
-    assert facecons(restored, inputs=noise)[1] == "no face is found in the degraded input"
+    assert facecons(restored, degraded=noise)[1] == "no face is found in the degraded input"
     write_clip(tmp_path / "short.mkv", frames[:4], 25)
-    with pytest.raises(
-        InputError, match=r"short\.mkv: has 4 frames, but the clip that was restored from it 6"
-    ):
-        facecons(restored, inputs={"face": tmp_path / "short.mkv"})
-    with pytest.raises(InputError, match="face: is restored, but has no degraded input"):
-        facecons(restored, inputs={})
+    with pytest.raises(InputError, match=r"restored\.mkv: has 6 frames, but .*short\.mkv, .* has 4"):
+        facecons(restored, degraded={"face": tmp_path / "short.mkv"})
 
 
 def test_without_a_reference_and_without_faces_reasons_are_given(moving_frames, tmp_path):
     write_clip(tmp_path / "a.mkv", moving_frames, 25)
-    table = measure_clips(
-        {"a": tmp_path / "a.mkv"},
-        None,
-        metrics=["psnr_rgb", "facecons", "akd_68"],
-        faces_config=FACES,
-    )
+    table = measured({"a": tmp_path / "a.mkv"}, metrics=["psnr_rgb", "facecons", "akd_68"])
     reasons = table.set_index("metric")["reason"]
     assert table["value"].isna().all()
     assert reasons["psnr_rgb"] == reasons["akd_68"] == "this benchmark has no ground truth"
@@ -155,7 +156,7 @@ def test_missing_weights_are_reported_and_the_rest_is_measured(moving_frames, tm
     write_clip(tmp_path / "a.mkv", moving_frames, 25)
     clips = {"a": tmp_path / "a.mkv"}
     names = ["psnr_rgb", "lpips_alex", "niqe", "akd", "akd_468", "akd_68", "fvd_set", "fvd_pair"]
-    table = measure_clips(clips, clips, metrics=names, faces_config=FACES).set_index("metric")
+    table = measured(clips, clips, metrics=names).set_index("metric")
     assert table.loc["psnr_rgb", "value"] == pytest.approx(80)
     for name, weights in (
         ("lpips_alex", "alexnet_features"),
@@ -175,19 +176,45 @@ def test_bad_input_is_named(moving_frames, tmp_path):
     write_clip(tmp_path / "b.mkv", moving_frames[:8], 25)
     a, b = tmp_path / "a.mkv", tmp_path / "b.mkv"
     with pytest.raises(
-        InputError, match=r"a\.mkv: has frames, height and width \(9, 64, 64\), but its .*b\.mkv has \(8,"
+        InputError, match=r"a\.mkv: has 9 frames, but .*b\.mkv, which it is compared with, has 8"
     ):
-        measure_clips({"a": a}, {"a": b}, metrics=["psnr_rgb"], faces_config=FACES)
-    with pytest.raises(InputError, match="a: is restored, but has no ground truth"):
-        measure_clips({"a": a}, {"b": b}, metrics=["psnr_rgb"], faces_config=FACES)
+        measured({"a": a}, {"a": b}, metrics=["psnr_rgb"])
     with pytest.raises(InputError, match=r"evaluation\.metrics: sharpness is not known; known are akd,"):
-        measure_clips({"a": a}, None, metrics=["sharpness"], faces_config=FACES)
+        measured({"a": a}, metrics=["sharpness"])
     (tmp_path / "faces.safetensors").write_bytes(b"not faces")
     with pytest.raises(InputError, match=r"faces\.safetensors: does not hold a benchmark's faces"):
-        measure_clips(
-            {"a": a},
-            {"a": a},
-            metrics=["akd_68"],
-            faces_config=FACES,
-            benchmark_faces=tmp_path / "faces.safetensors",
-        )
+        measured({"a": a}, {"a": a}, metrics=["akd_68"], benchmark_faces=tmp_path / "faces.safetensors")
+
+
+def test_processes_measure_what_one_does(moving_frames, tmp_path):
+    clips = {}
+    for name in "abc":
+        clips[name] = tmp_path / f"{name}.mkv"
+        write_clip(clips[name], np.roll(moving_frames, ord(name), axis=2), 25)
+    reference = dict.fromkeys(clips, clips["a"])
+    alone = measured(clips, reference, metrics=["psnr_rgb", "ssim_y"])
+    together = measured(clips, reference, metrics=["psnr_rgb", "ssim_y"], num_processes=2)
+    pd.testing.assert_frame_equal(alone, together)
+    assert list(alone["clip_id"]) == ["a", "a", "b", "b", "c", "c"]
+    with pytest.raises(InputError, match="has 5 frames"):
+        write_clip(clips["b"], moving_frames[:5], 25)
+        measured(clips, reference, metrics=["psnr_rgb"], num_processes=2)
+
+
+def test_results_of_several_methods_are_compared_at_their_own_places_in_time(tmp_path):
+    texture = np.random.default_rng(0).integers(0, 256, (12, 40, 3), dtype=np.uint8)
+    wide = cv2.resize(texture, (400, 96), interpolation=cv2.INTER_CUBIC)
+    true = np.stack([wide[:, 4 * index : 4 * index + 96] for index in range(20)])
+    for name, shown in {"true": true, "same": true, "late": true[[0, 0, *range(18)]]}.items():
+        write_clip(tmp_path / f"{name}.mkv", shown, 25)
+    clip = RestoredClip(
+        clip_id="a",
+        results={name: Footage(tmp_path / f"{name}.mkv") for name in ("same", "late")},
+        reference=Footage(tmp_path / "true.mkv"),
+        offsets={"late": 2},
+    )
+    table = measure_clips([clip], Measuring(metrics=["psnr_rgb", "fvd_pair"], faces_config=FACES))
+    psnr = table[table["metric"] == "psnr_rgb"].set_index("method")["value"]
+    assert dict(psnr) == pytest.approx({"same": 80, "late": 80})
+    with pytest.raises(InputError, match=r"late\.mkv: fits .* best 2 frames late; .* --align a=2"):
+        measure_clips([replace(clip, offsets={})], Measuring(metrics=["psnr_rgb"], faces_config=FACES))

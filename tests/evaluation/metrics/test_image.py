@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from vividface.evaluation.metrics import METRICS, Clip, NotMeasurableError
+from vividface.evaluation.metrics.base import as_tensor
 from vividface.video import read_clip
 from vividface.weights.cache import weights_path
 
@@ -52,7 +53,9 @@ def test_ssim_equals_pyiqas(name, luma, moving_frames):
     from pyiqa.archs.ssim_arch import SSIM
 
     clip = Clip(frames=noisy(moving_frames), reference=moving_frames)
-    expected = SSIM(downsample=False, test_y_channel=luma)(clip.tensor, clip.reference_tensor).mean()
+    expected = SSIM(downsample=False, test_y_channel=luma)(
+        as_tensor(clip.frames), as_tensor(clip.reference)
+    ).mean()
     assert METRICS[name]().measure(clip) == pytest.approx(float(expected), abs=1e-6)
 
 
@@ -116,7 +119,7 @@ def test_lpips_equals_its_definition(backbone, shared, moving_frames, fetched):
 
     clip = Clip(frames=noisy(moving_frames), reference=moving_frames)
     with torch.inference_mode():
-        pairs = zip(features(clip.tensor), features(clip.reference_tensor), heads, strict=True)
+        pairs = zip(features(as_tensor(clip.frames)), features(as_tensor(clip.reference)), heads, strict=True)
         expected = sum(((a - b) ** 2 * head).sum(dim=1).mean() for a, b, head in pairs)
     assert METRICS[f"lpips_{backbone}"]().measure(clip) == pytest.approx(float(expected), rel=1e-4)
 
@@ -182,3 +185,36 @@ def test_niqe_has_no_value_where_a_frame_is_of_one_colour(fetched):
     frames[1] = 0
     with pytest.raises(NotMeasurableError, match="niqe is not a number for these frames"):
         METRICS["niqe"]().measure(Clip(frames=frames, reference=None))
+
+
+@pytest.fixture
+def clip(monkeypatch):
+    """Three frames, which are measured one by one."""
+    monkeypatch.setattr("vividface.evaluation.metrics.image._CHUNK_PIXELS", 1)
+    true = np.random.default_rng(0).integers(0, 256, (3, 20, 20, 3), dtype=np.uint8)
+    true = np.stack([cv2.resize(frame, (100, 100), interpolation=cv2.INTER_CUBIC) for frame in true])
+    return Clip(frames=noisy(true), reference=true)
+
+
+@pytest.mark.parametrize(
+    "name", ["dists", "dists_256", "lpips_alex", "lpips_vgg", "psnr_rgb", "ssim_y", "niqe"]
+)
+def test_results_measured_together_have_the_values_they_have_alone(clip, name, fetched):
+    for group in ("dists", "lpips_alex", "lpips_vgg", "niqe"):
+        fetched(group)
+    brighter = np.minimum(clip.frames.astype(int) + 9, 255).astype(np.uint8)
+    clips = [clip, Clip(frames=brighter, reference=clip.reference)]
+    metric = METRICS[name]()
+    assert metric.measure_all(clips) == [metric.measure(each) for each in clips]
+
+
+def test_the_references_features_are_found_once_for_all_results(clip, fetched):
+    fetched("dists")
+    metric = METRICS["dists"]()
+    seen = []
+    compute = metric._features[0]._compute
+    metric._features[0]._compute = lambda batch: seen.append(len(batch)) or compute(batch)
+    clips = [Clip(frames=clip.frames.copy(), reference=clip.reference) for _ in range(3)]
+    metric.measure_all(clips)
+    assert sum(seen) == 4 * len(clip.frames)
+    assert metric._features[0]._known == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -37,18 +36,6 @@ class Clip:
     reference_faces: ClipFaces | None = None
     input_faces: ClipFaces | None = None
     device: str = "cpu"
-
-    @cached_property
-    def tensor(self) -> Tensor:
-        """The restored frames (F, 3, H, W) in [0, 1]."""
-        return _to_tensor(self.frames, self.device)
-
-    @cached_property
-    def reference_tensor(self) -> Tensor:
-        """The true frames (F, 3, H, W) in [0, 1]."""
-        if self.reference is None:
-            raise ValueError("the clip has no reference")
-        return _to_tensor(self.reference, self.device)
 
 
 class Metric:
@@ -134,5 +121,6 @@ class SetMetric(Metric):
         raise NotImplementedError
 
 
-def _to_tensor(frames: np.ndarray, device: str) -> Tensor:
+def as_tensor(frames: np.ndarray, device: str = "cpu") -> Tensor:
+    """Frames (F, H, W, 3) uint8 as a tensor (F, 3, H, W) in [0, 1]."""
     return torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 255

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 
-from vividface.evaluation.metrics.base import Clip, Metric
+from vividface.evaluation.metrics.base import Clip, Metric, as_tensor
 from vividface.evaluation.metrics.faces import FaceMetric, FaceReferenceMetric, require_frames
 from vividface.evaluation.metrics.features import ClipFaces
 
@@ -89,7 +89,9 @@ class ClipConsistency(Metric):
         """See `Metric`."""
         require_frames(clip, 2)
         encoder = self._encoder.to(clip.device)
-        features = torch.cat([encoder(part) for part in torch.split(clip.tensor, _BATCH)])
+        features = torch.cat(
+            [encoder(part) for part in torch.split(as_tensor(clip.frames, clip.device), _BATCH)]
+        )
         return float((features[1:] @ features[0]).mean())
 
 

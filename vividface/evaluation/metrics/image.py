@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import math
-from typing import Literal
+from collections.abc import Sequence
+from math import isnan
+from typing import Any, Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError
+from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, as_tensor
 from vividface.models.perceptual import load_dists, load_lpips, load_musiq
 from vividface.weights.cache import weights_path
 
-# Pixels at once: four frames of 512 px, whose VGG16 features take about a gigabyte.
-_CHUNK_PIXELS = 1 << 20
+# Pixels at once: two frames of 512 px, whose VGG16 features take about half a gigabyte.
+_CHUNK_PIXELS = 1 << 19
 _NIQE_BLOCK = 96
 # px: shorter side of the images that DISTS's authors compare.
 _DISTS_SIDE = 256
@@ -28,21 +30,86 @@ class _ImageMetric(Metric):
     def _build(self) -> nn.Module:
         raise NotImplementedError
 
-    @torch.inference_mode()
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
-        network = self._network.to(clip.device)
-        chunk = max(_CHUNK_PIXELS // (clip.frames.shape[1] * clip.frames.shape[2]), 1)
-        frames = torch.split(clip.tensor, chunk)
-        if self.needs_reference:
-            pairs = zip(frames, torch.split(clip.reference_tensor, chunk), strict=True)
-            values: list[Tensor] = [network(a, b).flatten() for a, b in pairs]
-        else:
-            values = [network(a).flatten() for a in frames]
-        value = float(torch.cat(values).double().mean())
-        if math.isnan(value):
-            raise NotMeasurableError(f"{self.name} is not a number for these frames")
+        (value,) = self.measure_all([clip])
+        if isinstance(value, NotMeasurableError):
+            raise value
         return value
+
+    @torch.inference_mode()
+    def measure_all(self, clips: Sequence[Clip]) -> list[float | NotMeasurableError]:
+        """See `Metric`."""
+        first = clips[0]
+        network = self._network.to(first.device)
+        chunk = max(_CHUNK_PIXELS // (first.frames.shape[1] * first.frames.shape[2]), 1)
+        values: list[list[Tensor]] = [[] for _ in clips]
+        for start in range(0, len(first.frames), chunk):
+            reference = []
+            if self.needs_reference:
+                assert first.reference is not None
+                reference = [self._prepare(first.reference[start : start + chunk], first.device)]
+            for clip, row in zip(clips, values, strict=True):
+                frames = self._prepare(clip.frames[start : start + chunk], clip.device)
+                row.append(self._compare(network, frames, *reference).flatten())
+        return [self._mean(torch.cat(row)) for row in values]
+
+    def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
+        """Frames as the network takes them."""
+        return as_tensor(frames, device)
+
+    def _compare(self, network: nn.Module, *images: Tensor) -> Tensor:
+        values: Tensor = network(*images)
+        return values
+
+    def _mean(self, values: Tensor) -> float | NotMeasurableError:
+        value = float(values.double().mean())
+        return NotMeasurableError(f"{self.name} is not a number for these frames") if isnan(value) else value
+
+
+class _FeatureMetric(_ImageMetric):
+    """An image metric whose network compares features, and finds the reference's once for several results."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._features = [_Remembered(module, name) for module, name in self._extractors()]
+
+    def _extractors(self) -> list[tuple[nn.Module, str]]:
+        """The methods of the network's modules that one batch goes through, and the other too."""
+        raise NotImplementedError
+
+    def measure_all(self, clips: Sequence[Clip]) -> list[float | NotMeasurableError]:
+        """See `Metric`."""
+        try:
+            return super().measure_all(clips)
+        finally:
+            for remembered in self._features:
+                remembered.forget()
+
+
+class _Remembered:
+    """A method of a module that knows its results for its last two batches: one of them is the reference's.
+
+    Args:
+        module: the module, whose method is replaced.
+        name: name of the method.
+    """
+
+    def __init__(self, module: nn.Module, name: str) -> None:
+        self._compute = getattr(module, name)
+        self._known: list[tuple[Tensor, Any]] = []
+        setattr(module, name, self)
+
+    def __call__(self, batch: Tensor) -> Any:
+        known = next((pair for pair in self._known if pair[0] is batch), None)
+        if known is None:
+            known = (batch, self._compute(batch))
+        self._known = [*(pair for pair in self._known if pair is not known), known][-2:]
+        return known[1]
+
+    def forget(self) -> None:
+        """Free the memory."""
+        self._known = []
 
 
 class PSNR(_ImageMetric):
@@ -135,7 +202,22 @@ class _SSIM(nn.Module):
         return rows.unfold(2, 11, 1) @ self._window
 
 
-class LPIPSAlex(_ImageMetric):
+class _LPIPS(_FeatureMetric):
+    def _extractors(self) -> list[tuple[nn.Module, str]]:
+        scaling, features = self._network.scaling_layer, self._network.net
+        assert isinstance(scaling, nn.Module)
+        assert isinstance(features, nn.Module)
+        return [(scaling, "forward"), (features, "forward")]
+
+    def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
+        return 2 * as_tensor(frames, device) - 1
+
+    def _compare(self, network: nn.Module, *images: Tensor) -> Tensor:
+        values: Tensor = network(*images, normalize=False)
+        return values
+
+
+class LPIPSAlex(_LPIPS):
     """LPIPS v0.1 (Zhang et al., CVPR 2018) on AlexNet, from 0. The paper's column, most likely."""
 
     name, better, needs_reference = "lpips_alex", "lower", True
@@ -144,7 +226,7 @@ class LPIPSAlex(_ImageMetric):
         return load_lpips("alex")
 
 
-class LPIPSVGG(_ImageMetric):
+class LPIPSVGG(_LPIPS):
     """LPIPS v0.1 (Zhang et al., CVPR 2018) on VGG16, from 0."""
 
     name, better, needs_reference = "lpips_vgg", "lower", True
@@ -153,7 +235,7 @@ class LPIPSVGG(_ImageMetric):
         return load_lpips("vgg")
 
 
-class DISTS(_ImageMetric):
+class DISTS(_FeatureMetric):
     """DISTS (Ding et al., TPAMI 2020), from 0: structure and texture similarity of VGG16's features.
 
     At the frames' own size, as in pyiqa and in the paper's loss; `dists_256` is its authors' way.
@@ -164,38 +246,26 @@ class DISTS(_ImageMetric):
     def _build(self) -> nn.Module:
         return load_dists()
 
+    def _extractors(self) -> list[tuple[nn.Module, str]]:
+        return [(self._network, "forward_once")]
 
-class DISTSResized(_ImageMetric):
+
+class DISTSResized(DISTS):
     """DISTS of frames whose shorter side is resized to 256 px, as its authors' code does; smaller ones stay.
 
     Bilinear with antialiasing, rounded to whole levels, as Pillow does it.
     """
 
-    name, better, needs_reference = "dists_256", "lower", True
+    name = "dists_256"
 
-    def _build(self) -> nn.Module:
-        return _ResizedDISTS()
-
-
-class _ResizedDISTS(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self._network = load_dists()
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """(N, 1) from two batches (N, 3, H, W) in [0, 1]."""
-        distance: Tensor = self._network(*(self._resize(image) for image in (x, y)))
-        return distance
-
-    @staticmethod
-    def _resize(image: Tensor) -> Tensor:
+    def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
         from torchvision.transforms.functional import resize
 
-        if min(image.shape[2:]) <= _DISTS_SIDE:
-            return image
-        levels = (image * 255).round().byte()
+        if min(frames.shape[1:3]) <= _DISTS_SIDE:
+            return as_tensor(frames, device)
+        levels = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)
         resized: Tensor = resize(levels, [_DISTS_SIDE], antialias=True)
-        return resized / 255
+        return resized.float() / 255
 
 
 class MUSIQ(_ImageMetric):
@@ -237,13 +307,17 @@ class NIQE(_ImageMetric):
         network: nn.Module = Network(test_y_channel=True, pretrained_model_path=parameters)
         return network
 
-    def measure(self, clip: Clip) -> float:
+    def measure_all(self, clips: Sequence[Clip]) -> list[float | NotMeasurableError]:
         """See `Metric`."""
-        height, width = clip.frames.shape[1:3]
+        height, width = clips[0].frames.shape[1:3]
         if min(height, width) < _NIQE_BLOCK:
-            raise NotMeasurableError(f"NIQE needs frames of {_NIQE_BLOCK} px, these are {width}x{height}")
+            reason = f"NIQE needs frames of {_NIQE_BLOCK} px, these are {width}x{height}"
+            return [NotMeasurableError(reason)] * len(clips)
+        return super().measure_all(clips)
+
+    def _compare(self, network: nn.Module, *images: Tensor) -> Tensor:
         try:
-            return super().measure(clip)
+            return super()._compare(network, *images)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             # A frame of one colour has no statistics.
-            raise NotMeasurableError(f"{self.name} is not a number for these frames") from None
+            return torch.full((1,), torch.nan)
