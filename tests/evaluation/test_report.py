@@ -149,6 +149,17 @@ def test_before_after_shows_each_version_of_each_clip(tmp_path):
     assert order == list(colours.values())
 
 
+def test_clips_of_any_shape_and_length_are_shown(tmp_path):
+    clips = []
+    for name, shape in (("long", (9, 32, 32)), ("short", (2, 20, 40))):
+        write_clip(tmp_path / f"{name}.mkv", np.full((*shape, 3), (255, 0, 0), np.uint8), 25)
+        clips.append({"a": tmp_path / f"{name}.mkv"})
+    image = decode(figures.before_after(clips))
+    red = (image[..., 0] > 200) & (image[..., 1] < 50)
+    side = red.any(axis=0).sum()
+    assert red.sum() / side**2 == pytest.approx(1.5, abs=0.05), "a square, and below it half of one"
+
+
 def test_a_temporal_slice_is_one_column_over_time(tmp_path):
     frames = np.zeros((8, 32, 32, 3), np.uint8)
     frames[4:, :, 15] = 255

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
-from vividface.video import probe, read_clip
+from vividface.video import VideoInfo, iterate_frames, probe, read_clip, resize
 
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
@@ -60,11 +60,14 @@ def before_after(clips: Sequence[Mapping[str, Path]], *, frame: int = 8) -> byte
 
     Args:
         clips: per clip, the path of each version by its title; the last is the ground truth.
-        frame: index of the frame.
+        frame: index of the frame; a shorter clip shows its last.
     """
     rows = []
     for versions in clips:
-        images = [frames[0] for frames in _read(versions, frame, frame + 1)]
+        info = _truth(versions)
+        shown = min(frame, info.num_frames - 1)
+        size = (info.width, info.height)
+        images = [read_clip(path, shown, shown + 1, size=size)[0] for path in versions.values()]
         rows.append(np.concatenate([_enlarge(image) for image in images], axis=1))
     titles = list(clips[0])
     height = len(rows) * rows[0].shape[0] / rows[0].shape[1]
@@ -88,8 +91,11 @@ def temporal_slice(versions: Mapping[str, Path], *, column: float = 0.5) -> byte
         column: place of the column, as a share of the width.
     """
     figure, axes = plt.subplots(1, len(versions), figsize=(1.9 * len(versions), 2.4))
-    for axis, title, frames in zip(np.atleast_1d(axes), versions, _read(versions), strict=True):
-        strip = frames[:, :, int(column * (frames.shape[2] - 1))].transpose(1, 0, 2)
+    info = _truth(versions)
+    size, x = (info.width, info.height), int(column * (info.width - 1))
+    for axis, (title, path) in zip(np.atleast_1d(axes), versions.items(), strict=True):
+        # Frame by frame: a clip may be a whole video.
+        strip = np.stack([resize(frame, size)[:, x] for frame in iterate_frames(path)], axis=1)
         axis.imshow(np.repeat(strip, 4, axis=1), aspect="auto", interpolation="nearest")
         axis.set_title(title, fontsize=8)
         axis.set(xticks=[], yticks=[], xlabel="time →")
@@ -170,14 +176,21 @@ def score_histogram(scores: pd.Series, threshold: float | None) -> bytes:
     return _png(figure)
 
 
-def _read(versions: Mapping[str, Path], start: int = 0, stop: int | None = None) -> list[np.ndarray]:
-    """The frames of each version of a clip, at the size of the last, which is the ground truth."""
-    info = probe(list(versions.values())[-1])
-    return [read_clip(path, start, stop, size=(info.width, info.height)) for path in versions.values()]
+def _truth(versions: Mapping[str, Path]) -> VideoInfo:
+    """What the last version of a clip is, the ground truth, at whose size all are shown."""
+    return probe(list(versions.values())[-1])
 
 
 def _enlarge(image: np.ndarray, side: int = 256) -> np.ndarray:
-    return np.asarray(cv2.resize(image, (side, side), interpolation=cv2.INTER_CUBIC))
+    """A picture in the middle of a black square."""
+    scale = side / max(image.shape[:2])
+    height, width = (max(1, round(length * scale)) for length in image.shape[:2])
+    square = np.zeros((side, side, 3), np.uint8)
+    top, left = (side - height) // 2, (side - width) // 2
+    square[top : top + height, left : left + width] = cv2.resize(
+        image, (width, height), interpolation=cv2.INTER_CUBIC
+    )
+    return square
 
 
 def _frameless(axis: Axes) -> None:
