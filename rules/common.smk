@@ -5,8 +5,11 @@ from vividface.config.filtering import SelectionConfig
 
 TRAIN = list(cfg.by_role("train"))
 BENCHMARKS = list(cfg.by_role("benchmark"))
-DEGRADED = [name for name, dataset in cfg.datasets.items() if dataset.degrade]
-DEGRADED_BENCHMARKS = [name for name in BENCHMARKS if name in DEGRADED]
+# Training datasets of which only the selected clips are trained on.
+CANDIDATES = [name for name in TRAIN if cfg.datasets[name].candidates]
+# Benchmarks that are published with their degraded videos, and those with a ground truth.
+PAIRED = [name for name in BENCHMARKS if cfg.datasets[name].lq_source is not None]
+WITH_REFERENCE = [name for name in BENCHMARKS if cfg.datasets[name].has_reference]
 
 # How many GPUs a step takes. What a cluster grants is in slurm/config.yaml; a training takes all that it gets.
 GPUS = 0 if cfg.model.preset == "nano" else 1
@@ -63,9 +66,14 @@ def num_shards_keys(wildcards):
     return ["num_shards", f"datasets.{wildcards.dataset}.num_shards"]
 
 
+def only(datasets):
+    """A pattern of these datasets alone; nothing matches that of none."""
+    return "|".join(datasets) or "(?!)"
+
+
 def lq_clips(dataset):
-    """Where the input of a restoration lies: a really degraded dataset is used as it is."""
-    kind = "lq" if dataset in DEGRADED else "hq"
+    """Where the input of a restoration lies: a really degraded benchmark is used as it is."""
+    kind = "lq" if dataset in WITH_REFERENCE else "hq"
     return shards(f"data/{{dataset}}/{kind}/{{shard}}", [dataset])
 
 
@@ -157,6 +165,6 @@ def restored_methods():
         (dataset, method)
         for dataset in BENCHMARKS
         for method in cfg.methods()
-        if dataset in DEGRADED or method != "autoencoder"
+        if dataset in WITH_REFERENCE or method != "autoencoder"
         if method not in FOLDERS or dataset in FOLDERS[method]
     ]

@@ -1,5 +1,14 @@
 """Data: source videos, clips, face crops (section 3.3) and masks (section 3.2)."""
 
+# Where the face is cropped, how, and which clips are kept.
+CROPPING = [
+    "clips.size",
+    "clips.margin",
+    "clips.min_face",
+    "clips.max_lost_share",
+    "clips.max_padding_share",
+]
+
 
 rule fetch_dataset:
     output:
@@ -25,6 +34,30 @@ rule fetch_dataset:
         "Fetching the videos of {wildcards.dataset}"
     script:
         "../scripts/fetch_dataset.py"
+
+
+rule fetch_lq:
+    input:
+        videos="data/{dataset}/videos.parquet",
+    output:
+        table="data/{dataset}/lq_videos.parquet",
+    log:
+        "logs/fetch_lq/{dataset}.log",
+    benchmark:
+        "logs/benchmarks/fetch_lq/{dataset}.tsv"
+    # Of a benchmark that is published with its degraded videos.
+    wildcard_constraints:
+        dataset=only(PAIRED),
+    priority: 30
+    localrule: True
+    conda:
+        "../envs/vividface.yaml"
+    params:
+        config=lambda wildcards: cfg.pick(f"datasets.{wildcards.dataset}.lq_source"),
+    message:
+        "Fetching the degraded videos of {wildcards.dataset}"
+    script:
+        "../scripts/fetch_lq.py"
 
 
 rule find_shots:
@@ -75,7 +108,11 @@ rule plan_clips:
     params:
         config=lambda wildcards: cfg.pick(
             *num_shards_keys(wildcards),
-            "clips.num_frames",
+            *(
+                ["clips.num_frames"]
+                if cfg.datasets[wildcards.dataset].num_frames is None
+                else []
+            ),
             f"datasets.{wildcards.dataset}.num_frames",
             f"datasets.{wildcards.dataset}.max_clips",
             *(
@@ -109,13 +146,10 @@ rule extract_clips:
     resources:
         gpu=FACE_GPUS,
     params:
-        config=cfg.pick(
+        config=lambda wildcards: cfg.pick(
             *DETECTION,
-            "clips.size",
-            "clips.margin",
-            "clips.min_face",
-            "clips.max_lost_share",
-            "clips.max_padding_share",
+            f"datasets.{wildcards.dataset}.crop",
+            *(CROPPING if cfg.datasets[wildcards.dataset].crop else []),
         ),
     message:
         "Cropping the faces of {wildcards.dataset}, shard {wildcards.shard}"
@@ -143,6 +177,28 @@ rule gather_clips:
         "Gathering the clips of {wildcards.dataset}"
     script:
         "../scripts/gather_clips.py"
+
+
+rule extract_lq:
+    input:
+        clips="data/{dataset}/clips.parquet",
+        lq_videos="data/{dataset}/lq_videos.parquet",
+    output:
+        lq=directory("data/{dataset}/lq/{shard}"),
+    log:
+        "logs/extract_lq/{dataset}/{shard}.log",
+    benchmark:
+        "logs/benchmarks/extract_lq/{dataset}/{shard}.tsv"
+    wildcard_constraints:
+        dataset=only(PAIRED),
+    priority: 30
+    conda:
+        "../envs/vividface.yaml"
+    threads: MODEL_THREADS
+    message:
+        "Taking the degraded clips of {wildcards.dataset}, shard {wildcards.shard}"
+    script:
+        "../scripts/extract_lq.py"
 
 
 rule face_masks:

@@ -12,6 +12,8 @@ rule degrade:
         "logs/degrade/{dataset}/{shard}.log",
     benchmark:
         "logs/benchmarks/degrade/{dataset}/{shard}.tsv"
+    wildcard_constraints:
+        dataset=only([name for name in cfg.datasets if name not in PAIRED]),
     priority: 30
     conda:
         "../envs/vividface.yaml"

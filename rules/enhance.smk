@@ -1,6 +1,6 @@
 """What a practitioner sees: a whole held-out video, degraded, then enhanced, with sound."""
 
-SHOWCASE = DEGRADED_BENCHMARKS[0]
+SHOWCASE = WITH_REFERENCE[0]
 
 
 rule showcase:

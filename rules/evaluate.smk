@@ -76,7 +76,7 @@ rule benchmark_faces:
         gpu=FACE_GPUS,
     params:
         config=cfg.pick(*DETECTION),
-        with_features=lambda wildcards: wildcards.dataset in DEGRADED,
+        with_features=lambda wildcards: wildcards.dataset in WITH_REFERENCE,
     message:
         "Finding the faces of {wildcards.dataset}"
     script:
@@ -103,7 +103,7 @@ rule measure:
         gpu=GPUS,
     params:
         config=cfg.pick(*DETECTION, "evaluation.metrics"),
-        has_reference=lambda wildcards: wildcards.dataset in DEGRADED,
+        has_reference=lambda wildcards: wildcards.dataset in WITH_REFERENCE,
     message:
         "Measuring {wildcards.method} on {wildcards.dataset}"
     script:

@@ -16,6 +16,7 @@ with run_rule(snakemake) as rule:
         faces_config=rule.config.faces,
         hq_dir=Path(snakemake.output.hq),
         faces_file=Path(snakemake.output.faces),
+        crop=rule.config.datasets[snakemake.wildcards.dataset].crop,
         device=rule.device(needs_gpu=rule.config.faces.backend == "facexlib"),
         threads=snakemake.threads,
     )

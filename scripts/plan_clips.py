@@ -11,7 +11,7 @@ with run_rule(snakemake) as rule:
     plan = plan_clips(
         pd.read_parquet(snakemake.input.videos),
         pd.concat([pd.read_parquet(path) for path in snakemake.input.shots], ignore_index=True),
-        num_frames=dataset.num_frames or config.clips.num_frames,
+        num_frames=None if dataset.num_frames == "whole" else dataset.num_frames or config.clips.num_frames,
         num_shards=dataset.num_shards or config.num_shards,
         max_clips=dataset.max_clips,
         seed=getattr(config, "seed", 0),

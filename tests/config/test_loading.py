@@ -33,6 +33,17 @@ def test_paper_values(repository):
     )
 
 
+def test_benchmarks_are_taken_as_they_are(repository):
+    benchmarks = load_config(repository / "config.yaml").by_role("benchmark")
+    for dataset in benchmarks.values():
+        assert (dataset.crop, dataset.num_frames, dataset.split_shots) == (False, "whole", False)
+    assert {name: dataset.has_reference for name, dataset in benchmarks.items()} == {
+        "vfhq_test": True,
+        "vfhq_test_dicface": True,
+        "rfv_lq": False,
+    }
+
+
 def test_demo_holds_out_a_person(values):
     config = validate_config(values)
     people = {
@@ -72,6 +83,18 @@ def test_demo_holds_out_a_person(values):
         (("training", "batch_size"), None, "training.batch_size: Input should be a valid integer"),
         (("latent_stage", "lerning_rate"), 1, "latent_stage.lerning_rate: unknown key"),
         (("datasets", "demo_train", "source", "kind"), "floder", "datasets.demo_train.source"),
+        (("datasets", "demo_train", "crop"), False, "datasets.demo_train: `lq_source`, `crop: false` and"),
+        (("datasets", "demo_train", "num_frames"), "whole", "`num_frames: whole` are for benchmarks"),
+        (("datasets", "demo_train", "candidates"), True, "`candidates`, so the coarse set is empty"),
+        (("datasets", "held_out", "candidates"), True, "datasets.held_out: `candidates` is for training"),
+        (("datasets", "held_out", "num_frames"), "whole", "`num_frames: whole` needs `split_shots: false`"),
+        (("datasets", "held_out", "num_frames"), 0, "datasets.held_out.num_frames"),
+        (("datasets", "held_out", "degrade"), False, "no benchmark has `degrade: true` or an `lq_source`"),
+        (
+            ("datasets", "held_out", "lq_source"),
+            {"kind": "folder", "path": "lq"},
+            "datasets.held_out: `lq_source` needs `degrade: false` and `crop: false`",
+        ),
     ],
 )
 def test_wrong_values_name_their_key(values, path, value, message):

@@ -206,6 +206,36 @@ def test_a_truncated_file_keeps_its_whole_clips(square_faces, tmp_path):
     assert len(list((tmp_path / "hq").iterdir())) == table["kept"].sum()
 
 
+def test_clips_that_are_taken_whole_are_the_videos_frames(square_faces, tmp_path):
+    """At an odd size and any length, and rejected for nothing that is seen in them."""
+    steady = [(40, 50)] * 7
+    contents = {
+        "good": square_video(steady, height=121, width=163),
+        "none": square_video([None] * 2),
+        "lost": square_video([(40, 50), None, None, None, None]),
+        "small": square_video(steady, side=12),
+        "wide": square_video([(28 * i, 20) for i in range(5)], height=60),
+    }
+    for name, frames in contents.items():
+        write_clip(tmp_path / f"{name}.mkv", frames, 25)
+    plan = plan_of(num_frames=None, **{name: tmp_path / f"{name}.mkv" for name in contents})
+    table = extract(plan, tmp_path, crop=False)
+    assert table["kept"].all(), table["reason"]
+    faces = load_file(tmp_path / "faces.safetensors")
+    for name, frames in contents.items():
+        clip = f"{name}-000000"
+        np.testing.assert_array_equal(read_clip(tmp_path / f"hq/{clip}.mkv"), frames)
+        row = table.loc[clip]
+        assert row[["crop_x", "crop_y", "crop_size", "padding_share"]].isna().all()
+        assert row["sharpness"] > 0
+        assert (f"{clip}.boxes" in faces) == (name != "none")
+    assert list(table.loc[["good-000000", "small-000000"], "face_px"]) == [24, 12]
+    assert list(table.loc[["none-000000", "lost-000000"], "lost_share"]) == [1, 0.8]
+    np.testing.assert_array_equal(faces["lost-000000.found"], [1, 0, 0, 0, 0])
+    # In pixels of the whole frame: of the square at (40, 50), 24 px wide.
+    np.testing.assert_allclose(faces["good-000000.boxes"], np.tile([40, 50, 64, 74], (7, 1)), atol=1)
+
+
 def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, frames_alive):
     """Of a clip of 201 frames no more than two batches are alive at once."""
     most = frames_alive(extraction)

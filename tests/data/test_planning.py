@@ -81,3 +81,29 @@ def test_shards_depend_on_the_clip_alone_and_sampling_on_the_seed():
     assert len(first) == len(other) == 20
     assert first == again
     assert first != other
+
+
+def test_whole_videos_are_one_clip_each_of_any_length(video, tmp_path):
+    write_clip(tmp_path / "short.mkv", BLACK[:2], 25)
+    (tmp_path / "broken.mkv").write_bytes(b"no video")
+    table = videos(walk=video, short=tmp_path / "short.mkv", broken=tmp_path / "broken.mkv")
+    plan = plan_of(table, num_frames=None).set_index("clip_id")
+    assert list(plan["rejection"]) == [Rejection.UNREADABLE, "", ""]
+    assert plan.loc["walk-000000", ["start", "frames"]].tolist() == [0, 13]
+    assert plan.loc["short-000000", ["start", "frames"]].tolist() == [0, 2]
+
+
+def test_of_a_truncated_video_nothing_is_taken_whole():
+    shots = pd.DataFrame(
+        {
+            "video_id": "walk",
+            "start": [0, 9],
+            "stop": [9, 9],
+            "fps": "25",
+            "rejection": ["", Rejection.TRUNCATED],
+            "reason": ["", "truncated: the file ends after 9 frames"],
+        }
+    )
+    settings = {"videos": videos(walk="walk.mkv"), "shots": shots, "num_shards": 1}
+    assert list(plan_clips(**settings, num_frames=None)["rejection"]) == [Rejection.TRUNCATED]
+    assert list(plan_clips(**settings, num_frames=9)["rejection"]) == ["", Rejection.TRUNCATED]

@@ -57,14 +57,16 @@ def test_samples_are_seeded_and_nested(tmp_path):
     for clip in range(40):
         write_meta(tmp_path, f"Clip+{VIDEO}+P0+C{clip}+F9-31")
 
-    def sample(size, seed=0):
-        source = YoutubeSource(kind="youtube", metadata=tmp_path, sample=size)
+    def sample(size, seed=0, skip=0):
+        source = YoutubeSource(kind="youtube", metadata=tmp_path, sample=size, skip=skip)
         return {clip.name for clip in sample_clips(source, "vfhq", seed=seed)}
 
     assert len(sample(None)) == 40
     assert len(sample(10)) == 10
     assert sample(10) < sample(20)
     assert sample(10) != sample(10, seed=1)
+    assert sample(None, skip=10) == sample(None) - sample(10)
+    assert sample(10, skip=10) == sample(20) - sample(10)
     empty = YoutubeSource(kind="youtube", metadata=tmp_path / "none")
     with pytest.raises(InputError, match=r"datasets\.vfhq\.source\.metadata: .*holds no Clip"):
         sample_clips(empty, "vfhq", seed=0)

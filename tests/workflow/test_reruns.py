@@ -13,15 +13,33 @@ from vividface.errors import InputError
 from vividface.workflow.reruns import reruns
 
 KEYS = {key.path: key for key in config_keys() if key.kind}
+OTHER = {"title": "t", "licence": "l", "credit": "c", "source": {"kind": "folder", "path": "other"}}
+
+
+def sources_of(source):
+    """Both sources of an experiment, of one kind."""
+    names = {"vfhq": "source", "vfhq_test_dicface": "lq_source"}
+    return {"datasets": {name: {key: copy.deepcopy(source)} for name, key in names.items()}}
+
+
 # Laid over the paper's experiment, so that every section is in use somewhere.
 HERE = Path(__file__).parent
 OVERLAYS = {
-    "paper": {"num_shards": 2, "datasets": {"rfv_lq": {"num_shards": 1}, "vfhq": {"num_shards": 2}}},
-    "url": {"datasets": {"vfhq": {"source": {"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}}}},
+    "paper": {
+        "num_shards": 2,
+        "datasets": {
+            "rfv_lq": {"num_shards": 1},
+            "vfhq": {"num_shards": 2},
+            "train": {**OTHER, "role": "train"},
+            "test": {**OTHER, "role": "benchmark", "degrade": False},
+        },
+    },
+    "folder": sources_of({"kind": "folder", "path": "videos"}),
+    "url": sources_of({"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}),
     "photos": {"datasets": {"vfhq": {"source": {"kind": "photos", "path": "portraits"}}}},
-    "hub": {"datasets": {"vfhq": {"source": {"kind": "hub", "repo": "a/b"}}}},
-    "drive": {"datasets": {"vfhq": {"source": {"kind": "drive", "files": ["a"]}}}},
-    "drive folder": {"datasets": {"vfhq": {"source": {"kind": "drive", "folder": "a"}}}},
+    "hub": sources_of({"kind": "hub", "repo": "a/b"}),
+    "drive": sources_of({"kind": "drive", "files": ["a"]}),
+    "drive folder": sources_of({"kind": "drive", "folder": "a"}),
     "others": {
         "filter": {"judge": "openai"},
         "degradation": {"model": "keep"},
@@ -35,6 +53,7 @@ OVERLAYS = {
 _PAPER = ("seed", "datasets.", "faces.", "filter.", "model.")
 _SPECIAL = (
     "datasets.*.source",
+    "datasets.*.lq_source",
     "filter.openai",
     "degradation.keep",
     "variants.*.selected_by",
@@ -43,8 +62,12 @@ _SPECIAL = (
 # Values that no rule of `another` leads to.
 VALUES = {
     "clips.size": 256,
+    "datasets.*.num_frames": 9,
     "datasets.*.source.kind": {"kind": "folder", "path": "elsewhere"},
     "datasets.*.source.files[].url": "https://a.b/d.zip",
+    "datasets.*.lq_source.kind": {"kind": "folder", "path": "elsewhere"},
+    "datasets.*.lq_source.files[].url": "https://a.b/d.zip",
+    "datasets.*.lq_source.repo": "c/d",
     "datasets.*.source.max_size": 512,
     "datasets.*.source.repo": "c/d",
     "faces.mask": ["face", "hair"],

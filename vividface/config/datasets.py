@@ -115,6 +115,11 @@ class YoutubeSource(Section):
     kind: Literal["youtube"] = key("kind of the source", "")
     metadata: Path = key("folder of VFHQ's metadata", "")
     sample: int | None = key("clips sampled at random; null takes all", "section 4.1", default=None, ge=1)
+    skip: int = key(
+        "first clips of the sample's order that are left out, such as those of another dataset",
+        default=0,
+        ge=0,
+    )
     max_parallel: int = key("videos at a time", default=4, ge=1, le=64, execution=True)
     format: str = key("yt-dlp's format", "", default="bestvideo[height>=720]/bestvideo*")
 
@@ -123,6 +128,8 @@ Source = Annotated[
     PackageSource | FolderSource | PhotosSource | WebSource | HubSource | DriveSource | YoutubeSource,
     Field(discriminator="kind"),
 ]
+
+LqSource = Annotated[FolderSource | WebSource | HubSource | DriveSource, Field(discriminator="kind")]
 
 
 class DatasetConfig(Section):
@@ -134,7 +141,44 @@ class DatasetConfig(Section):
     licence: str = key("licence of the videos", "")
     credit: str = key("credit in the report", "")
     degrade: bool = key("whether clips are degraded here, and so have a ground truth", default=True)
-    num_frames: int | None = key("frames of a clip; null takes clips.num_frames", default=None, ge=1)
+    lq_source: LqSource | None = key(
+        "origin of the degraded videos of a benchmark that is published with them; then `source` is their "
+        "ground truth",
+        default=None,
+    )
+    crop: bool = key(
+        "whether the face is cropped out of the frames; a benchmark's may be taken whole, at their size",
+        default=True,
+    )
+    num_frames: Annotated[int, Field(ge=1)] | Literal["whole"] | None = key(
+        "frames of a clip; `whole` makes each video of a benchmark one clip, null takes clips.num_frames",
+        default=None,
+    )
     split_shots: bool = key("whether videos are split at their cuts", default=True)
     max_clips: int | None = key("clips sampled at random; null takes all", default=None, ge=1)
+    candidates: bool = key(
+        "whether clips are trained on only where they are selected, and so are not in the coarse set",
+        default=False,
+    )
     num_shards: int | None = key("shards of this dataset; null takes num_shards", "", default=None, ge=1)
+
+    @property
+    def has_reference(self) -> bool:
+        """Whether its clips have a ground truth that restored ones are compared with."""
+        return self.degrade or self.lq_source is not None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.role == "train":
+            if self.lq_source is not None or not self.crop or self.num_frames == "whole":
+                raise ValueError(
+                    "`lq_source`, `crop: false` and `num_frames: whole` are for benchmarks: clips to train "
+                    "on have one size and length, and are degraded here"
+                )
+        elif self.candidates:
+            raise ValueError("`candidates` is for training datasets: a benchmark's clips are never selected")
+        if self.lq_source is not None and (self.degrade or self.crop):
+            raise ValueError("`lq_source` needs `degrade: false` and `crop: false`: both sides are published")
+        if self.num_frames == "whole" and self.split_shots:
+            raise ValueError("`num_frames: whole` needs `split_shots: false`: a whole video is one clip")
+        return self

@@ -72,8 +72,12 @@ class Config(Section):
         for role in ("train", "benchmark"):
             if not self.by_role(role):
                 raise ValueError(f"datasets: none has the role {role!r}")
-        if not any(dataset.degrade for dataset in self.by_role("benchmark").values()):
-            raise ValueError("datasets: no benchmark has `degrade: true`, so nothing has a ground truth")
+        if all(dataset.candidates for dataset in self.by_role("train").values()):
+            raise ValueError("datasets: all to train on are `candidates`, so the coarse set is empty")
+        if not any(dataset.has_reference for dataset in self.by_role("benchmark").values()):
+            raise ValueError(
+                "datasets: no benchmark has `degrade: true` or an `lq_source`, so nothing has a ground truth"
+            )
         return self
 
     def _check_variants(self) -> None:

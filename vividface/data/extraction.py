@@ -1,4 +1,4 @@
-"""Cropping the face out of clips and videos (section 3.3, face region extraction)."""
+"""Cropping the face out of clips and videos (section 3.3), and taking the clips of benchmarks whole."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class ExtractedClip(PlannedClip):
     """What became of a planned clip: a row of `clips/{shard}.parquet`.
 
     Attributes:
-        kept: whether the clip's crop was written.
+        kept: whether the clip was written.
         crop_x: left edge of the crop, pixels of the video. This and what follows is NaN where the clip was
-            rejected before it could be measured.
+            rejected before it could be measured, and what is of a crop where it was taken whole.
         crop_y: upper edge of the crop, pixels of the video.
         crop_size: side of the crop, pixels of the video.
         face_px: median width of the face, pixels of the video.
         lost_share: share of the frames in which the face was not found.
         padding_share: share of the crop that lies outside the video.
-        sharpness: median over the frames of the standard deviation of the crop's Laplacian.
+        sharpness: median over the frames of the standard deviation of the written frame's Laplacian.
     """
 
     kept: bool = False
@@ -62,17 +62,15 @@ class ExtractedClip(PlannedClip):
 
 
 @dataclass(frozen=True)
-class _CropFaces:
-    """The face in each of the F frames of a crop.
+class _ClipFaces:
+    """The face in each of the F frames of a clip.
 
     Attributes:
-        crop: the square of the video that is cropped.
-        boxes: (F, 4) float32, pixels of the crop.
-        landmarks: (F, K, 2) float32, pixels of the crop.
+        boxes: (F, 4) float32, pixels of the written frames.
+        landmarks: (F, K, 2) float32, pixels of the written frames.
         found: (F,) bool, whether the face was detected and not interpolated.
     """
 
-    crop: CropBox
     boxes: np.ndarray
     landmarks: np.ndarray
     found: np.ndarray
@@ -85,20 +83,24 @@ def extract_clips(
     faces_config: FacesConfig,
     hq_dir: Path,
     faces_file: Path,
+    crop: bool = True,
     device: str = "cpu",
     threads: int = 1,
 ) -> pd.DataFrame:
     """Find, follow, crop and write one shard's clips; a clip that fails is recorded and skipped.
 
-    Each clip is decoded twice, to find the face and to crop it: memory does not grow with its length. With
+    Each clip is decoded twice, to find the face and to write it: memory does not grow with its length. With
     several threads as many clips are extracted at a time, so that decoding, detection and encoding overlap.
 
     Args:
         plan: rows of the shard, as `plan_clips` gives them.
         clips_config: size and margin of the crops, and the limits of what is kept.
         faces_config: face backend.
-        hq_dir: folder of the lossless crops of the kept clips, written atomically.
-        faces_file: file of boxes and landmarks, in pixels of the crops, written atomically.
+        hq_dir: folder of the kept clips, without loss, written atomically.
+        faces_file: file of boxes and landmarks, in pixels of the written frames, written atomically; without
+            a clip that is taken whole and has no face.
+        crop: whether the face is cropped out; otherwise frames are written whole, at their own size, and only
+            a clip that cannot be read is rejected.
         device: device of the backend's networks.
         threads: number of clips extracted at a time.
 
@@ -111,11 +113,11 @@ def extract_clips(
     with atomic_path(hq_dir) as folder, ThreadPoolExecutor(threads) as pool:
         folder.mkdir()
 
-        def extract(planned: PlannedClip) -> tuple[ExtractedClip, _CropFaces | None]:
+        def extract(planned: PlannedClip) -> tuple[ExtractedClip, _ClipFaces | None]:
             return _extract(
                 ExtractedClip(**vars(planned)),
                 folder / f"{planned.clip_id}.mkv",
-                clips_config=clips_config,
+                clips_config=clips_config if crop else None,
                 backend=backend,
                 batch_size=faces_config.batch_size,
             )
@@ -124,8 +126,9 @@ def extract_clips(
         for clip, faces in pool.map(extract, planned_clips):
             clips.append(clip)
             if faces is not None:
-                arrays[f"{clip.clip_id}.boxes"] = faces.boxes
-                arrays[f"{clip.clip_id}.landmarks"] = faces.landmarks
+                # safetensors writes an array's memory, whatever its strides.
+                arrays[f"{clip.clip_id}.boxes"] = np.ascontiguousarray(faces.boxes)
+                arrays[f"{clip.clip_id}.landmarks"] = np.ascontiguousarray(faces.landmarks)
                 arrays[f"{clip.clip_id}.found"] = faces.found.astype(np.uint8)
             logger.info("%d/%d %s: %s", len(clips), len(plan), clip.clip_id, clip.reason or "kept")
         with atomic_path(faces_file) as temporary:
@@ -177,29 +180,36 @@ def _extract(
     clip: ExtractedClip,
     destination: Path,
     *,
-    clips_config: ClipsConfig,
+    clips_config: ClipsConfig | None,
     backend: FaceBackend,
     batch_size: int,
-) -> tuple[ExtractedClip, _CropFaces | None]:
-    """Find a clip's face and write its crop.
+) -> tuple[ExtractedClip, _ClipFaces | None]:
+    """Find a clip's face and write its crop; without `clips_config` its whole frames.
 
     Returns:
-        the clip, kept or rejected, and the face in the crop of a kept one.
+        the clip, kept or rejected, and the face in a kept one, if it has one.
     """
     if clip.rejection:
         return clip, None
     try:
         faces_of_frames, frame_height, frame_width = _track(clip, backend, batch_size)
-        clip, faces = _locate(
-            clip,
-            faces_of_frames,
-            clips_config=clips_config,
-            frame_height=frame_height,
-            frame_width=frame_width,
-        )
-        if faces is None:
-            return clip, None
-        sharpness = _write_crop(clip, faces.crop, destination, size=clips_config.size)
+        clip = replace(clip, lost_share=sum(face is None for face in faces_of_frames) / len(faces_of_frames))
+        if clips_config is None:
+            clip, faces = _measure(clip, faces_of_frames)
+            sharpness = _write(_frames(clip), clip, destination, size=(frame_width, frame_height))
+        else:
+            clip, located = _locate(
+                clip,
+                faces_of_frames,
+                clips_config=clips_config,
+                frame_height=frame_height,
+                frame_width=frame_width,
+            )
+            if located is None:
+                return clip, None
+            (square, faces), size = located, clips_config.size
+            crops = (crop_frame(frame, square, size) for frame in _frames(clip))
+            sharpness = _write(crops, clip, destination, size=(size, size))
     except InputError as error:
         return clip.rejected(Rejection.TRUNCATED, str(error).removeprefix(f"{clip.path}: ")), None
     return replace(clip, kept=True, sharpness=sharpness), faces
@@ -215,6 +225,14 @@ def _track(clip: PlannedClip, backend: FaceBackend, batch_size: int) -> tuple[li
     return tracker.person(), height, width
 
 
+def _measure(clip: ExtractedClip, faces: list[Face | None]) -> tuple[ExtractedClip, _ClipFaces | None]:
+    """A clip that is taken whole with its face's width, and the face, if there is one."""
+    if clip.lost_share == 1:
+        return clip, None
+    boxes, landmarks, found = interpolate(faces)
+    return replace(clip, face_px=_face_px(boxes, landmarks)), _ClipFaces(boxes, landmarks, found)
+
+
 def _locate(
     clip: ExtractedClip,
     faces: list[Face | None],
@@ -222,14 +240,14 @@ def _locate(
     clips_config: ClipsConfig,
     frame_height: int,
     frame_width: int,
-) -> tuple[ExtractedClip, _CropFaces | None]:
+) -> tuple[ExtractedClip, tuple[CropBox, _ClipFaces] | None]:
     """Choose the crop of a clip and check the limits.
 
     Returns:
-        the clip with its measures, rejected where a limit is exceeded, and the face in the crop unless it is.
+        the clip with its measures, rejected where a limit is exceeded; unless it is, its crop and the face in
+        that.
     """
-    lost_share = sum(face is None for face in faces) / len(faces)
-    clip = replace(clip, lost_share=lost_share)
+    lost_share = clip.lost_share
     if lost_share == 1:
         return clip.rejected(Rejection.NO_FACE, "none is found in any frame"), None
     if lost_share > clips_config.max_lost_share:
@@ -237,15 +255,17 @@ def _locate(
         return clip.rejected(Rejection.FACE_LOST, f"in {lost_share:.0%} of the frames, {limit}"), None
 
     boxes, landmarks, found = interpolate(faces)
-    whole_faces = face_box(boxes, landmarks)
-    face_px = float(np.median(whole_faces[:, 2] - whole_faces[:, 0]))
+    face_px = _face_px(boxes, landmarks)
     clip = replace(clip, face_px=face_px)
     if face_px < clips_config.min_face:
         detail = f"{face_px:.0f} px wide, less than {clips_config.min_face}"
         return clip.rejected(Rejection.SMALL_FACE, detail), None
 
     crop = unified_crop(
-        whole_faces[found], frame_height=frame_height, frame_width=frame_width, margin=clips_config.margin
+        face_box(boxes, landmarks)[found],
+        frame_height=frame_height,
+        frame_width=frame_width,
+        margin=clips_config.margin,
     )
     padding_share = crop.padding_share(height=frame_height, width=frame_width)
     clip = replace(clip, crop_x=crop.x, crop_y=crop.y, crop_size=crop.size, padding_share=padding_share)
@@ -257,17 +277,24 @@ def _locate(
         return clip.rejected(Rejection.PADDING, detail), None
     boxes = crop.to_crop(boxes.reshape(-1, 2, 2), clips_config.size).reshape(-1, 4)
     landmarks = crop.to_crop(landmarks, clips_config.size)
-    return clip, _CropFaces(crop, boxes, landmarks, found)
+    return clip, (crop, _ClipFaces(boxes, landmarks, found))
 
 
-def _write_crop(clip: PlannedClip, crop: CropBox, destination: Path, *, size: int) -> float:
-    """Write a clip's crop without loss; returns its sharpness."""
+def _face_px(boxes: np.ndarray, landmarks: np.ndarray) -> float:
+    """The median width of a face."""
+    whole_faces = face_box(boxes, landmarks)
+    return float(np.median(whole_faces[:, 2] - whole_faces[:, 0]))
+
+
+def _write(
+    frames: Iterable[np.ndarray], clip: PlannedClip, destination: Path, *, size: tuple[int, int]
+) -> float:
+    """Write a clip's frames, of this width and height, without loss; returns their sharpness."""
     sharpness = []
-    with VideoWriter(destination, width=size, height=size, fps=Fraction(clip.fps)) as writer:
-        for frame in _frames(clip):
-            cropped = crop_frame(frame, crop, size)
-            writer.write(cropped)
-            sharpness.append(cv2.Laplacian(cv2.cvtColor(cropped, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
+    with VideoWriter(destination, width=size[0], height=size[1], fps=Fraction(clip.fps)) as writer:
+        for frame in frames:
+            writer.write(frame)
+            sharpness.append(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
     return float(np.median(sharpness))
 
 

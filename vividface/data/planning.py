@@ -44,7 +44,7 @@ def plan_clips(
     videos: pd.DataFrame,
     shots: pd.DataFrame,
     *,
-    num_frames: int,
+    num_frames: int | None,
     num_shards: int,
     max_clips: int | None = None,
     seed: int = 0,
@@ -58,7 +58,8 @@ def plan_clips(
     Args:
         videos: one row per video: `video_id`, `path`, `person`.
         shots: tables of `vividface.data.shots.find_shots`, of all videos.
-        num_frames: number of frames of a clip.
+        num_frames: number of frames of a clip; None makes each shot one clip, whatever its length, and a
+            video that is truncated none.
         num_shards: number of shards; a clip's shard is a hash of its id.
         max_clips: number of clips to sample at random; None takes all.
         seed: seed of the sampling, which is by a hash: a clip's chance does not depend on the other videos.
@@ -78,7 +79,7 @@ def plan_clips(
                     path=video["path"],
                     person=video["person"],
                     start=piece.start,
-                    frames=num_frames,
+                    frames=num_frames or piece.stop - piece.start,
                     fps=piece.fps,
                     shard=shard_of(clip_id, num_shards),
                     rejection=piece.rejection,
@@ -92,8 +93,10 @@ def plan_clips(
     return to_table(sorted(clips, key=lambda clip: clip.clip_id), PlannedClip)
 
 
-def _pieces(shots: list[Shot], num_frames: int) -> list[Shot]:
+def _pieces(shots: list[Shot], num_frames: int | None) -> list[Shot]:
     """A video's shots cut to the length of clips; what cannot be used is a piece with its reason."""
+    if num_frames is None:
+        return [replace(shot, start=0) for shot in shots if shot.rejection] or shots
     pieces: list[Shot] = []
     for shot in shots:
         if shot.rejection:

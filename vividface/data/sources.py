@@ -33,7 +33,7 @@ from vividface.weights.packages import fetch_member
 
 
 def fetch_dataset(
-    name: str, source: Source, *, directory: Path, seed: int = 0, locks: Path = LOCKS
+    name: str, source: Source, *, directory: Path, seed: int = 0, key: str = "source", locks: Path = LOCKS
 ) -> pd.DataFrame:
     """Download a dataset's videos and list them; complete downloads are not repeated.
 
@@ -43,6 +43,7 @@ def fetch_dataset(
         directory: folder of the dataset; downloaded videos are in `directory/videos/`, those of a `folder`
             source are read where they are.
         seed: seed of the sample that a `youtube` source may ask for, and of a `photos` source's motion.
+        key: key of the source in the dataset's section, for messages.
         locks: folder of the locks, `{name}.json`: checksums and revisions that were recorded on first use.
 
     Returns:
@@ -52,7 +53,7 @@ def fetch_dataset(
     Raises:
         InputError: a folder has no videos, a download fails, or a checksum is wrong.
     """
-    key = f"datasets.{name}.source"
+    key = f"datasets.{name}.{key}"
     downloads, encoded = Path(directory) / "videos", Path(directory) / "encoded"
     lock = Lock(Path(locks) / f"{name}.json")
     match source:

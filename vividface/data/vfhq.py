@@ -103,7 +103,7 @@ def sample_clips(source: YoutubeSource, name: str, *, seed: int) -> list[ClipMet
     sample holds all smaller ones.
 
     Args:
-        source: folder of the metadata, and size of the sample.
+        source: folder of the metadata, size of the sample, and number of clips that come before it.
         name: key of the dataset in the configuration, for messages.
         seed: seed of the sample.
 
@@ -117,8 +117,8 @@ def sample_clips(source: YoutubeSource, name: str, *, seed: int) -> list[ClipMet
             f"datasets.{name}.source.metadata: {folder} holds no Clip+*.txt; unpack VFHQ's meta_info there "
             "(docs/datasets.md)"
         )
-    sample = sorted(paths, key=lambda path: seeded_hash(seed, path.stem))[: source.sample]
-    return [read_meta(path) for path in sorted(sample)]
+    ordered = sorted(paths, key=lambda path: seeded_hash(seed, path.stem))[source.skip :]
+    return [read_meta(path) for path in sorted(ordered[: source.sample])]
 
 
 def fetch_clips(

@@ -53,7 +53,8 @@ def videos_in_folder(
         key: key of the source in the configuration, for messages.
         pattern: pattern of the files' names.
         frames_fps: frame rate of folders of frames, which are videos too; None ignores them.
-        encoded: folder of the videos that folders of frames are encoded to, without loss.
+        encoded: folder of the videos that folders of frames are encoded to, without loss, under the folders'
+            own paths.
 
     Raises:
         InputError: there is no video, or a frame cannot be read.
@@ -63,9 +64,10 @@ def videos_in_folder(
     names = [path.stem for path in videos]
     if frames_fps is not None:
         for frames in sorted({path.parent for path in matches if _is_frame(path)}):
-            name = "_".join(frames.relative_to(folder).parts) or folder.name
-            videos.append(_encode_frames(frames, encoded / f"{name}.mkv", frames_fps))
-            names.append(name)
+            parts = frames.relative_to(folder).parts or (folder.name,)
+            output = encoded.joinpath(*parts[:-1], f"{parts[-1]}.mkv")
+            videos.append(_encode_frames(frames, output, frames_fps))
+            names.append("_".join(parts))
     if not videos:
         raise InputError(
             f"{key}: no video in {folder} matches the pattern {pattern!r}; known suffixes are "

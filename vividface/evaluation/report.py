@@ -137,7 +137,7 @@ def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
         autoescape=True,
         undefined=jinja2.StrictUndefined,
     )
-    gains = [_gain(config, inputs, name) for name, d in config.by_role("benchmark").items() if d.degrade]
+    gains = [_gain(config, inputs, name) for name in _with_reference(config)]
     page = environment.get_template("report.html.j2").render(
         config=config,
         headline=gains[0]["text"],
@@ -150,6 +150,10 @@ def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
     )
     write_text(output, page)
     return output
+
+
+def _with_reference(config: Config) -> list[str]:
+    return [name for name, dataset in config.by_role("benchmark").items() if dataset.has_reference]
 
 
 def _gain(config: Config, inputs: ReportInputs, dataset: str) -> dict[str, Any]:
@@ -190,7 +194,7 @@ def _facts(config: Config, inputs: ReportInputs) -> dict[str, str]:
 
 
 def _images(config: Config, inputs: ReportInputs) -> dict[str, bytes]:
-    dataset = next(name for name, d in config.by_role("benchmark").items() if d.degrade)
+    dataset = _with_reference(config)[0]
     located = inputs.located[dataset]
     step = max(1, len(located) // _SHOWN_CLIPS)
     clips = located.iloc[::step].head(_SHOWN_CLIPS).to_dict("records")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vividface.config import STAGES, Config
-from vividface.config.datasets import FolderSource
+from vividface.config.datasets import FolderSource, Source
 from vividface.errors import InputError
 
 
@@ -70,13 +70,13 @@ def _degraded(config: Config) -> list[str]:
     return [name for name, dataset in config.datasets.items() if dataset.degrade or dataset.role == "train"]
 
 
-def _degraded_benchmarks(config: Config) -> list[str]:
-    return [name for name in config.by_role("benchmark") if name in _degraded(config)]
+def _with_reference(config: Config) -> list[str]:
+    return [name for name, dataset in config.by_role("benchmark").items() if dataset.has_reference]
 
 
 def _benchmark_clips(config: Config) -> list[str]:
     benchmarks = config.by_role("benchmark")
-    return [*_of(benchmarks, "clips.parquet", "hq"), *_of(_degraded_benchmarks(config), "lq")]
+    return [*_of(benchmarks, "clips.parquet", "hq"), *_of(_with_reference(config), "lq")]
 
 
 def _selected(config: Config) -> list[str]:
@@ -93,10 +93,18 @@ def _data_outputs(config: Config) -> list[str]:
     for name, dataset in config.datasets.items():
         kinds = ["videos.parquet", "shots", "plan.parquet", "clips", "hq", "faces", "clips.parquet"]
         kinds += ["masks"] if dataset.role == "train" else []
-        kinds += [] if isinstance(dataset.source, FolderSource) else ["videos"]
-        kinds += ["encoded"] if getattr(dataset.source, "frames_fps", None) else []
+        kinds += _fetched(dataset.source)
+        if dataset.lq_source is not None:
+            kinds += ["lq_videos.parquet", "lq"]
+            kinds += [f"lq_source/{folder}" for folder in _fetched(dataset.lq_source)]
         outputs += _of([name], *kinds)
     return outputs
+
+
+def _fetched(source: Source) -> list[str]:
+    """The folders that a source's videos are brought to."""
+    folders = [] if isinstance(source, FolderSource) else ["videos"]
+    return [*folders, *(["encoded"] if getattr(source, "frames_fps", None) else [])]
 
 
 def _curves(config: Config) -> list[str]:
@@ -114,13 +122,15 @@ MILESTONES = {
                 "fetch_pretrained",
                 "empty_prompt",
                 "fetch_dataset",
+                "fetch_lq",
                 "find_shots",
                 "plan_clips",
                 "extract_clips",
                 "gather_clips",
+                "extract_lq",
                 "face_masks",
             ),
-            target="--until gather_clips face_masks",
+            target="--until gather_clips extract_lq face_masks",
             outputs=_data_outputs,
             inputs=lambda config: [],
         ),
@@ -210,7 +220,7 @@ MILESTONES = {
             inputs=lambda config: [
                 "data/weights.json",
                 *_of(config.datasets, "clips.parquet"),
-                *_of(_degraded_benchmarks(config)[:1], "videos.parquet"),
+                *_of(_with_reference(config)[:1], "videos.parquet"),
                 *_of(_train(config), "hq", "scores"),
                 "data/selection/decisions.parquet",
                 *(path for path in _benchmark_clips(config) if not path.endswith("clips.parquet")),
