@@ -31,6 +31,7 @@ rule latent_stage:
             f"variants.{wildcards.variant}.latent_p",
             f"variants.{wildcards.variant}.selected_set",
         ),
+        candidates=CANDIDATES,
         folder="logs/training/{variant}/latent_stage",
     message:
         "Training the latent stage of {wildcards.variant}"

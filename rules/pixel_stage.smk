@@ -36,6 +36,7 @@ rule pixel_stage:
             f"variants.{wildcards.variant}.pixel_p",
             f"variants.{wildcards.variant}.selected_set",
         ),
+        candidates=CANDIDATES,
         folder="logs/training/{variant}/pixel_stage",
     message:
         "Training the pixel stage of {wildcards.variant}"

@@ -13,6 +13,7 @@ with run_rule(snakemake) as rule:
             stage=stage,
             p=variant.latent_p,
             selected=snakemake.input.selected if variant.selected_set else None,
+            candidates=snakemake.params.candidates,
             seed=rule.config.seed,
             model=rule.config.model,
             latents=snakemake.input.latents,

@@ -13,6 +13,7 @@ with run_rule(snakemake) as rule:
             stage=stage,
             p=variant.pixel_p,
             selected=snakemake.input.selected if variant.selected_set else None,
+            candidates=snakemake.params.candidates,
             seed=rule.config.seed,
             start=snakemake.input.start,
             clips=snakemake.input.clips,

@@ -55,3 +55,12 @@ def test_clips_of_several_datasets_are_located_in_their_own_folders(tmp_path):
     assert list(located["dataset"]) == ["two", "one"]
     assert list(located["hq"]) == ["data/two/hq/0000/a-000000.mkv", "data/one/hq/0000/b-000000.mkv"]
     assert list(located["lq"]) == ["data/two/lq/0000/a-000000.mkv", "data/one/lq/0000/b-000000.mkv"]
+
+
+def test_clips_of_the_same_id_in_two_datasets_are_refused(tmp_path):
+    tables = [
+        write_clips(tmp_path / name / "clips.parquet", clip_id=["a-000000"], kept=[True], shard=["0000"])
+        for name in ("one", "two")
+    ]
+    with pytest.raises(InputError, match="one and two have clips of the same id, such as a-000000"):
+        kept_clips(tables)

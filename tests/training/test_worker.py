@@ -7,6 +7,7 @@ from accelerate.state import AcceleratorState
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
+from vividface.data.encoding import encode_shard
 from vividface.errors import InputError
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.checkpoints import load_checkpoint
@@ -58,6 +59,52 @@ def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(latent_job, s
 def test_without_the_selected_set_every_step_sees_all_clips(make_job, seen, tmp_path):
     train_latent_stage(make_job(tmp_path, selected=None))
     assert set().union(*seen[3:]) == set(CLIPS) - VALIDATION
+
+
+@pytest.fixture
+def with_candidates(data, tmp_path):
+    """Of the clips the first four as the coarse set, the others as candidates, of which one is selected."""
+    for name, part in (("coarse", slice(0, 4)), ("pool", slice(4, 8))):
+        base = tmp_path / name
+        base.mkdir()
+        clips = pd.read_parquet(data / "mine/clips.parquet").iloc[part]
+        clips.to_parquet(base / "clips.parquet")
+        folders = {kind: data / "mine" / kind / "0000" for kind in ("hq", "lq", "masks")}
+        for kind, folder in folders.items():
+            (base / kind).mkdir()
+            (base / kind / "0000").symlink_to(folder)
+        encode_shard(
+            clips,
+            DCTAutoencoder(decay=0.0, lapped=True),
+            num_frames=5,
+            hq_dir=folders["hq"],
+            lq_dir=folders["lq"],
+            mask_dir=folders["masks"],
+            output=base / "latents/0000.safetensors",
+        )
+    pd.DataFrame({"clip_id": [CLIPS[1], CLIPS[5]]}).to_parquet(tmp_path / "selected.parquet")
+    bases = [tmp_path / "coarse", tmp_path / "pool"]
+    latent = {"latents": [base / "latents/0000.safetensors" for base in bases]}
+    pixel = {kind: [base / kind / "0000" for base in bases] for kind in ("hq", "lq", "masks")}
+    return latent, pixel | {"clips": [base / "clips.parquet" for base in bases]}
+
+
+@pytest.mark.parametrize("selected", [True, False])
+def test_candidates_are_trained_on_where_they_are_selected(
+    with_candidates, make_job, make_pixel_job, seen, tmp_path, selected
+):
+    latent, pixel = with_candidates
+    rest = {"candidates": ["pool"], "selected": tmp_path / "selected.parquet" if selected else None}
+    few = {"num_validation_clips": 0, "fine_share": 0.5, "batch_size": 4}
+    job = make_job(tmp_path, few, **latent, **rest)
+    train_latent_stage(job)
+    coarse, chosen = set(CLIPS[:4]), {CLIPS[1], CLIPS[5]}
+    assert set().union(*seen[:3]) == coarse
+    assert set().union(*seen[3:]) == (chosen if selected else coarse)
+    seen.clear()
+    few = {"num_validation_clips": 0, "batch_size": 4, "iterations": 1}
+    train_pixel_stage(make_pixel_job(tmp_path, job.output, few, **pixel, **rest))
+    assert seen == [chosen if selected else coarse]
 
 
 def test_flicker_adds_to_the_loss_of_the_pixel_stage(make_pixel_job, latent_job, tmp_path):

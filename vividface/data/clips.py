@@ -86,10 +86,20 @@ def kept_clips(tables: Iterable[str | Path], shard: str | None = None) -> pd.Dat
     Args:
         tables: paths of the datasets' tables, `data/{dataset}/clips.parquet`.
         shard: the only shard to list; None lists all.
+
+    Raises:
+        InputError: two datasets have a clip of the same id.
     """
     parts = [pd.read_parquet(path).assign(dataset=Path(path).parent.name) for path in tables]
     clips = pd.concat(parts, ignore_index=True)
     clips = clips[clips["kept"].astype(bool)]
+    if (again := clips["clip_id"].duplicated(keep=False)).any():
+        clip = clips.loc[again, "clip_id"].iloc[0]
+        names = " and ".join(clips.loc[clips["clip_id"] == clip, "dataset"])
+        raise InputError(
+            f"datasets: {names} have clips of the same id, such as {clip}; leave the videos out of one of "
+            "them, or rename their files"
+        )
     if shard is not None:
         clips = clips[clips["shard"] == shard]
     return clips.sort_values("clip_id", ignore_index=True)

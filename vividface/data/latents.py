@@ -86,6 +86,11 @@ class LatentClips:
         return [clip for clip, _ in self._clips]
 
     @property
+    def datasets(self) -> dict[str, str]:
+        """The name of each clip's dataset, by its id, from a shard's path: `{dataset}/latents/{shard}`."""
+        return {clip: shard.parts[-3] for clip, shard in self._clips}
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """C, T', H', W' of the latents of every clip."""
         clip, shard = self._clips[0]

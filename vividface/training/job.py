@@ -38,6 +38,7 @@ class _Job(BaseModel):
     Attributes:
         p: probability of face-focused supervision, p of Eq. 6.
         selected: table of the selected set, with `clip_id`; None for a training without it.
+        candidates: names of the training datasets of which only the selected clips are trained on.
         seed: seed of the initial weights, the order of the samples, their positions and b of Eq. 6.
         output: folder of the checkpoint.
         curve: CSV of the training curve.
@@ -55,6 +56,7 @@ class _Job(BaseModel):
 
     p: Annotated[float, Field(ge=0, le=1)]
     selected: Path | None
+    candidates: list[str] = []
     seed: int
     output: Path
     curve: Path
@@ -95,7 +97,7 @@ class LatentStageJob(_Job):
     Attributes:
         model: model to start from.
         stage: hyper-parameters.
-        latents: latents of all shards of the training datasets.
+        latents: latents of all shards of the training datasets: `.../{dataset}/latents/{shard}.safetensors`.
     """
 
     kind: Literal["latent"] = "latent"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from vividface.data.clips import locate_clips
+from vividface.data.clips import kept_clips, locate_clips
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClip, PixelClips
 from vividface.errors import InputError, StoppedError
@@ -58,10 +58,11 @@ def train_latent_stage(job: LatentStageJob) -> None:
     config, autoencoder = job.stage, build_autoencoder(job.model)
     latents = LatentClips(job.latents, autoencoder, num_frames=config.num_frames)
     validation_ids = hold_out(latents.clip_ids, config.num_validation_clips, job.seed)
-    clips = latents.subset(set(latents.clip_ids) - validation_ids)
+    trained_on = latents.subset(set(latents.clip_ids) - validation_ids)
     selected = None
     if job.selected is not None and config.fine_share > 0:
-        selected = clips.subset(_clip_ids(job.selected))
+        selected = trained_on.subset(_clip_ids(job.selected))
+    clips = trained_on.subset([c for c, name in trained_on.datasets.items() if name not in job.candidates])
     stage = LatentStage(
         clips,
         selected=selected,
@@ -96,6 +97,9 @@ def train_pixel_stage(job: PixelStageJob) -> None:
     training_ids = set(all_clips) - validation_ids
     if job.selected is not None:
         training_ids &= _clip_ids(job.selected)
+    else:
+        scored = kept_clips(job.clips)
+        training_ids -= set(scored.loc[scored["dataset"].isin(job.candidates), "clip_id"])
 
     def choose(clip_ids: set[str]) -> PixelClips:
         return PixelClips([all_clips[clip] for clip in clip_ids], num_frames=config.num_frames)
