@@ -11,8 +11,13 @@ TRAININGS = [
 TABLES = [
     "datasets.*.role",
     "datasets.*.degrade",
+    "datasets.*.lq_source.kind",
+    "datasets.*.crop",
+    "datasets.*.num_frames",
+    "datasets.*.candidates",
     "datasets.*.title",
     "variants.*.title",
+    "variants.*.selected_set",
     "evaluation.baselines",
     "evaluation.bootstrap",
     "evaluation.methods.*.title",

@@ -10,6 +10,7 @@ import pandas as pd
 from vividface.config import BASELINES, Config
 from vividface.evaluation.comparison import Comparison
 from vividface.evaluation.metrics import variant
+from vividface.evaluation.notes import differences
 from vividface.evaluation.paper import PaperTable, paper_tables
 from vividface.evaluation.runs import Run
 from vividface.evaluation.table_formats import Cell, Row, Table
@@ -137,7 +138,7 @@ class _Filling:
     def _benchmarks(self, *, needs_reference: bool) -> list[str]:
         """The benchmarks of a table; without a really degraded one, the synthetic ones stand in."""
         benchmarks = self._config.by_role("benchmark")
-        fitting = [name for name, dataset in benchmarks.items() if dataset.degrade == needs_reference]
+        fitting = [name for name, dataset in benchmarks.items() if dataset.has_reference == needs_reference]
         return fitting or list(benchmarks)
 
     def _measured_row(self, measured: Comparison, method: str, *, label: str | None) -> Row:
@@ -165,11 +166,12 @@ class _Filling:
     def _notes(self, paper: PaperTable, benchmarks: list[str]) -> list[str]:
         notes = [paper.note] if paper.note else []
         datasets = self._config.datasets
-        if all(datasets[name].degrade != paper.needs_reference for name in benchmarks):
+        if all(datasets[name].has_reference != paper.needs_reference for name in benchmarks):
             notes.append(
                 "No really degraded benchmark is configured; the measured rows are of clips that were "
                 "degraded synthetically."
             )
+        notes += differences(paper, benchmarks, self._config)
         if absent := [method for method in paper.measured if method not in self._methods]:
             notes.append(f"Not in this configuration, so not measured: {', '.join(absent)}.")
         return notes
