@@ -43,7 +43,9 @@ def config(**values):
     [
         ({}, ["a", "b", "c", "e"]),
         ({"threshold": 93}, ["a", "b"]),
-        ({"threshold": None, "top_share": 0.5}, ["a", "b", "e"]),
+        ({"threshold": None, "top_share": 0.5}, ["a", "b"]),
+        ({"threshold": None, "top_share": 0.6}, ["a", "b", "e"]),
+        ({"threshold": None, "top_share": 1}, ["a", "b", "c", "d", "e"]),
         ({"threshold": 94, "top_share": 0.5}, ["a", "b"]),
         ({"per_video": 1}, ["b", "e"]),
         ({"per_video": 2, "per_person": 1}, ["b", "e"]),
@@ -56,6 +58,15 @@ def test_what_is_selected(scores, rubric, values, selected):
     assert list(selected_clips(decisions, config(**values), rubric)["clip_id"]) == selected
     assert list(decisions["clip_id"])[-1] == "f"
     assert (decisions["selected"] == (decisions["why"] == "")).all()
+
+
+def test_a_share_is_of_the_clips_that_have_a_score(scores, rubric):
+    unscored = scores.assign(score=np.where(scores["score"] < 92, np.nan, scores["score"]))
+    share = config(threshold=None, top_share=0.7)
+    decisions = decide(unscored, CLIPS, config=share, rubric=rubric).set_index("clip_id")
+    assert decisions["score"].notna().sum() == 3
+    assert list(decisions.index[decisions["selected"]]) == ["b", "a"], "70 % of three, not of all six"
+    assert decisions["why"]["e"] == "rank 3, not among the best 2"
 
 
 def test_why_not(scores, rubric):

@@ -76,7 +76,9 @@ class SelectionConfig(Section):
     threshold: _Finite | Literal["rubric"] | None = key(
         "score that a selected clip exceeds; `rubric` takes the rubric's, 90", "section 3.3", default="rubric"
     )
-    top_share: float | None = key("best share of the clips; null sets no limit", default=None, gt=0, le=1)
+    top_share: float | None = key(
+        "best share of the scored clips; null sets no limit", default=None, gt=0, le=1
+    )
     per_video: int | None = key("most clips of one video; null sets no limit", default=None, ge=1)
     per_person: int | None = key("most clips of one person; null sets no limit", default=None, ge=1)
     offsets: dict[str, _Finite] = key(

@@ -77,7 +77,8 @@ def decide(
     """Decide about all scored clips.
 
     Clips are taken from the best to the worst; of equal ones the order of their ids decides. A clip must
-    score above the threshold, be among the best share of all, and within the caps of its video and person.
+    score above the threshold, be among the best share of the scored clips, and within the caps of its video
+    and person.
 
     Args:
         scores: tables of `score_shard`, of all training datasets.
@@ -97,7 +98,7 @@ def decide(
     table = scores.assign(score=final_scores(scores, config.offsets, rubric))
     table = table.merge(clips[["clip_id", "dataset", "video_id", "person"]], on="clip_id", validate="1:1")
     table = table.sort_values(["score", "clip_id"], ascending=[False, True], ignore_index=True)
-    selection = _Selection(config, threshold=threshold, num_clips=len(table))
+    selection = _Selection(config, threshold=threshold, num_scored=int(table["score"].notna().sum()))
     why = [selection.rejects(row) or "" for row in table.to_dict("records")]
     return table.assign(selected=[not reason for reason in why], why=why)[_COLUMNS]
 
@@ -133,13 +134,13 @@ class _Selection:
     Args:
         config: share and caps.
         threshold: score that a selected clip exceeds; None sets no limit.
-        num_clips: number of all clips, with and without a score.
+        num_scored: number of clips with a score, whose best share is taken.
     """
 
-    def __init__(self, config: SelectionConfig, *, threshold: float | None, num_clips: int) -> None:
+    def __init__(self, config: SelectionConfig, *, threshold: float | None, num_scored: int) -> None:
         self._threshold = threshold
         share = config.top_share
-        self._num_best = math.floor(num_clips * share + 1e-9) if share is not None else num_clips
+        self._num_best = math.floor(num_scored * share + 1e-9) if share is not None else num_scored
         caps = {column: getattr(config, f"per_{name}") for column, name in _CAPPED.items()}
         self._caps: dict[str, int] = {column: cap for column, cap in caps.items() if cap is not None}
         self._num_taken: Counter[tuple[str, str]] = Counter()
