@@ -99,6 +99,24 @@ def moving_frames() -> np.ndarray:
     return frames
 
 
+@pytest.fixture(scope="session")
+def tag_turn():
+    """`tag_turn(source, target, degrees, mirrored=False)`: the same video, to be shown turned."""
+    import av
+
+    def tag(source: Path, target: Path, degrees: int, *, mirrored: bool = False) -> Path:
+        with av.open(str(source)) as stored, av.open(str(target), "w") as tagged:
+            stream = tagged.add_stream_from_template(stored.streams.video[0])
+            stream.set_display_rotation(degrees, hflip=mirrored)
+            for packet in stored.demux(video=0):
+                if packet.size:
+                    packet.stream = stream
+                    tagged.mux(packet)
+        return target
+
+    return tag
+
+
 @pytest.fixture
 def frames_alive(monkeypatch):
     """`frames_alive(module)` counts the frames of `module.iterate_frames`; `[-1]` is the most at once."""

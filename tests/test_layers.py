@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "vividface"
 # From the bottom to the top; what a layer holds may import what is below, and within its own entry.
 LAYERS = [
     {"errors", "files", "extras", "streams", "__init__"},
-    {"config", "tensors", "downloads", "devices"},
+    {"config", "tensors", "downloads", "devices", "orientation"},
     {"video", "hub", "cuts"},
     {"weights"},
     {"faces", "models"},

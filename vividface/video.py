@@ -1,14 +1,16 @@
 """Reading and writing video: a stream of frames, never a whole video in memory.
 
-Frames are arrays (H, W, 3), uint8, RGB, full range. Decoding and probing run in process through PyAV;
-encoding and filtering run through the ffmpeg program that the package imageio-ffmpeg carries (or the one
-that the environment variable IMAGEIO_FFMPEG_EXE names), so that the encoder's version is pinned.
+Frames are arrays (H, W, 3), uint8, RGB, full range, turned and mirrored as they are shown. Decoding and
+probing run in process through PyAV; encoding and filtering run through the ffmpeg program that the package
+imageio-ffmpeg carries (or the one that the environment variable IMAGEIO_FFMPEG_EXE names), so that the
+encoder's version is pinned.
 """
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
@@ -27,6 +29,7 @@ from av.video.reformatter import Interpolation
 
 from vividface.errors import InputError
 from vividface.files import atomic_path
+from vividface.orientation import Orientation, orientation_of
 
 Item = TypeVar("Item")
 
@@ -77,8 +80,8 @@ class VideoInfo:
     """What a video's header and a count of its packets say.
 
     Attributes:
-        width: width, px.
-        height: height, px.
+        width: width of the frames as they are shown, px.
+        height: height of the frames as they are shown, px.
         fps: average frame rate.
         num_frames: number of video packets that are shown, the number of frames of an undamaged file.
         duration: duration, s.
@@ -142,13 +145,14 @@ def probe(path: Path | str) -> VideoInfo:
     try:
         with open_video(path) as container:
             stream = film_stream(container)
-            frames = sum(_is_shown(packet) for packet in container.demux(stream))
+            frames, orientation = _scan(container, stream)
             fps = _rate(stream)
             if not frames or not fps or not stream.width:
                 raise InputError(f"{path}: holds no video frames; the file is probably damaged, get it again")
+            width, height = orientation.size(stream.width, stream.height)
             return VideoInfo(
-                width=stream.width,
-                height=stream.height,
+                width=width,
+                height=height,
                 fps=Fraction(fps),
                 num_frames=frames,
                 duration=float(frames / fps),
@@ -159,6 +163,18 @@ def probe(path: Path | str) -> VideoInfo:
         raise InputError(
             f"{path}: is not a readable video ({_reason(error)}); is it a video file, and whole?"
         ) from None
+
+
+def _scan(container: InputContainer, stream: av.VideoStream) -> tuple[int, Orientation]:
+    """The number of packets that are shown, and the orientation of the first frame that can be decoded."""
+    num_frames, first = 0, None
+    for packet in container.demux(stream):
+        num_frames += _is_shown(packet)
+        if first is None:
+            # What is damaged is met, and told with its place, where the frames are read.
+            with suppress(av.FFmpegError):
+                first = next(iter(packet.decode()), None)
+    return num_frames, Orientation() if first is None else orientation_of(first)
 
 
 def _rate(stream: av.VideoStream) -> Fraction | None:
@@ -217,7 +233,8 @@ def iterate_frames(path: Path | str, start: int = 0, stop: int | None = None) ->
         InputError: the video is damaged or ends before `stop`.
     """
     for frame in _decode(path, start, stop):
-        yield frame.to_ndarray(format="rgb24", interpolation=EXACT)
+        pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
+        yield np.ascontiguousarray(orientation_of(frame).apply(pixels))
 
 
 def sample_evenly(path: Path | str, num_frames: int) -> Iterator[np.ndarray]:

@@ -125,6 +125,21 @@ def test_a_clip_is_the_same_alone_as_among_the_others(square_faces, tmp_path, vi
     assert [path.name for path in (tmp_path / "one/hq").iterdir()] == ["walk-000005.mkv"]
 
 
+def test_a_video_that_is_shown_turned_is_cropped_as_it_is_shown(square_faces, tag_turn, tmp_path):
+    frames, png = square_video([(40 + i, 50) for i in range(5)]), {"vcodec": "png", "pix_fmt": "rgb24"}
+    write_clip(tmp_path / "upright.mov", frames, 25, options=png)
+    write_clip(tmp_path / "sideways.mov", np.rot90(frames, -1, (1, 2)), 25, options=png)
+    phone = tag_turn(tmp_path / "sideways.mov", tmp_path / "phone.mov", 90)
+    tables = [
+        extract(plan_of(walk=path), tmp_path / path.stem).drop(columns="path")
+        for path in (tmp_path / "upright.mov", phone)
+    ]
+    assert tables[0]["kept"].all()
+    pd.testing.assert_frame_equal(*tables)
+    crops = [(tmp_path / name / "hq/walk-000000.mkv").read_bytes() for name in ("upright", "phone")]
+    assert crops[0] == crops[1]
+
+
 def test_threads_change_nothing(square_faces, tmp_path, video):
     write_clip(tmp_path / "none.mkv", square_video([None] * 5), 25)
     plan = plan_of(walk=video, none=tmp_path / "none.mkv")

@@ -9,7 +9,7 @@ from typing import Any
 import av
 import numpy as np
 
-from vividface.restoration.orientation import Orientation, orientation_of
+from vividface.orientation import Orientation, orientation_of
 from vividface.restoration.planes import layout_of, stored_as
 from vividface.video import EXACT
 
@@ -115,7 +115,7 @@ def look_of(film: av.VideoStream, first: av.VideoFrame) -> Look:
         orientation=orientation,
         mastering=_side_data(first, "MASTERING_DISPLAY_METADATA"),
         light_level=_side_data(first, "CONTENT_LIGHT_LEVEL"),
-        height=first.width if orientation.transposed else first.height,
+        height=orientation.size(first.width, first.height)[1],
     )
 
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from av.video.format import VideoFormat
 
-from vividface.restoration.orientation import Orientation
+from vividface.orientation import Orientation
 from vividface.video import EXACT
 
 # px: pixels around a change that the filters of its chroma reach.

@@ -179,14 +179,14 @@ class VideoPart:
 
     def _takes_over(self, stored: av.VideoFrame) -> bool:
         """Whether the stored frame's own values can stand in the result."""
-        turned = self._track.look.orientation.transposed
-        size = (stored.height, stored.width) if turned else (stored.width, stored.height)
+        orientation = self._track.look.orientation
+        size = orientation.size(stored.width, stored.height)
         is_rgb = self._track.look.layout.startswith("gbr")
         return (
             (size[0] - size[0] % 2, size[1] - size[1] % 2) == self._track.even_size
             and is_rgb == self._track.layout.startswith("gbr")
             # Chroma that is halved one way only would have to be halved the other way.
-            and not (turned and "422" in self._track.layout)
+            and not (orientation.transposed and "422" in self._track.layout)
         )
 
     def _scaled(self, pixels: np.ndarray) -> np.ndarray:

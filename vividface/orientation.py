@@ -29,6 +29,10 @@ class Orientation:
             array = array.swapaxes(0, 1)
         return array[:: -1 if self.upside_down else 1, :: -1 if self.mirrored else 1]
 
+    def size(self, width: int, height: int) -> tuple[int, int]:
+        """Width and height of a stored frame as it is shown."""
+        return (height, width) if self.transposed else (width, height)
+
 
 def orientation_of(frame: av.VideoFrame) -> Orientation:
     """The orientation of a decoded frame by its display matrix; angles between are taken for the nearest.
