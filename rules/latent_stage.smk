@@ -4,6 +4,7 @@
 rule latent_stage:
     # Checkpoints are not `protected()`: a stage that is run again on purpose has to replace its own.
     input:
+        clips=expand("data/{dataset}/clips.parquet", dataset=TRAIN),
         latents=shards("data/{dataset}/latents/{shard}.safetensors", TRAIN),
         selected=selected_of,
         pretrained=pretrained("transformer", "autoencoder", "prompt_embedding"),

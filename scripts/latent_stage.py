@@ -12,6 +12,7 @@ with run_rule(snakemake) as rule:
         LatentStageJob(
             stage=stage,
             p=variant.latent_p,
+            clips=snakemake.input.clips,
             selected=snakemake.input.selected if variant.selected_set else None,
             candidates=snakemake.params.candidates,
             seed=rule.config.seed,

@@ -12,11 +12,11 @@ with run_rule(snakemake) as rule:
         PixelStageJob(
             stage=stage,
             p=variant.pixel_p,
+            clips=snakemake.input.clips,
             selected=snakemake.input.selected if variant.selected_set else None,
             candidates=snakemake.params.candidates,
             seed=rule.config.seed,
             start=snakemake.input.start,
-            clips=snakemake.input.clips,
             hq=snakemake.input.hq,
             lq=snakemake.input.lq,
             masks=snakemake.input.masks,

@@ -72,6 +72,11 @@ def test_demo_holds_out_a_person(values):
         (("variants", "latent_only", "latent_stage_of"), "nobody", "variants.latent_only.latent_stage_of"),
         (("pixel_stage", "num_frames"), 33, "pixel_stage.num_frames: 33 is more than clips.num_frames"),
         (
+            ("pixel_stage", "num_validation_clips"),
+            3,
+            "pixel_stage.num_validation_clips: more than latent_stage.num_validation_clips",
+        ),
+        (
             ("model", "preset"),
             "wan-1.3b",
             "model: preset wan-1.3b needs transformer and autoencoder and prompt",

@@ -19,6 +19,8 @@ from vividface.training.worker import train_latent_stage
 from vividface.video import write_clip
 
 CLIPS = [f"clip_{index}" for index in range(8)]
+# Of each of four people there are two.
+PEOPLE = ["anna", "anna", "ben", "ben", "cleo", "cleo", "dan", "dan"]
 
 
 @pytest.fixture(autouse=True, scope="package")
@@ -58,6 +60,7 @@ def data(tmp_path_factory):
             write_clip(base / kind / "0000" / f"{clip}.mkv", frames, 25)
         write_clip(base / "masks" / "0000" / f"{clip}.mkv", np.ones((5, 32, 32), bool), 25, codec="ffv1_gray")
     clips = pd.DataFrame({"clip_id": CLIPS, "shard": "0000", "frames": 5, "kept": True})
+    clips = clips.assign(video_id=CLIPS, person=PEOPLE)
     clips.to_parquet(base / "clips.parquet")
     clips[["clip_id"]].iloc[[1, 2, 3]].to_parquet(folder / "face90.parquet")
     encode_shard(
@@ -137,6 +140,7 @@ def _common(data, output, name):
     return {
         "p": 0.5,
         "seed": 0,
+        "clips": [data / "mine" / "clips.parquet"],
         "selected": data / "face90.parquet",
         "output": output / name,
         "curve": output / f"{name}.csv",
@@ -180,7 +184,6 @@ def _pixel_job(stage, data, output, start, values=None, /, **changes):
     job = _common(data, output, "pixel_stage") | {
         "stage": stage.model_copy(update=few | (values or {})),
         "start": start,
-        "clips": [data / "mine" / "clips.parquet"],
         **{kind: [data / "mine" / kind / "0000"] for kind in ("hq", "lq", "masks")},
     }
     return PixelStageJob(**job | changes)

@@ -9,17 +9,18 @@ from safetensors.torch import load_file, save_file
 
 from vividface.data.encoding import encode_shard
 from vividface.errors import InputError
+from vividface.files import digest
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.checkpoints import load_checkpoint
 from vividface.training import worker
-from vividface.training.monitor import hold_out
 from vividface.training.trainer import Trainer
 from vividface.training.worker import train_latent_stage, train_pixel_stage
 
-from .conftest import CLIPS
+from .conftest import CLIPS, PEOPLE
 from .helpers import same_weights, trained_weights
 
-VALIDATION = hold_out(CLIPS, 2, 0)
+# Of a quarter of eight clips: one person's.
+VALIDATION = {"clip_0", "clip_1"}
 SELECTED = set(CLIPS[1:4]) - VALIDATION
 
 
@@ -38,6 +39,20 @@ def seen(monkeypatch):
     return steps
 
 
+@pytest.fixture
+def validated(monkeypatch, seen):
+    """The digest of the clips that each training is validated on."""
+    digests = []
+
+    class RecordingTrainer(worker.Trainer):
+        def __init__(self, *arguments, settings, **rest):
+            digests.append(settings["validation clips"])
+            super().__init__(*arguments, settings=settings, **rest)
+
+    monkeypatch.setattr(worker, "Trainer", RecordingTrainer)
+    return digests
+
+
 def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(latent_job, seen):
     train_latent_stage(latent_job)
     assert set().union(*seen[:3]) == set(CLIPS) - VALIDATION
@@ -54,6 +69,18 @@ def test_the_last_share_of_the_steps_sees_the_selected_clips_alone(latent_job, s
     assert validation["psnr_input"].nunique() == 1
     assert validation["psnr"].iloc[-1] > validation["psnr_input"].iloc[-1]
     assert not latent_job.paths.states.exists()
+
+
+def test_both_stages_measure_the_same_people_and_train_on_neither(
+    make_job, make_pixel_job, seen, validated, tmp_path
+):
+    latent = make_job(tmp_path, {"num_validation_clips": 1}, selected=None)
+    train_latent_stage(latent)
+    train_pixel_stage(make_pixel_job(tmp_path, latent.output, {"num_validation_clips": 1}, selected=None))
+    assert set(validated) <= {digest(["clip_0"]), digest(["clip_1"])}
+    assert validated[0] == validated[1]
+    trained = set().union(*seen)
+    assert {PEOPLE[CLIPS.index(clip)] for clip in trained} == {"ben", "cleo", "dan"}
 
 
 def test_without_the_selected_set_every_step_sees_all_clips(make_job, seen, tmp_path):

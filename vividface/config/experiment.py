@@ -69,6 +69,11 @@ class Config(Section):
                     f"{stage}.num_frames: {frames} is more than clips.num_frames, which is "
                     f"{self.clips.num_frames}"
                 )
+        if self.pixel_stage.num_validation_clips > self.latent_stage.num_validation_clips:
+            raise ValueError(
+                "pixel_stage.num_validation_clips: more than latent_stage.num_validation_clips would measure "
+                "people whom the latent stage has trained on; lower it"
+            )
         for role in ("train", "benchmark"):
             if not self.by_role(role):
                 raise ValueError(f"datasets: none has the role {role!r}")

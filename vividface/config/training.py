@@ -37,7 +37,9 @@ class TrainingConfig(Section):
     crop_size: int | None = key(
         "side of a random crop of each sample, px; null: the whole clip", default=None, ge=16, multiple_of=16
     )
-    num_validation_clips: int = key("training clips held out for validation", ge=0)
+    num_validation_clips: int = key(
+        "clips measured in validation, of people who are held out of the training", ge=0
+    )
     micro_batch: int = key("samples a GPU computes at once; gradients are accumulated", ge=1, execution=True)
     gradient_checkpointing: bool = key("whether activations are recomputed to save memory", execution=True)
     strategy: Literal["ddp", "fsdp"] = key(

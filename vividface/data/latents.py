@@ -116,7 +116,10 @@ class LatentClips:
 
     def _require_clips(self) -> None:
         if not self._clips:
-            raise InputError("no clip with latents is left to train on; lower filter.threshold or add videos")
+            raise InputError(
+                "no clip with latents is left to train on; lower filter.threshold or "
+                "training.num_validation_clips, or add videos"
+            )
 
 
 def _open_shard(shard: Path, autoencoder: Autoencoder) -> Any:

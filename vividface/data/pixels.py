@@ -52,7 +52,7 @@ class PixelClips:
         if not self._clips:
             raise InputError(
                 f"no clip of at least {num_frames} frames is left to train on; lower filter.threshold, "
-                "lower pixel_stage.num_frames or add videos"
+                "pixel_stage.num_frames or training.num_validation_clips, or add videos"
             )
 
     def __len__(self) -> int:

@@ -37,6 +37,7 @@ class _Job(BaseModel):
 
     Attributes:
         p: probability of face-focused supervision, p of Eq. 6.
+        clips: tables of the clips of the training datasets.
         selected: table of the selected set, with `clip_id`; None for a training without it.
         candidates: names of the training datasets of which only the selected clips are trained on.
         seed: seed of the initial weights, the order of the samples, their positions and b of Eq. 6.
@@ -55,6 +56,7 @@ class _Job(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     p: Annotated[float, Field(ge=0, le=1)]
+    clips: list[Path]
     selected: Path | None
     candidates: list[str] = []
     seed: int
@@ -112,7 +114,6 @@ class PixelStageJob(_Job):
     Attributes:
         start: checkpoint of the latent stage.
         stage: hyper-parameters.
-        clips: tables of the clips of the training datasets.
         hq: folders of the true clips, of all shards: `.../{dataset}/hq/{shard}`.
         lq: folders of the degraded clips, of all shards.
         masks: folders of the masks, of all shards.
@@ -122,7 +123,6 @@ class PixelStageJob(_Job):
     kind: Literal["pixel"] = "pixel"
     start: Path
     stage: PixelStageConfig
-    clips: list[Path]
     hq: list[Path]
     lq: list[Path]
     masks: list[Path]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,19 +22,6 @@ from vividface.weights.cache import is_cached
 # Clips in a sample grid, a row each: input, output, hq.
 _ROWS = 4
 _LPIPS = ("alexnet_features", "lpips_alex_heads")
-
-
-def hold_out(clip_ids: Iterable[str], num_clips: int, seed: int) -> set[str]:
-    """The clips for validation: chosen by a seeded hash of their ids, at most a quarter of all.
-
-    Args:
-        clip_ids: ids of all training clips.
-        num_clips: number of clips for validation, at most.
-        seed: seed of the choice.
-    """
-    unique = set(clip_ids)
-    order = sorted(unique, key=lambda clip: hashlib.sha256(f"{seed}:{clip}".encode()).digest())
-    return set(order[: min(num_clips, len(unique) // 4)])
 
 
 class Monitor:

@@ -23,10 +23,10 @@ from vividface.models.checkpoints import (
 )
 from vividface.models.perceptual import load_dists
 from vividface.training.job import LatentStageJob, PixelStageJob, read_job
-from vividface.training.monitor import hold_out
 from vividface.training.outcome import write_outcome
 from vividface.training.stages import LatentStage, PixelStage
 from vividface.training.trainer import Trainer
+from vividface.training.validation import hold_out
 
 
 def main(path: Path) -> int:
@@ -57,8 +57,8 @@ def train_latent_stage(job: LatentStageJob) -> None:
     """
     config, autoencoder = job.stage, build_autoencoder(job.model)
     latents = LatentClips(job.latents, autoencoder, num_frames=config.num_frames)
-    validation_ids = hold_out(latents.clip_ids, config.num_validation_clips, job.seed)
-    trained_on = latents.subset(set(latents.clip_ids) - validation_ids)
+    held_out = hold_out(kept_clips(job.clips), config.num_validation_clips, seed=job.seed)
+    trained_on = latents.subset(set(latents.clip_ids) - held_out.clip_ids)
     selected = None
     if job.selected is not None and config.fine_share > 0:
         selected = trained_on.subset(_clip_ids(job.selected))
@@ -66,7 +66,7 @@ def train_latent_stage(job: LatentStageJob) -> None:
     stage = LatentStage(
         clips,
         selected=selected,
-        validation=latents.subset(validation_ids) if validation_ids else None,
+        validation=latents.subset(held_out.measured) if held_out.measured else None,
         autoencoder=autoencoder,
         config=config,
         p=job.p,
@@ -77,7 +77,7 @@ def train_latent_stage(job: LatentStageJob) -> None:
         "model": job.model.results(),
         "clips": digest(clips.clip_ids),
         "selected clips": digest(selected.clip_ids) if selected else "",
-        "validation clips": digest(sorted(validation_ids)),
+        "validation clips": digest(sorted(held_out.measured)),
     }
     transformer = build_transformer(job.model, job.seed)
     trainer = Trainer(transformer, stage, config=config, paths=job.paths, seed=job.seed, settings=settings)
@@ -93,8 +93,8 @@ def train_pixel_stage(job: PixelStageJob) -> None:
     config, (transformer, autoencoder) = job.stage, load_checkpoint(job.start)
     transformer.requires_grad_(requires_grad=True)
     all_clips = _pixel_clips(job)
-    validation_ids = hold_out(all_clips, config.num_validation_clips, job.seed)
-    training_ids = set(all_clips) - validation_ids
+    held_out = hold_out(kept_clips(job.clips), config.num_validation_clips, seed=job.seed)
+    training_ids = set(all_clips) - held_out.clip_ids
     if job.selected is not None:
         training_ids &= _clip_ids(job.selected)
     else:
@@ -107,7 +107,7 @@ def train_pixel_stage(job: PixelStageJob) -> None:
     clips = choose(training_ids)
     stage = PixelStage(
         clips,
-        validation=choose(validation_ids) if validation_ids else None,
+        validation=choose(held_out.measured) if held_out.measured else None,
         autoencoder=autoencoder,
         dists=load_dists() if config.dists_weight else None,
         config=config,
@@ -119,7 +119,7 @@ def train_pixel_stage(job: PixelStageJob) -> None:
         "p": job.p,
         "start": [sha256(path) for path in sorted((job.start / "transformer").glob("*.safetensors"))],
         "clips": digest(clips.clip_ids),
-        "validation clips": digest(sorted(validation_ids)),
+        "validation clips": digest(sorted(held_out.measured)),
     }
     trainer = Trainer(transformer, stage, config=config, paths=job.paths, seed=job.seed, settings=settings)
     trained = trainer.run()

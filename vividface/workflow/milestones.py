@@ -181,7 +181,7 @@ MILESTONES = {
             rules=("latent_stage",),
             target="--until latent_stage",
             outputs=lambda config: trained(config, "latent_stage", *_STAGE_OUTPUTS),
-            inputs=lambda config: [*_of(_train(config), "latents"), *_selected(config)],
+            inputs=lambda config: [*_of(_train(config), "clips.parquet", "latents"), *_selected(config)],
         ),
         Milestone(
             name="pixel_stage",
