@@ -89,8 +89,34 @@ rule find_shots:
         "../scripts/find_shots.py"
 
 
+rule find_shared:
+    # What takes this table takes it as it is found: another benchmark trains nothing again, unless it shares videos
+    # with the training data, which gather_clips refuses then.
+    input:
+        training=expand("data/{dataset}/videos.parquet", dataset=TRAIN),
+        benchmarks=expand("data/{dataset}/videos.parquet", dataset=BENCHMARKS),
+    output:
+        table="data/shared.parquet",
+    log:
+        "logs/find_shared.log",
+    benchmark:
+        "logs/benchmarks/find_shared.tsv"
+    priority: 30
+    localrule: True
+    conda:
+        "../envs/vividface.yaml"
+    params:
+        training=TRAIN,
+        benchmarks=BENCHMARKS,
+    message:
+        "Looking for training videos in the benchmarks"
+    script:
+        "../scripts/find_shared.py"
+
+
 rule plan_clips:
     input:
+        shared=ancient("data/shared.parquet"),
         videos="data/{dataset}/videos.parquet",
         shots=lambda wildcards: shards(
             "data/{dataset}/shots/{shard}.parquet", [wildcards.dataset]
@@ -158,8 +184,15 @@ rule extract_clips:
 
 
 rule gather_clips:
-    # Stops the run when too many clips were rejected, before anything is computed from the rest.
+    # Stops the run when too many clips were rejected, or a benchmark's videos are trained on, before anything is
+    # computed from the rest.
     input:
+        shared=ancient("data/shared.parquet"),
+        training=lambda wildcards: (
+            []
+            if wildcards.dataset in TRAIN
+            else [ancient(f"data/{name}/plan.parquet") for name in TRAIN]
+        ),
         tables=lambda wildcards: shards(
             "data/{dataset}/clips/{shard}.parquet", [wildcards.dataset]
         ),

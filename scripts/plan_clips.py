@@ -3,6 +3,7 @@
 import pandas as pd
 
 from vividface.data.planning import plan_clips
+from vividface.data.shared import reasons_of
 from vividface.files import write_table
 from vividface.workflow.rule import run_rule
 
@@ -15,5 +16,6 @@ with run_rule(snakemake) as rule:
         num_shards=dataset.num_shards or config.num_shards,
         max_clips=dataset.max_clips,
         seed=getattr(config, "seed", 0),
+        refused=reasons_of(pd.read_parquet(snakemake.input.shared), snakemake.wildcards.dataset),
     )
     write_table(snakemake.output.plan, plan)

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -164,6 +163,10 @@ TINY = {
 }
 
 
+# Behind an MP4 file it makes another file of the same film: no file is trained on and a benchmark's.
+_FREE_BOX = b"\0\0\0\x08free"
+
+
 class Workspace:
     """A folder in which the workflow runs with its own overlay."""
 
@@ -201,17 +204,18 @@ class Workspace:
 def make_workspace(repository, face_video, tmp_path_factory):
     def make(**sources: Path) -> Workspace:
         folder = tmp_path_factory.mktemp("workspace")
-        videos = folder / "videos"
-        videos.mkdir()
         for name, source in (sources or {"face": face_video}).items():
-            shutil.copyfile(source, videos / f"{name}{source.suffix}")
-        source = {"kind": "folder", "path": str(videos)}
+            for kind, more in (("videos", b""), ("test_videos", _FREE_BOX)):
+                path = folder / kind / f"{name}{source.suffix}"
+                path.parent.mkdir(exist_ok=True)
+                path.write_bytes(source.read_bytes() + more)
+        source, test = ({"kind": "folder", "path": str(folder / kind)} for kind in ("videos", "test_videos"))
         dataset = {"title": "t", "licence": "l", "credit": "c", "source": source, "max_clips": 3}
         datasets = {
             "demo_train": None,
             "held_out": None,
             "mine": {**dataset, "role": "train"},
-            "test": {**dataset, "role": "benchmark", "max_clips": 1, "num_shards": 1},
+            "test": {**dataset, "role": "benchmark", "source": test, "max_clips": 1, "num_shards": 1},
         }
         return Workspace(repository, folder, {**TINY, "datasets": datasets})
 

@@ -24,6 +24,7 @@ class Rejection(StrEnum):
     """Why a clip is not used, as the column `rejection` of the tables of shots and clips."""
 
     NONE = ""
+    BENCHMARK = "in a benchmark"
     UNREADABLE = "unreadable"
     TOO_SHORT = "too short"
     TRUNCATED = "truncated"

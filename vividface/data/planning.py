@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import pandas as pd
@@ -48,12 +49,13 @@ def plan_clips(
     num_shards: int,
     max_clips: int | None = None,
     seed: int = 0,
+    refused: Mapping[str, str] | None = None,
 ) -> pd.DataFrame:
     """Decide which clips to cut.
 
-    Every shot is cut into consecutive clips that do not overlap. A video that cannot be read or has no shot
-    as long as a clip, and the missing end of one that is truncated, is one row with its reason, and is never
-    sampled away.
+    Every shot is cut into consecutive clips that do not overlap. A video that is refused, cannot be read or
+    has no shot as long as a clip, and the missing end of one that is truncated, is one row with its reason,
+    and is never sampled away.
 
     Args:
         videos: one row per video: `video_id`, `path`, `person`.
@@ -63,6 +65,7 @@ def plan_clips(
         num_shards: number of shards; a clip's shard is a hash of its id.
         max_clips: number of clips to sample at random; None takes all.
         seed: seed of the sampling, which is by a hash: a clip's chance does not depend on the other videos.
+        refused: reasons of `vividface.data.shared.reasons_of`, by the ids of the videos of a benchmark.
 
     Returns:
         the columns of `plan.parquet` in docs/data-formats.md, sorted by `clip_id`.
@@ -70,7 +73,13 @@ def plan_clips(
     shots_of = {video: from_table(table, Shot) for video, table in shots.groupby("video_id", sort=False)}
     clips = []
     for video in videos.to_dict("records"):
-        for piece in _pieces(shots_of[video["video_id"]], num_frames):
+        shots_of_video = shots_of[video["video_id"]]
+        if reason := (refused or {}).get(video["video_id"]):
+            whole = replace(shots_of_video[0], start=0, rejection=Rejection.BENCHMARK, reason=reason)
+            pieces = [whole]
+        else:
+            pieces = _pieces(shots_of_video, num_frames)
+        for piece in pieces:
             clip_id = f"{piece.video_id}-{piece.start:06d}"
             clips.append(
                 PlannedClip(

@@ -89,7 +89,7 @@ def _selected(config: Config) -> list[str]:
 
 
 def _data_outputs(config: Config) -> list[str]:
-    outputs = ["data/weights.json"]
+    outputs = ["data/weights.json", "data/shared.parquet"]
     for name, dataset in config.datasets.items():
         kinds = ["videos.parquet", "shots", "plan.parquet", "clips", "hq", "faces", "clips.parquet"]
         kinds += ["masks"] if dataset.role == "train" else []
@@ -124,6 +124,7 @@ MILESTONES = {
                 "fetch_dataset",
                 "fetch_lq",
                 "find_shots",
+                "find_shared",
                 "plan_clips",
                 "extract_clips",
                 "gather_clips",
