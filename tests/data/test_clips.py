@@ -25,6 +25,8 @@ def test_too_many_rejections_stop_the_run():
         gather_clips([table("small face", "no face"), table("", "small face")], max_rejected_share=0.5)
     with pytest.raises(InputError, match="1 of 1 clips"):
         gather_clips([table("no face")], max_rejected_share=1.0)
+    with pytest.raises(InputError, match="if the benchmarks have changed, plan the clips again"):
+        gather_clips([table("in a benchmark")], max_rejected_share=0.5)
     with pytest.raises(InputError, match="no clip was planned"):
         gather_clips([table()], max_rejected_share=0.5)
 

@@ -3,6 +3,7 @@
 import copy
 import json
 import resource
+import shutil
 import subprocess
 import sys
 
@@ -127,6 +128,29 @@ def test_a_variant_trains_on_a_set_of_the_study(finished_workspace):
     assert "data/selection/face90.parquet" not in record
     assert "step 4 of 4" in (finished_workspace.folder / "logs/latent_stage/by_random.log").read_text()
     assert finished_workspace.planned("all") == {}, "with the overlay of before"
+
+
+def test_another_benchmark_trains_nothing_again_but_is_refused_if_it_was_trained_on(finished_workspace):
+    before, folder = finished_workspace.overlay, finished_workspace.folder
+    second = before["datasets"]["test"] | {"source": {"kind": "folder", "path": str(folder / "second")}}
+    finished_workspace.overlay = before | {"datasets": before["datasets"] | {"second": second}}
+    (folder / "second").mkdir()
+    shutil.copyfile(folder / "videos/face.mp4", folder / "second/again.mp4")
+    try:
+        planned = finished_workspace.planned("all")
+        result = finished_workspace.snakemake("data/second/clips.parquet")
+    finally:
+        finished_workspace.overlay = before
+    assert {"find_shared", "plan_clips", "gather_clips", "measure"} <= set(planned)
+    assert planned["plan_clips"] == planned["extract_clips"] == planned["gather_clips"] == 1
+    assert not {"encode_latents", "latent_stage", "pixel_stage"} & set(planned)
+    assert result.returncode != 0
+    error = (folder / "logs/gather_clips/second.log").read_text().splitlines()[-1]
+    assert error.startswith("error: datasets.second: 1 of its videos are trained on, as face of mine")
+    assert not (folder / "data/second/clips.parquet").exists()
+    # What the workspace was before: the other tests use it too.
+    assert finished_workspace.snakemake("data/shared.parquet").returncode == 0
+    assert finished_workspace.planned("all") == {}
 
 
 def test_the_same_input_gives_the_same_bits(finished_workspace, make_workspace):

@@ -73,10 +73,12 @@ def gather_clips(tables: Sequence[pd.DataFrame], *, max_rejected_share: float) -
     if share > max_rejected_share or share == 1:
         counts = Counter(rejected["rejection"]).most_common(3)
         listed = ", ".join(f"{count} x {rejection}" for rejection, count in counts)
+        in_benchmark = (rejected["rejection"] == Rejection.BENCHMARK).any()
+        plan_again = "; if the benchmarks have changed, plan the clips again (docs/datasets.md)"
         raise InputError(
             f"{len(rejected)} of {len(clips)} clips ({share:.0%}) were rejected: {listed}; for example, "
             f"{rejected['reason'].iloc[0]}. The limits are in the configuration's section `clips`: look at "
-            "the videos, then change a limit or clips.max_rejected_share"
+            f"the videos, then change a limit or clips.max_rejected_share{plan_again if in_benchmark else ''}"
         )
     return clips.sort_values("clip_id", ignore_index=True)
 

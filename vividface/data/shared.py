@@ -63,8 +63,8 @@ def find_shared(training: Mapping[str, pd.DataFrame], benchmarks: Mapping[str, p
     owners: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for benchmark, table in benchmarks.items():
         for video in table.to_dict("records"):
-            for identity in _identities(video, known):
-                owners[identity].append((benchmark, video["video_id"]))
+            for origin in _origins(video, known):
+                owners[origin].append((benchmark, video["video_id"]))
     shared: list[SharedVideo] = []
     for dataset, table in training.items():
         found = [
@@ -73,10 +73,10 @@ def find_shared(training: Mapping[str, pd.DataFrame], benchmarks: Mapping[str, p
                 video_id=video["video_id"],
                 benchmark=benchmark,
                 benchmark_video=other,
-                reason=Rejection.BENCHMARK.because(f"{identity} is that of {other} in {benchmark}"),
+                reason=Rejection.BENCHMARK.because(f"{origin} is that of {other} in {benchmark}"),
             )
             for video in table.to_dict("records")
-            for (benchmark, other), identity in _common(_identities(video, known), owners).items()
+            for (benchmark, other), origin in _common(_origins(video, known), owners).items()
         ]
         _log(dataset, found, num_videos=len(table))
         shared += found
@@ -118,24 +118,24 @@ def require_untrained(shared: pd.DataFrame, benchmark: str, *, plans: Mapping[st
             )
 
 
-def _identities(video: Mapping[Any, Any], known: set[str]) -> list[str]:
+def _origins(video: Mapping[Any, Any], known: set[str]) -> list[str]:
     """What a video is known by, the surest first: its file, and the ids that stand in its path."""
     path, checksum = video["path"], video["sha256"]
     ids = {path[start : start + _ID_LENGTH] for start in range(len(path) - _ID_LENGTH + 1)} & known
     return [f"file {checksum}"] * bool(checksum) + [f"YouTube video {name}" for name in sorted(ids)]
 
 
-def _common(identities: list[str], owners: Mapping[str, list[tuple[str, str]]]) -> dict[tuple[str, str], str]:
-    """The benchmarks' videos that have one of these identities, with the surest that they have."""
+def _common(origins: list[str], owners: Mapping[str, list[tuple[str, str]]]) -> dict[tuple[str, str], str]:
+    """The benchmarks' videos that have one of these origins, each with the surest that they have."""
     common: dict[tuple[str, str], str] = {}
-    for identity in identities:
-        for owner in owners.get(identity, ()):
-            common.setdefault(owner, identity)
+    for origin in origins:
+        for owner in owners.get(origin, ()):
+            common.setdefault(owner, origin)
     return common
 
 
 def _log(dataset: str, found: list[SharedVideo], *, num_videos: int) -> None:
     count = len({video.video_id for video in found})
-    logger.info("%s: %d of %d videos are in a benchmark, and so not trained on", dataset, count, num_videos)
+    logger.info("%s: %d of %d videos are in a benchmark", dataset, count, num_videos)
     for video in found:
         logger.info("%s: %s is %s", dataset, video.video_id, video.reason)
