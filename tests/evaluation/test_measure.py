@@ -216,5 +216,5 @@ def test_results_of_several_methods_are_compared_at_their_own_places_in_time(tmp
     table = measure_clips([clip], Measuring(metrics=["psnr_rgb", "fvd_pair"], faces_config=FACES))
     psnr = table[table["metric"] == "psnr_rgb"].set_index("method")["value"]
     assert dict(psnr) == pytest.approx({"same": 80, "late": 80})
-    with pytest.raises(InputError, match=r"late\.mkv: fits .* best 2 frames late; .* --align a=2"):
+    with pytest.raises(InputError, match=r"late\.mkv: fits .* best 2 frames late; .* --align late/a=2"):
         measure_clips([replace(clip, offsets={})], Measuring(metrics=["psnr_rgb"], faces_config=FACES))

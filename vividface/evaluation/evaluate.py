@@ -16,8 +16,15 @@ from vividface.config import FacesConfig
 from vividface.devices import choose_device
 from vividface.errors import InputError
 from vividface.evaluation.footage import Footage, find_footage
-from vividface.evaluation.measure import Measurement, Measuring, RestoredClip, measure_each, table_of
-from vividface.evaluation.metrics import METRICS, variant
+from vividface.evaluation.measure import (
+    Measurement,
+    Measuring,
+    RestoredClip,
+    check_clips,
+    measure_each,
+    table_of,
+)
+from vividface.evaluation.metrics import METRICS, require_known, variant
 from vividface.files import digest, write_json
 
 # The paper's metrics, and DISTS.
@@ -38,7 +45,7 @@ _METRICS = (
     "fvd_set",
 )
 # The row of the degraded clips.
-INPUT = "degraded input"
+INPUT = "input"
 
 
 def evaluate(
@@ -108,8 +115,10 @@ def evaluate(
         device=choose_device(device),
         num_processes=num_processes,
     )
+    require_known(measuring.metrics, identity_network=faces_config.identity_network)
     done = _Partial(partial, measuring)
     remaining = [clip for clip in clips if done.read(clip) is None]
+    check_clips(remaining, progress=progress)
     for clip, rows in measure_each(remaining, measuring, progress=progress):
         done.write(clip, rows)
     table = table_of(row for clip in clips for row in done.read(clip) or [])
@@ -119,8 +128,9 @@ def evaluate(
 
 def _default_metrics(faces_config: FacesConfig, *, with_reference: bool) -> list[str]:
     network = faces_config.identity_network
-    known = [name for name in _METRICS if variant(name, network) in METRICS]
-    return [name for name in known if with_reference or not METRICS[variant(name, network)].needs_reference]
+    return [
+        name for name in _METRICS if with_reference or not METRICS[variant(name, network)].needs_reference
+    ]
 
 
 def _methods(paths: Sequence[Path]) -> dict[str, dict[str, Footage]]:

@@ -124,6 +124,22 @@ def table_of(measurements: Iterable[Measurement]) -> pd.DataFrame:
     return table.astype({"value": "float64"})
 
 
+def check_clips(clips: Sequence[RestoredClip], *, progress: bool = True) -> None:
+    """Refuse results that do not fit what they are compared with, before anything is measured.
+
+    Args:
+        clips: restored clips.
+        progress: whether a progress bar is shown.
+
+    Raises:
+        InputError: a result is of another size, length or place in time.
+    """
+    for clip in tqdm(clips, desc="check", unit="clip", disable=not progress):
+        reference, degraded = _true_frames(clip)
+        for method, footage in clip.results.items():
+            _fitted(clip, method, footage.read(), reference=reference, degraded=degraded)
+
+
 def measure_each(
     clips: Sequence[RestoredClip], measuring: Measuring, *, progress: bool = True
 ) -> Iterator[tuple[RestoredClip, list[Measurement]]]:
@@ -200,10 +216,7 @@ class _Measurer:
 
     def __call__(self, restored: RestoredClip) -> list[Measurement]:
         """The measurements of a clip."""
-        reference = restored.reference.read() if restored.reference is not None else None
-        degraded = None
-        if reference is None and self._reader is not None and restored.degraded is not None:
-            degraded = restored.degraded.read()
+        reference, degraded = _true_frames(restored)
         expected = self._expected_faces(restored.clip_id, reference, degraded)
         # Results of one place in time share the true frames, and what metrics compute of them.
         clips: dict[tuple[int, int], dict[str, Clip]] = {}
@@ -304,6 +317,13 @@ def _load_reader(
     return reader if any(metric.needs_faces for metric in loaded.values()) else None
 
 
+def _true_frames(restored: RestoredClip) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """The reference's frames or, without one, the degraded ones."""
+    if restored.reference is not None:
+        return restored.reference.read(), None
+    return None, restored.degraded.read() if restored.degraded is not None else None
+
+
 def _fitted(
     restored: RestoredClip,
     method: str,
@@ -322,9 +342,8 @@ def _fitted(
         require_fitting(frames, true, paths=paths, same_size=reference is not None)
         return frames, 0
     offset = restored.offsets.get(method)
-    shown = aligned(
-        restored.clip_id, frames, true, paths=paths, offset=offset, same_size=reference is not None
-    )
+    name = restored.clip_id if len(restored.results) == 1 else f"{method}/{restored.clip_id}"
+    shown = aligned(name, frames, true, paths=paths, offset=offset, same_size=reference is not None)
     return shown[0], max(-(offset or 0), 0)
 
 
