@@ -106,7 +106,6 @@ def test_clips_of_sets_and_pairs(metrics, moving_frames):
 
 def test_what_has_no_value(metrics, moving_frames):
     fvd_set, fvd_pair = metrics
-    assert (fvd_set.of_sets, fvd_pair.of_sets) == (True, False)
     short = Clip(frames=moving_frames, reference=moving_frames)
     with pytest.raises(NotMeasurableError, match="the clip has fewer than 16 frames"):
         fvd_pair.measure(short)

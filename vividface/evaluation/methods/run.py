@@ -56,6 +56,8 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
     Raises:
         InputError: there is no such method, or its weights cannot be loaded.
     """
+    if checkpoint is None and name not in ("autoencoder", "untuned"):
+        return Method(load_builtin(name), num_steps=0)
     dtype = choose_dtype(config.evaluation.dtype, device)
     kind = str(dtype).removeprefix("torch.")
     if checkpoint is not None:
@@ -64,11 +66,9 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
     if name == "autoencoder":
         pipeline = OneStepFacePipeline(None, build_autoencoder(config.model, dtype=dtype)).to(device)
         return Method(pipeline.restore, num_steps=0, takes_hq=True, dtype=kind)
-    if name == "untuned":
-        transformer = build_transformer(config.model, config.seed, dtype=dtype).eval()
-        pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model, dtype=dtype)).to(device)
-        return Method(pipeline.restore, num_steps=1, dtype=kind)
-    return Method(load_builtin(name), num_steps=0)
+    transformer = build_transformer(config.model, config.seed, dtype=dtype).eval()
+    pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model, dtype=dtype)).to(device)
+    return Method(pipeline.restore, num_steps=1, dtype=kind)
 
 
 def restore_clips(
