@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from vividface.config import BASELINES
+from vividface.config.evaluation import FolderMethodConfig
 from vividface.evaluation.runs import Run
 from vividface.evaluation.tables import build_tables, read_results, write_summary, write_tables
 
@@ -214,3 +215,17 @@ def test_table_3_prints_the_median_time_and_how_it_was_measured(tables):
         "Time: the median of 3 after a warm-up, on a clip of 10 frames of 128x128; a CPU, 1 thread, weights "
         "in bfloat16."
     ) in table.notes
+
+
+def test_results_of_others_are_a_row_of_every_table_of_their_benchmark(config):
+    theirs = FolderMethodConfig(kind="folder", title="Theirs", folders={"held_out": "theirs"})
+    evaluation = config.evaluation.model_copy(update={"methods": {"theirs": theirs}})
+    config = config.model_copy(update={"evaluation": evaluation})
+    of_theirs = {("held_out", "theirs"): Run(method="theirs", num_frames={"a": 10, "b": 10, "c": 10})}
+    for number, table in build_tables(metrics(config), runs(config) | of_theirs, config).items():
+        (row,) = [row for row in table.rows if row.method == "Theirs"]
+        cells = dict(zip([name for _, name in table.columns], row.cells, strict=True))
+        assert cells["lpips_alex"].value if "lpips_alex" in cells else number in (2, 7)
+        for name, cell in cells.items():
+            if name.startswith("run."):
+                assert (cell.value, cell.reason) == (None, "results that others made come without it")

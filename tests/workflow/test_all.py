@@ -101,6 +101,30 @@ def test_another_threshold_selects_again_and_scores_nothing(finished_workspace):
         finished_workspace.overlay = before
 
 
+def test_results_of_others_are_measured_as_ours_are(finished_workspace, tmp_path):
+    before = copy.deepcopy(finished_workspace.overlay)
+    folder = finished_workspace.folder
+    ours = folder / "results/restored/test/main"
+    for clip in ours.glob("*.mkv"):
+        # A benchmark's only clip of a video may be named after the video.
+        shutil.copyfile(clip, tmp_path / f"{clip.stem.rpartition('-')[0]}.mkv")
+    try:
+        theirs = {"kind": "folder", "title": "Theirs", "folders": {"test": str(tmp_path)}}
+        finished_workspace.overlay["evaluation"] = {**before["evaluation"], "methods": {"theirs": theirs}}
+        planned = finished_workspace.planned("all")
+        assert set(planned) == {"all", "import_results", "measure", "write_tables", "render_report"}
+        result = finished_workspace.snakemake("results/metrics/test/theirs.parquet")
+        assert result.returncode == 0, result.stderr
+    finally:
+        finished_workspace.overlay = before
+    values = [
+        pd.read_parquet(folder / f"results/metrics/test/{method}.parquet")["value"]
+        for method in ("main", "theirs")
+    ]
+    pd.testing.assert_series_equal(*values)
+    assert finished_workspace.planned("all") == {}
+
+
 def test_the_filters_study(finished_workspace):
     study = json.loads((finished_workspace.folder / "results/filter_study.json").read_text())
     assert study["repeats"]["variance"] == 0, "the judge measures the same twice"
