@@ -2,8 +2,8 @@
 
     python benchmarks/measuring.py RESULTS ... --reference TRUTH
 
-RESULTS are folders of restored clips, a method each; the first frames of each clip are measured. Prints the seconds
-of the wall and of the CPUs that a frame of a method takes, in both ways, and their ratio.
+RESULTS are folders of restored clips, a method each; the first frames of each clip are measured. Prints the
+seconds of the wall and of the CPUs that a frame of a method takes, in both ways, and their ratio.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -189,6 +190,8 @@ def _measured(
 def _start(measuring: Measuring, num_threads: int) -> None:
     """Begin a process: load the networks once."""
     global _measurer
+    # Ctrl-C ends a process without a word: the one that waits for it speaks.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     torch.set_num_threads(num_threads)
     _measurer = _Measurer(measuring)
 
