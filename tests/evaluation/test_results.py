@@ -44,7 +44,7 @@ def test_rows_are_over_the_same_clips_and_sets_have_one_value(table):
     assert (
         "psnr_rgb over 1 of 2 clips, the same for every method; not every method has a value for b." in text
     )
-    assert "fvd_set is over 6 windows of 2 clips." in text
+    assert "fvd_set is over 6 windows of 16 frames, of 2 clips." in text
     value = table.rows[0].cells[2].value
     assert value == pytest.approx(frechet_distance(*(FEATURES[i : i + 2].reshape(-1, 8) for i in (0, 2))))
     low, high = table.rows[0].cells[2].interval

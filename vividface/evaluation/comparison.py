@@ -79,10 +79,11 @@ class Comparison:
         if names := [name for name in self.names if self._of_metric(name)["video"].nunique() == 1]:
             notes.append(f"{title}: no interval for {', '.join(names)}: all clips are of one video.")
         for name in self.names:
-            rows = self._of_metric(name)
-            if "features" in rows and rows["features"].notna().any():
-                windows = rows[rows["method"] == rows["method"].iloc[0]]["reference_features"].map(len)
-                notes.append(f"{title}: {name} is over {windows.sum()} windows of {len(windows)} clips.")
+            rows, metric = self._of_metric(name), METRICS.get(name, Metric)
+            if issubclass(metric, SetMetric) and len(rows):
+                of_one = rows[rows["method"] == rows["method"].iloc[0]]
+                count = of_one["reference_features"].map(len).sum()
+                notes.append(f"{title}: {name} is over {count} {metric.unit}, of {len(of_one)} clips.")
         return notes
 
     def _of_metric(self, name: str) -> pd.DataFrame:

@@ -86,7 +86,12 @@ class SetMetric(Metric):
     """A measure of a set of clips against the set of their references: one clip alone has no value.
 
     The features of a clip are found once; sets, and resamplings of their videos, are made of their rows.
+
+    Attributes:
+        unit: what a row of the features stands for, in the plural.
     """
+
+    unit: ClassVar[str]
 
     def measure(self, clip: Clip) -> float:
         """Raises `NotMeasurableError`: see `features` and `distance`."""

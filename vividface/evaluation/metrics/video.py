@@ -27,6 +27,7 @@ class FVDSet(SetMetric):
     """
 
     name, better, needs_reference = "fvd_set", "lower", True
+    unit = f"windows of {WINDOW} frames"
 
     def __init__(self) -> None:
         self._windows = _WindowFeatures()
