@@ -13,11 +13,11 @@ rule import_results:
         "logs/import_results/{dataset}/{method}.log",
     benchmark:
         "logs/benchmarks/import_results/{dataset}/{method}.tsv"
-    conda:
-        "../envs/vividface.yaml"
     wildcard_constraints:
         # Without a method of others, no name fits.
         method="|".join(FOLDERS) or "(?!)",
+    conda:
+        "../envs/vividface.yaml"
     params:
         config=lambda wildcards: cfg.pick(
             f"evaluation.methods.{wildcards.method}.kind",
@@ -43,13 +43,13 @@ rule restore_benchmark:
         "logs/restore_benchmark/{dataset}/{method}.log",
     benchmark:
         "logs/benchmarks/restore_benchmark/{dataset}/{method}.tsv"
+    wildcard_constraints:
+        method="|".join(name for name in cfg.methods() if name not in FOLDERS),
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS
     resources:
         gpu=GPUS,
-    wildcard_constraints:
-        method="|".join(name for name in cfg.methods() if name not in FOLDERS),
     params:
         config=lambda wildcards: cfg.pick(*method_keys(wildcards)),
     message:
