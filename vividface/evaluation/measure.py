@@ -26,6 +26,7 @@ from vividface.evaluation.metrics import (
     SetMetric,
     load_metrics,
     require_known,
+    variant,
 )
 from vividface.evaluation.metrics.features import (
     ClipFaces,
@@ -213,6 +214,7 @@ class _Measurer:
     def __init__(self, measuring: Measuring) -> None:
         self._device = measuring.device
         network = measuring.faces_config.identity_network
+        self._names = [variant(name, network) for name in measuring.metrics]
         self._metrics, self._missing = load_metrics(measuring.metrics, identity_network=network)
         self._reader = _load_reader(measuring, self._metrics, self._missing)
         self._stored = load_faces(measuring.benchmark_faces) if measuring.benchmark_faces else {}
@@ -233,19 +235,19 @@ class _Measurer:
             if faces is not None and degraded is not None:
                 faces = faces.resized(_scale(degraded, frames))
             alike[method] = self._with_faces(clip, faces)
-        return [
-            *(
-                row
-                for alike in clips.values()
-                for name, metric in self._metrics.items()
-                for row in _measure(restored.clip_id, alike, name, metric)
-            ),
-            *(
-                Measurement(clip_id=restored.clip_id, method=method, metric=name, reason=reason)
-                for method in restored.results
-                for name, reason in self._missing.items()
-            ),
+        rows = [
+            row
+            for alike in clips.values()
+            for name, metric in self._metrics.items()
+            for row in _measure(restored.clip_id, alike, name, metric)
         ]
+        rows += [
+            Measurement(clip_id=restored.clip_id, method=method, metric=name, reason=reason)
+            for method in restored.results
+            for name, reason in self._missing.items()
+        ]
+        methods = list(restored.results)
+        return sorted(rows, key=lambda row: (methods.index(row.method), self._names.index(row.metric)))
 
     def _features(self, *, with_reference: bool) -> list[str]:
         usable = [m for m in self._metrics.values() if with_reference or not m.needs_reference]
