@@ -48,8 +48,9 @@ def test_the_whole_demo_with_the_controller_restarted_in_the_middle(cluster, wor
         rule = log.relative_to(folder / "logs").parts[0].removesuffix(".log")
         if rule != "slurm":
             found.setdefault(rule, []).append(first)
-    local = {"fetch_weights", "fetch_dataset", "plan_clips", "gather_clips", "select_clips"}
-    others = {"empty_prompt", "repeat_scores", "clip_quality", "study_sets", "filter_study"}
+    local = {"fetch_weights", "fetch_dataset", "find_shared", "plan_clips", "gather_clips", "select_clips"}
+    others = {"extract_lq", "import_results", "empty_prompt"}
+    others |= {"repeat_scores", "clip_quality", "study_sets", "filter_study"}
     assert set(found) == local | set(gpus) - others
     for rule, lines in found.items():
         for line in lines:

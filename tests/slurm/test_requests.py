@@ -97,7 +97,8 @@ def test_a_training_asks_for_what_the_site_offers(requests, tmp_path):
     weights = "weights/wan2.1-t2v-1.3b"
     latents = [f"data/vfhq/latents/{shard:04d}.safetensors" for shard in range(32)]
     parts = [f"{weights}/{part}/config.json" for part in ("transformer", "vae")]
-    touch(tmp_path, "data/selection/face90.parquet", f"{weights}/empty_prompt.safetensors", *latents, *parts)
+    tables = ["data/vfhq/clips.parquet", "data/selection/face90.parquet"]
+    touch(tmp_path, *tables, f"{weights}/empty_prompt.safetensors", *latents, *parts)
     line = requests(["latent_stage"], ["checkpoints/main/latent_stage"])[0]
     asked = {"--nodes=2", "--ntasks=2", "--gpus=a100:16", "--cpus-per-task=64", "--signal=TERM@120"}
     assert asked <= set(line)
