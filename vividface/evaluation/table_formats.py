@@ -163,12 +163,18 @@ def _text(cell: Cell, column: tuple[str, str], notes: dict[str, int], *, num_cli
     if cell.value is None:
         return f"missing [{notes[cell.reason]}]"
     digits = _digits(column[1])
-    text = f"{cell.value:.{digits}f}"
+    text = _rounded(cell.value, digits)
     if cell.interval:
-        text += f" [{cell.interval[0]:.{digits}f}, {cell.interval[1]:.{digits}f}]"
+        low, high = (_rounded(bound, digits) for bound in cell.interval)
+        text += f" [{low}, {high}]"
     if cell.num_clips is not None and cell.num_clips != num_clips:
         text += f" (n = {cell.num_clips})"
     return text
+
+
+def _rounded(value: float, digits: int) -> str:
+    # Adding 0 makes of a rounded -0 a 0.
+    return f"{round(value, digits) + 0:.{digits}f}"
 
 
 def _digits(name: str) -> int:
