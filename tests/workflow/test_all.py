@@ -112,7 +112,7 @@ def test_results_of_others_are_measured_as_ours_are(finished_workspace, tmp_path
         theirs = {"kind": "folder", "title": "Theirs", "folders": {"test": str(tmp_path)}}
         finished_workspace.overlay["evaluation"] = {**before["evaluation"], "methods": {"theirs": theirs}}
         planned = finished_workspace.planned("all")
-        assert set(planned) == {"all", "import_results", "measure", "write_tables", "render_report"}
+        assert set(planned) - {"all"} == {"import_results", "measure", "write_tables", "render_report"}
         result = finished_workspace.snakemake("results/metrics/test/theirs.parquet")
         assert result.returncode == 0, result.stderr
     finally:
