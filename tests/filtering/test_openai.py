@@ -228,15 +228,15 @@ def test_scoring_that_was_killed_asks_for_no_clip_twice(serve, shard, reply, cha
     folder, table = shard
     table.to_parquet(folder / "clips.parquet")
     answer = (200, {}, chat_completion(reply), 0)
-    server = serve(answer, answer, (200, {}, chat_completion(reply), 60))
+    server = serve(answer, answer, (200, {}, chat_completion(reply), 300))
     command = [sys.executable, "-c", _SCORING, str(folder), server.url, str(tmp_path / "journal")]
     with subprocess.Popen(command) as process:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while len(server.requests) < 3 and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         process.kill()
     assert len(server.requests) == 3
     server.answers = [answer]
-    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
     assert again.stdout.split() == ["94.0"] * 4
     assert len(server.requests) == 5, "the third again, and the fourth"

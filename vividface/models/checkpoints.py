@@ -45,7 +45,7 @@ def build_transformer(
     Args:
         config: preset, and folders of pretrained parts.
         seed: seed of random weights.
-        dtype: type of the weights; those that diffusers keeps in float32 stay so.
+        dtype: type of the weights that are read; random ones, and those that diffusers keeps so, are float32.
 
     Raises:
         InputError: a folder or file is missing or does not fit the preset.
@@ -67,7 +67,6 @@ def build_transformer(
             **nano_settings(config.nano), prediction=config.prediction, timestep=config.timestep
         )
         transformer.zero_output()
-        transformer.to(dtype)
         return transformer
     assert config.transformer is not None
     transformer = load_transformer(config.transformer, dtype=dtype)

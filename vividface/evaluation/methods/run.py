@@ -59,16 +59,20 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
     if checkpoint is None and name not in ("autoencoder", "untuned"):
         return Method(load_builtin(name), num_steps=0)
     dtype = choose_dtype(config.evaluation.dtype, device)
-    kind = str(dtype).removeprefix("torch.")
+    if name == "autoencoder":
+        autoencoder = build_autoencoder(config.model, dtype=dtype)
+        pipeline = OneStepFacePipeline(None, autoencoder).to(device)
+        return Method(pipeline.restore, num_steps=0, takes_hq=True, dtype=_name(autoencoder.dtype))
     if checkpoint is not None:
         pipeline = OneStepFacePipeline.from_checkpoint(checkpoint, device=device, dtype=dtype)
-        return Method(pipeline.restore, num_steps=1, dtype=kind)
-    if name == "autoencoder":
-        pipeline = OneStepFacePipeline(None, build_autoencoder(config.model, dtype=dtype)).to(device)
-        return Method(pipeline.restore, num_steps=0, takes_hq=True, dtype=kind)
-    transformer = build_transformer(config.model, config.seed, dtype=dtype).eval()
-    pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model, dtype=dtype)).to(device)
-    return Method(pipeline.restore, num_steps=1, dtype=kind)
+    else:
+        transformer = build_transformer(config.model, config.seed, dtype=dtype).eval()
+        pipeline = OneStepFacePipeline(transformer, build_autoencoder(config.model, dtype=dtype)).to(device)
+    return Method(pipeline.restore, num_steps=1, dtype=_name(pipeline.transformer.dtype))
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
 
 
 def restore_clips(
