@@ -66,9 +66,9 @@ def num_shards_keys(wildcards):
     return ["num_shards", f"datasets.{wildcards.dataset}.num_shards"]
 
 
-def only(datasets):
-    """A pattern of these datasets alone; nothing matches that of none."""
-    return "|".join(datasets) or "(?!)"
+def only(names):
+    """A pattern of these datasets or methods alone; nothing matches that of none."""
+    return "|".join(names) or "(?!)"
 
 
 def lq_clips(dataset):

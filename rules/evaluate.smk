@@ -15,7 +15,7 @@ rule import_results:
         "logs/benchmarks/import_results/{dataset}/{method}.tsv"
     wildcard_constraints:
         # Without a method of others, no name fits.
-        method="|".join(FOLDERS) or "(?!)",
+        method=only(FOLDERS),
     conda:
         "../envs/vividface.yaml"
     params:
@@ -44,7 +44,7 @@ rule restore_benchmark:
     benchmark:
         "logs/benchmarks/restore_benchmark/{dataset}/{method}.tsv"
     wildcard_constraints:
-        method="|".join(name for name in cfg.methods() if name not in FOLDERS),
+        method=only([name for name in cfg.methods() if name not in FOLDERS]),
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS

@@ -24,7 +24,7 @@ from vividface.evaluation.measure import (
     measure_each,
     table_of,
 )
-from vividface.evaluation.metrics import METRICS, require_known, variant
+from vividface.evaluation.metrics import METRICS, variant
 from vividface.files import digest, write_json
 
 # The paper's metrics, and DISTS.
@@ -115,7 +115,6 @@ def evaluate(
         device=choose_device(device),
         num_processes=num_processes,
     )
-    require_known(measuring.metrics, identity_network=faces_config.identity_network)
     done = _Partial(partial, measuring)
     remaining = [clip for clip in clips if done.read(clip) is None]
     check_clips(remaining, progress=progress)

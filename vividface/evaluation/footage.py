@@ -35,11 +35,7 @@ class Footage:
     @property
     def own_size(self) -> tuple[int, int]:
         """Width and height of the frames as they are stored, px."""
-        if self.images:
-            height, width = _read_image(self.images[0]).shape[:2]
-            return width, height
-        info = probe(self.path)
-        return info.width, info.height
+        return self._stored[1:]
 
     @property
     def written(self) -> list[tuple[str, int, int]]:
@@ -54,9 +50,8 @@ class Footage:
         Raises:
             InputError: a frame cannot be read, or the images are not of one size.
         """
-        own_width, own_height = self.own_size
+        num_frames, own_width, own_height = self._stored
         width, height = self.size or (own_width, own_height)
-        num_frames = len(self.images) or probe(self.path).num_frames
         frames = _space((num_frames, height, width, 3))
         count = 0
         for count, frame in enumerate(self._frames(), start=1):
@@ -66,6 +61,15 @@ class Footage:
                 )
             frames[count - 1] = frame if self.size is None else resize(frame, self.size)
         return frames[:count]
+
+    @property
+    def _stored(self) -> tuple[int, int, int]:
+        """The number of frames, and the width and height that they are stored in, px."""
+        if self.images:
+            height, width = _read_image(self.images[0]).shape[:2]
+            return len(self.images), width, height
+        info = probe(self.path)
+        return info.num_frames, info.width, info.height
 
     def _frames(self) -> Iterator[np.ndarray]:
         if not self.images:

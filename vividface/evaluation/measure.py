@@ -93,6 +93,9 @@ class Measuring:
             the degraded clips, in frames of the restored clips' size; what it lacks is found. Or None.
         device: device of the networks; those of mediapipe and dlib run on the CPU.
         num_processes: number of clips that are measured at a time.
+
+    Raises:
+        InputError: a metric is not known.
     """
 
     metrics: Sequence[str]
@@ -100,6 +103,9 @@ class Measuring:
     benchmark_faces: Path | None = None
     device: str = "cpu"
     num_processes: int = 1
+
+    def __post_init__(self) -> None:
+        require_known(self.metrics, identity_network=self.faces_config.identity_network)
 
 
 def measure_clips(clips: Sequence[RestoredClip], measuring: Measuring) -> pd.DataFrame:
@@ -113,7 +119,7 @@ def measure_clips(clips: Sequence[RestoredClip], measuring: Measuring) -> pd.Dat
         the measurements, a row per clip, method and metric.
 
     Raises:
-        InputError: a metric is not known, or a result does not fit its reference.
+        InputError: a result does not fit its reference.
     """
     done = {clip.clip_id: rows for clip, rows in measure_each(clips, measuring)}
     return table_of(row for clip in clips for row in done[clip.clip_id])
@@ -155,7 +161,6 @@ def measure_each(
     Yields:
         a clip and its measurements, in the order in which they are done.
     """
-    require_known(measuring.metrics, identity_network=measuring.faces_config.identity_network)
     bar = tqdm(total=len(clips), desc="measure", unit="clip", disable=not progress)
     with bar:
         for done in _measured(clips, measuring):

@@ -93,13 +93,13 @@ def train_pixel_stage(job: PixelStageJob) -> None:
     config, (transformer, autoencoder) = job.stage, load_checkpoint(job.start)
     transformer.requires_grad_(requires_grad=True)
     all_clips = _pixel_clips(job)
-    held_out = hold_out(kept_clips(job.clips), config.num_validation_clips, seed=job.seed)
+    table = kept_clips(job.clips)
+    held_out = hold_out(table, config.num_validation_clips, seed=job.seed)
     training_ids = set(all_clips) - held_out.clip_ids
     if job.selected is not None:
         training_ids &= _clip_ids(job.selected)
     else:
-        scored = kept_clips(job.clips)
-        training_ids -= set(scored.loc[scored["dataset"].isin(job.candidates), "clip_id"])
+        training_ids -= set(table.loc[table["dataset"].isin(job.candidates), "clip_id"])
 
     def choose(clip_ids: set[str]) -> PixelClips:
         return PixelClips([all_clips[clip] for clip in clip_ids], num_frames=config.num_frames)

@@ -73,7 +73,7 @@ def require_known(names: Iterable[str], *, identity_network: str) -> None:
 
     Args:
         names: names, as in the configuration.
-        identity_network: backbone of `ids` and `facecons`.
+        identity_network: backbone of `ids`, `facecons` and `vidd`.
 
     Raises:
         InputError: a name is not known.
