@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import jinja2
 import numpy as np
 import pandas as pd
 
 from vividface.config.filtering import SelectionConfig
 from vividface.errors import InputError
+from vividface.evaluation.pages import render_page
 from vividface.files import write_text
 from vividface.filtering.rubric import Rubric
 from vividface.filtering.selection import threshold_of
@@ -55,12 +55,8 @@ def write_filtering_page(
     for index, row in enumerate(table.to_dict("records")):
         video = hq_dirs[row["dataset"], row["shard"]] / f"{row['clip_id']}.mkv"
         rows.append(_row(row, rubric, _strip(video) if index in nearest else ""))
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
-    page = environment.get_template("filtering.html.j2").render(
+    page = render_page(
+        "filtering.html.j2",
         rows=rows,
         rubric=rubric,
         judges=_judges(scores),

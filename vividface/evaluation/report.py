@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from vividface.config import BASELINES, Config
 from vividface.data.clips import locate_clips
 from vividface.evaluation import figures
 from vividface.evaluation.metrics import variant
+from vividface.evaluation.pages import render_page
 from vividface.evaluation.paper import paper_tables
 from vividface.evaluation.runs import Run
 from vividface.evaluation.statistics import bootstrap_interval, comparable, paired_difference
@@ -132,13 +132,9 @@ def write_report(config: Config, inputs: ReportInputs, output: Path) -> Path:
         `output`.
     """
     tables = build_tables(inputs.metrics, inputs.runs, config)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-    )
     gains = [_gain(config, inputs, name) for name in _with_reference(config)]
-    page = environment.get_template("report.html.j2").render(
+    page = render_page(
+        "report.html.j2",
         config=config,
         headline=gains[0]["text"],
         facts=_facts(config, inputs),

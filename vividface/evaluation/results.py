@@ -8,11 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from vividface.errors import InputError
 from vividface.evaluation.comparison import Comparison
+from vividface.evaluation.pages import render_page
 from vividface.evaluation.table_formats import Row, Table, cell_texts
 from vividface.files import write_text
 
@@ -96,16 +96,11 @@ def _per_clip(values: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _to_html(table: Table, values: pd.DataFrame) -> str:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
     clips = values.pivot_table(
         index=["clip_id", "method"], columns="metric", values="value", sort=False, dropna=False
     )
-    return environment.get_template("results.html.j2").render(
+    return render_page(
+        "results.html.j2",
         table=table,
         rows=[(row.method, row.num_clips, cell_texts(table, row)) for row in table.rows],
         footnotes=table.footnotes(),
