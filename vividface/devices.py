@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import torch
+from typing import TYPE_CHECKING
 
 from vividface.errors import InputError
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+# Most rules compute without torch, and importing it takes a second.
+if TYPE_CHECKING:
+    import torch
 
 
 def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
@@ -21,6 +23,8 @@ def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
     """
     if asked == "cpu" or num_gpus == 0:
         return "cpu"
+    import torch
+
     available = torch.cuda.is_available()
     if asked == "cuda" and not available:
         raise InputError(
@@ -37,7 +41,9 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
             (Intel AMX), else float32.
         device: `cpu` or `cuda`.
     """
+    import torch
+
     if asked == "auto":
         fast = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
         asked = "bf16" if fast else "fp32"
-    return _DTYPES[asked]
+    return {"fp32": torch.float32, "bf16": torch.bfloat16}[asked]
