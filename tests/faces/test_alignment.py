@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vividface.faces.alignment import align
+from vividface.faces.alignment import align, align_ffhq, fit_ffhq
 
 # ArcFace's template: eyes, nose, corners of the mouth on 112 x 112 px.
 TEMPLATE = [[38.29, 51.70], [73.53, 51.50], [56.03, 71.74], [41.55, 92.37], [70.73, 92.20]]
@@ -36,3 +36,21 @@ def test_alignment_equals_facexlibs(degrees):
     points = turned_template(degrees, 1.7, (200, 200)) + generator.normal(0, 4, (5, 2))
     expected = warp_and_crop_face(frame, points, get_reference_facial_points(default_square=True), (112, 112))
     assert np.abs(align(frame, points).astype(int) - expected).max() <= 1
+
+
+def test_restorations_template_equals_facexlibs(monkeypatch):
+    from facexlib.utils import face_restoration_helper
+
+    for name in ("init_detection_model", "init_parsing_model"):
+        monkeypatch.setattr(face_restoration_helper, name, lambda *_, **__: None)
+    helper = face_restoration_helper.FaceRestoreHelper(1, device="cpu")
+    generator = np.random.default_rng(0)
+    frame = cv2.GaussianBlur(generator.integers(0, 256, (300, 400, 3), dtype=np.uint8), (0, 0), 3)
+    points = turned_template(20, 1.4, (150, 20)) + generator.normal(0, 4, (5, 2))
+    helper.read_image(np.ascontiguousarray(frame[..., ::-1]))
+    helper.all_landmarks_5 = [points]
+    helper.align_warp_face()
+    # facexlib's images are BGR, and so is the grey beyond the frame.
+    expected = helper.cropped_faces[0][..., ::-1]
+    np.testing.assert_array_equal(align_ffhq(frame, fit_ffhq(points)), expected)
+    assert (expected == (132, 133, 135)).all(axis=-1).any()
