@@ -261,6 +261,33 @@ CATALOGUE["mobilefacenet"] = WeightsFile(
     ),
 )
 
+for _name, _what, _licence, _address, _sha256 in (
+    (
+        "codeformer",
+        "CodeFormer v0.1.0, face images",
+        "S-Lab 1.0 (non-commercial)",
+        "sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth",
+        "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
+    ),
+    (
+        "gfpgan",
+        "GFPGAN v1.4, face images",
+        "Apache-2.0, as GFPGAN, which names non-commercial parts; trained on research data",
+        "TencentARC/GFPGAN/releases/download/v1.3.0/GFPGANv1.4.pth",
+        "e2cd4703ab14f4d01fd1383a8a8b266f9a5833dacee8e6a79d3bf21a1b6be5ad",
+    ),
+    (
+        "restoreformer",
+        "RestoreFormer, face images, as GFPGAN publishes it",
+        "Apache-2.0, as RestoreFormer; trained on research data",
+        "TencentARC/GFPGAN/releases/download/v1.3.4/RestoreFormer.pth",
+        None,
+    ),
+):
+    CATALOGUE[_name] = WeightsFile(
+        what=_what, licence=_licence, source=WebFile(f"https://github.com/{_address}", _sha256)
+    )
+
 # Files of the Hugging Face Hub, at a commit. OpenAI's own files of CLIP are TorchScript archives, and loading
 # those runs code; these hold the same tensors, under the same names, and nothing else.
 _HUB = "https://huggingface.co"
@@ -307,6 +334,9 @@ GROUPS: dict[str, list[str]] = {
     "mediapipe": ["blazeface_short", "blazeface_full", "facemesh_attention"],
     "hands": ["palm_detection", "hand_landmarks"],
     "realesrgan": ["realesrgan_param", "realesrgan_bin"],
+    "codeformer": ["codeformer", "realesrgan_param", "realesrgan_bin"],
+    "gfpgan": ["gfpgan", "realesrgan_param", "realesrgan_bin"],
+    "restoreformer": ["restoreformer", "realesrgan_param", "realesrgan_bin"],
     "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
     "fastervqa": ["fastervqa"],
 }
