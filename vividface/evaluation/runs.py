@@ -29,6 +29,7 @@ class Run:
         device: name of the processor or the GPU.
         threads: number of threads.
         dtype: type of the model's weights, or empty where the method is no model of ours.
+        missing: reason why the method restored nothing, or empty.
     """
 
     method: str
@@ -42,6 +43,7 @@ class Run:
     device: str = ""
     threads: int = 0
     dtype: str = ""
+    missing: str = ""
 
     @classmethod
     def read(cls, folder: Path) -> Run:

@@ -147,7 +147,7 @@ class _Filling:
             method=label or self._title(method),
             source="measured",
             benchmark=self._config.datasets[measured.dataset].title,
-            num_clips=measured.num_clips(method),
+            num_clips=None if run.missing else measured.num_clips(method),
             cells=[
                 _run_cell(run, name.removeprefix("run."))
                 if name.startswith("run.")
@@ -189,7 +189,8 @@ class _Filling:
 
 def _run_cell(run: Run, name: str) -> Cell:
     value = getattr(run, name)
-    return Cell(value) if value is not None else Cell(None, reason="results that others made come without it")
+    reason = run.missing or "results that others made come without it"
+    return Cell(value) if value is not None else Cell(None, reason=reason)
 
 
 def _paper_row(method: str, values: list[float | None]) -> Row:
