@@ -1,5 +1,6 @@
 """Names and small functions that several rules use."""
 
+from vividface.config import FACE_NETWORKS
 from vividface.config.filtering import SECTIONS as JUDGE_SECTIONS
 from vividface.config.filtering import SelectionConfig
 
@@ -129,7 +130,10 @@ def pretrained_of(wildcards):
 
 def method_keys(wildcards):
     """The keys that a method's restoration takes."""
-    keys = ["restoration.window", "restoration.overlap", "evaluation.num_timed_runs"]
+    keys = ["evaluation.num_timed_runs"]
+    if wildcards.method in FACE_NETWORKS:
+        return [*keys, *DETECTION, "evaluation.accept_licences"]
+    keys += ["restoration.window", "restoration.overlap"]
     if wildcards.method in ("autoencoder", "untuned", *cfg.variants):
         keys.append("evaluation.dtype")
     if wildcards.method in ("autoencoder", "untuned"):

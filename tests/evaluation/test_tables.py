@@ -5,6 +5,7 @@ import io
 import json
 import re
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -215,6 +216,23 @@ def test_table_3_prints_the_median_time_and_how_it_was_measured(tables):
         "Time: the median of 3 after a warm-up, on a clip of 10 frames of 128x128; a CPU, 1 thread, weights "
         "in bfloat16."
     ) in table.notes
+
+
+def test_a_method_that_restored_nothing_is_a_row_that_says_why(config):
+    evaluation = config.evaluation.model_copy(update={"baselines": ["bicubic", "codeformer"]})
+    config = config.model_copy(update={"evaluation": evaluation})
+    table = metrics(config)
+    missing = table["method"] == "codeformer"
+    table.loc[missing, "value"] = np.nan
+    table.loc[missing, "reason"] = "its licence is not accepted"
+    nothing = Run(method="codeformer", num_frames={}, missing="its licence is not accepted")
+    built = build_tables(table, runs(config) | {("held_out", "codeformer"): nothing}, config)
+    (row,) = [row for row in built[7].rows if (row.method, row.source) == ("CodeFormer", "measured")]
+    assert row.num_clips is None
+    assert {cell.value for cell in row.cells} == {None}
+    assert "its licence is not accepted" in {cell.reason for cell in row.cells}
+    (bicubic,) = [row for row in built[7].rows if row.method.startswith("degraded input")]
+    assert bicubic.cells[0].value is not None
 
 
 def test_results_of_others_are_a_row_of_every_table_of_their_benchmark(config):

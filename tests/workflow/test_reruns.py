@@ -33,6 +33,7 @@ OVERLAYS = {
             "train": {**OTHER, "role": "train"},
             "test": {**OTHER, "role": "benchmark", "degrade": False},
         },
+        "evaluation": {"baselines": ["codeformer", "autoencoder", "untuned"]},
     },
     "folder": sources_of({"kind": "folder", "path": "videos"}),
     "url": sources_of({"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}),
@@ -57,6 +58,7 @@ _SPECIAL = (
     "filter.openai",
     "degradation.keep",
     "variants.*.selected_by",
+    "evaluation.accept_licences",
     "evaluation.methods",
 )
 # Values that no rule of `another` leads to.

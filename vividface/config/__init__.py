@@ -2,7 +2,7 @@
 
 from vividface.config.clips import ClipsConfig
 from vividface.config.degradation import DegradationConfig, KeepDegradation
-from vividface.config.evaluation import BASELINES
+from vividface.config.evaluation import BASELINES, FACE_NETWORKS
 from vividface.config.experiment import STAGES, Config
 from vividface.config.faces import FacesConfig
 from vividface.config.fields import Section, is_execution
@@ -22,6 +22,7 @@ from vividface.config.training import LatentStageConfig, PixelStageConfig, Train
 
 __all__ = [
     "BASELINES",
+    "FACE_NETWORKS",
     "STAGES",
     "ClipsConfig",
     "Config",

@@ -9,14 +9,29 @@ from pydantic import field_validator
 
 from vividface.config.fields import Identifier, Section, key, without_null
 
+BaselineName = Literal[
+    "bicubic",
+    "classical",
+    "realesrgan",
+    "codeformer",
+    "gfpgan",
+    "restoreformer",
+    "autoencoder",
+    "untuned",
+]
 # The methods that need no training of ours, with their titles in the tables.
-BASELINES = {
+BASELINES: dict[str, str] = {
     "bicubic": "degraded input (bicubic)",
     "classical": "denoise + unsharp (ffmpeg)",
     "realesrgan": "Real-ESRGAN (animevideov3)",
+    "codeformer": "CodeFormer",
+    "gfpgan": "GFPGAN v1.4",
+    "restoreformer": "RestoreFormer",
     "autoencoder": "autoencoder of the ground truth (ceiling)",
     "untuned": "untuned transformer",
 }
+# Those that restore images of aligned faces.
+FACE_NETWORKS = ("codeformer", "gfpgan", "restoreformer")
 
 
 class FolderMethodConfig(Section):
@@ -34,8 +49,10 @@ class FolderMethodConfig(Section):
 class EvaluationConfig(Section):
     """What is measured, and against what."""
 
-    baselines: list[Literal["bicubic", "classical", "realesrgan", "autoencoder", "untuned"]] = key(
-        "methods beside the variants"
+    baselines: list[BaselineName] = key("methods beside the variants (docs/methods.md)")
+    accept_licences: list[str] = key(
+        "licences of methods of others that you have read and accept, by the ids in docs/methods.md",
+        default=[],
     )
     methods: dict[Identifier, FolderMethodConfig] = key(
         "methods whose results others made (docs/metrics.md); null removes one", "section 4.1", default={}

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from vividface.config import BASELINES
+from vividface.config import BASELINES, FACE_NETWORKS
 from vividface.errors import InputError, MissingWeightsError
 from vividface.evaluation.methods import builtin
 from vividface.evaluation.methods.builtin import RealESRGAN, load_builtin
@@ -38,7 +38,7 @@ def realesrgan():
 
 
 def test_the_configurations_baselines_are_these_and_the_models_own():
-    assert {*builtin._LOADERS, "autoencoder", "untuned"} == set(BASELINES)
+    assert {*builtin._LOADERS, *FACE_NETWORKS, "autoencoder", "untuned"} == set(BASELINES)
 
 
 def test_bicubic_is_the_input():

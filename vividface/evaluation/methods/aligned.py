@@ -6,15 +6,21 @@ landmarks that are smoothed over time, restored, and pasted into a background th
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter1d
 
+from vividface.config import FacesConfig
+from vividface.evaluation.methods.builtin import load_builtin
 from vividface.faces.alignment import FFHQ_SIDE, align_ffhq, fit_ffhq
 from vividface.faces.base import Face, FaceBackend
 from vividface.faces.landmarks import five_points
+from vividface.faces.load import load_backend
 from vividface.faces.pasting import paste_back, paste_masks
 from vividface.faces.tracking import follow, interpolate
 from vividface.restoration.base import Restorer
@@ -45,6 +51,23 @@ class AlignedFaces:
     faces: list[Face]
     scale: float
     is_grey: np.ndarray
+
+
+def load_aligned_protocol(
+    faces_config: FacesConfig, device: str = "cpu"
+) -> Callable[[np.ndarray, Restorer], np.ndarray]:
+    """`restore_aligned` with a face backend, and Real-ESRGAN for the background.
+
+    Args:
+        faces_config: the face backend.
+        device: device of its networks; Real-ESRGAN and those of mediapipe and dlib run on the CPU.
+
+    Raises:
+        MissingWeightsError: weights are not in the cache.
+    """
+    backend = load_backend(faces_config, device, threads=torch.get_num_threads())
+    backend.require_identity()
+    return partial(restore_aligned, backend=backend, background=load_builtin("realesrgan"))
 
 
 def restore_aligned(

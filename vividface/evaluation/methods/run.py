@@ -13,9 +13,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from vividface.config import Config, RestorationConfig
+from vividface.config import FACE_NETWORKS, Config, RestorationConfig
 from vividface.devices import choose_dtype
+from vividface.evaluation.methods.aligned import load_aligned_protocol
 from vividface.evaluation.methods.builtin import load_builtin
+from vividface.evaluation.methods.face_images import load_face_network
 from vividface.evaluation.runs import Run
 from vividface.files import atomic_path
 from vividface.models.checkpoints import build_autoencoder, build_transformer
@@ -35,12 +37,14 @@ class Method:
         num_steps: number of diffusion steps; 0 for a method without diffusion.
         takes_hq: whether it restores the true clips (the autoencoder's round trip: a ceiling).
         dtype: type of the weights of a model of ours, or empty.
+        whole_clips: whether it restores a clip at once, not in windows.
     """
 
     restore: Restorer
     num_steps: int
     takes_hq: bool = False
     dtype: str = ""
+    whole_clips: bool = False
 
 
 def load_method(name: str, config: Config, *, checkpoint: Path | None, device: str = "cpu") -> Method:
@@ -48,14 +52,19 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
 
     Args:
         name: name of the method in the configuration.
-        config: the experiment; only the baselines `autoencoder` and `untuned` read it, their model and its
-            seed.
+        config: the experiment; of the baselines, `autoencoder` and `untuned` read their model and its seed,
+            and those of aligned faces the face backend and the accepted licences.
         checkpoint: checkpoint of a variant; None for a baseline.
         device: `cpu` or `cuda`.
 
     Raises:
+        MissingWeightsError: a licence is not accepted, or a library or weights are not there.
         InputError: there is no such method, or its weights cannot be loaded.
     """
+    if checkpoint is None and name in FACE_NETWORKS:
+        network = load_face_network(name, accepted=config.evaluation.accept_licences, device=device)
+        protocol = load_aligned_protocol(config.faces, device)
+        return Method(lambda frames: protocol(frames, network), num_steps=0, whole_clips=True)
     if checkpoint is None and name not in ("autoencoder", "untuned"):
         return Method(load_builtin(name), num_steps=0)
     dtype = choose_dtype(config.evaluation.dtype, device)
@@ -95,8 +104,8 @@ def restore_clips(
         method: the method, of `load_method`.
         clips: one row per clip: `clip_id`, and the paths `lq` and `hq`, which are the same for a really
             degraded one; lq frames are resized to the size of hq.
-        config: windows of longer clips, and the colour correction of a diffusion model's result; the other
-            methods are measured as they are.
+        config: windows of longer clips, for a method that does not take whole ones, and the colour correction
+            of a diffusion model's result; the other methods are measured as they are.
         output: folder of the results, written atomically.
         num_timed_runs: number of times that the first clip is timed.
         device: device named in `run.json`; on a GPU, peak memory is the GPU's.
@@ -109,7 +118,7 @@ def restore_clips(
             info = probe(row["hq"])
             frames = read_clip(row["hq" if method.takes_hq else "lq"], size=(info.width, info.height))
             if not num_frames:
-                method.restore(frames[: config.window])
+                method.restore(frames if method.whole_clips else frames[: config.window])
                 seconds = [_seconds(frames, method, config) for _ in range(num_timed_runs)]
                 timed, size = clip, (info.width, info.height)
             num_frames[clip] = len(frames)
@@ -150,6 +159,8 @@ def _seconds(frames: np.ndarray, method: Method, config: RestorationConfig) -> f
 
 
 def _restore(frames: np.ndarray, method: Method, config: RestorationConfig) -> np.ndarray:
+    if method.whole_clips:
+        return method.restore(frames)
     stream = restore_stream(frames, method.restore, window=config.window, overlap=config.overlap)
     restored = np.stack(list(stream))
     # Only for a diffusion model does the configuration hold `colour`.
