@@ -2,12 +2,14 @@
 
 import subprocess
 from pathlib import Path
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 
 from vividface.config import BASELINES, FACE_NETWORKS
+from vividface.config.evaluation import BaselineName
 from vividface.errors import InputError, MissingWeightsError
 from vividface.evaluation.methods import builtin
 from vividface.evaluation.methods.builtin import RealESRGAN, load_builtin
@@ -39,6 +41,7 @@ def realesrgan():
 
 def test_the_configurations_baselines_are_these_and_the_models_own():
     assert {*builtin._LOADERS, *FACE_NETWORKS, "autoencoder", "untuned"} == set(BASELINES)
+    assert get_args(BaselineName) == tuple(BASELINES)
 
 
 def test_bicubic_is_the_input():
