@@ -1,5 +1,6 @@
 """Fixtures that several test files use."""
 
+import hashlib
 import json
 import os
 import subprocess
@@ -238,6 +239,17 @@ def hub_server(file_server, monkeypatch):
     return file_server
 
 
+def _listed(path: str, content: bytes) -> dict:
+    """A file as the Hub lists it: weights with their SHA-256, others with git's name of the content."""
+    entry = {"type": "file", "path": path, "size": len(content)}
+    if path.endswith((".safetensors", ".ckpt", ".pth")):
+        checksum = hashlib.sha256(content).hexdigest()
+        lfs = {"oid": checksum, "size": len(content), "pointerSize": 134}
+        return {**entry, "oid": "0" * 40, "lfs": lfs}
+    blob = b"blob %d\0" % len(content) + content
+    return {**entry, "oid": hashlib.sha1(blob, usedforsecurity=False).hexdigest()}
+
+
 class FileServer:
     """Serves `files` by path; `faults` says what goes wrong with a path's next requests.
 
@@ -261,7 +273,7 @@ class FileServer:
 
     def serve_repository(self, repo, files, *, commit, kind="models"):
         """Serve what a download of a repository of the Hub asks for: its main branch, at a commit."""
-        tree = [{"type": "file", "path": p, "size": len(c), "oid": "0" * 40} for p, c in files.items()]
+        tree = [_listed(path, content) for path, content in files.items()]
         api, place = f"/api/{kind}/{repo}", repo if kind == "models" else f"{kind}/{repo}"
         self.files |= {
             f"{api}/revision/main": json.dumps({"id": repo, "sha": commit, "siblings": []}).encode(),

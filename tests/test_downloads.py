@@ -154,11 +154,11 @@ def test_several_at_a_time_with_a_limit(server, tmp_path, monkeypatch):
     running, most, mutex = [0], [0], threading.Lock()
     original = downloads._receive
 
-    def counting(url, part):
+    def counting(*arguments):
         with mutex:
             running[0] += 1
             most[0] = max(most[0], running[0])
-        original(url, part)
+        original(*arguments)
         with mutex:
             running[0] -= 1
 

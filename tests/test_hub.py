@@ -56,7 +56,7 @@ def test_a_download_of_another_commit_is_repeated(hub, tmp_path):
 
 
 def test_patterns_that_match_no_file_are_refused(hub, tmp_path):
-    with pytest.raises(InputError, match=r"repository me/model \(main\): not all of its files arrived"):
+    with pytest.raises(InputError, match=r"repository me/model \(main\): has no files \*\.onnx at 0123"):
         fetch_repository("me/model", tmp_path / "model", Lock(tmp_path / "lock.json"), patterns=["*.onnx"])
 
 

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import logging
 import os
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import requests
 from tqdm import tqdm
 
 from vividface.errors import InputError
-from vividface.files import sha256, write_json
+from vividface.files import format_size, is_disk_full, sha256, write_json
 
 logger = logging.getLogger(__name__)
 
@@ -43,11 +44,28 @@ class Download:
         url: address of the file.
         path: path of the fetched file.
         sha256: checksum of the file; None takes what the lock holds, or what is recorded now.
+        git_blob: name of the file's content in a git repository, which is verified too; None verifies none.
+        headers: headers of the requests, such as those that give access.
     """
 
     url: str
     path: Path
     sha256: str | None = None
+    git_blob: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class RefusedError(InputError):
+    """A server refuses a file: it does not exist, or access to it is not granted.
+
+    Args:
+        message: sentence for the user.
+        status: status of the answer.
+    """
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Lock:
@@ -113,18 +131,29 @@ def fetch_files(downloads: Sequence[Download], lock: Lock | None = None, *, max_
     Raises:
         InputError: a file cannot be fetched; the first failure is told, after those that had begun.
     """
+    stopped = threading.Event()
     with ThreadPoolExecutor(max_parallel) as pool:
-        pending = [pool.submit(fetch_file, download, lock) for download in downloads]
+        pending = [pool.submit(fetch_file, download, lock, stopped=stopped) for download in downloads]
         try:
             for future in pending:
                 future.result()
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                # Who interrupts does not want to wait for gigabytes.
+                stopped.set()
             pool.shutdown(cancel_futures=True)
             raise
 
 
-def fetch_file(download: Download, lock: Lock | None = None) -> None:
+def fetch_file(
+    download: Download, lock: Lock | None = None, *, stopped: threading.Event | None = None
+) -> None:
     """Fetch one file. What arrived before a failure stays beside it as `.{name}.part`, and is gone on with.
+
+    Args:
+        download: file to fetch.
+        lock: checksums of the files that come without one.
+        stopped: event that ends the download; what arrived stays.
 
     Raises:
         InputError: it cannot be fetched, or is not the file that was asked for; the message says why.
@@ -136,18 +165,42 @@ def fetch_file(download: Download, lock: Lock | None = None) -> None:
         return
     require_network(url)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    _receive(url, part)
+    part = part_of(path)
+    _receive(download, part, stopped or threading.Event())
     _verify(part, download, lock)
     part.replace(path)
     _validator(part).unlink(missing_ok=True)
 
 
-def _verify(path: Path, download: Download, lock: Lock | None) -> None:
-    if download.sha256 is None and lock is None:
-        return
-    found = sha256(path)
+def part_of(path: Path) -> Path:
+    """Where what has arrived of a file lies until the file is whole."""
+    return path.with_name(f".{path.name}.part")
+
+
+def content_length(url: str) -> int:
+    """The size of a file on the web, bytes; it is not downloaded.
+
+    Raises:
+        InputError: it cannot be reached, or its server does not tell.
+    """
+    require_network(url)
     try:
+        headers = {"Accept-Encoding": "identity"}
+        with requests.head(url, headers=headers, timeout=_TIMEOUT, allow_redirects=True) as response:
+            response.raise_for_status()
+            return int(response.headers["Content-Length"])
+    except requests.RequestException as error:
+        raise InputError(f"{url}: cannot be reached ({_reason(error)}); check the connection") from None
+    except (KeyError, ValueError):
+        raise InputError(f"{url}: the server does not tell the file's size; try again later") from None
+
+
+def _verify(path: Path, download: Download, lock: Lock | None) -> None:
+    try:
+        _verify_git_blob(path, download)
+        if download.sha256 is None and lock is None:
+            return
+        found = sha256(path)
         if download.sha256 is not None and found != download.sha256:
             raise InputError(
                 f"{download.url}: its sha256 is {found}, but {download.sha256} is expected; correct the "
@@ -161,18 +214,32 @@ def _verify(path: Path, download: Download, lock: Lock | None) -> None:
         raise
 
 
-def _receive(url: str, part: Path) -> None:
-    """Download to `part`, from where it ends, until it is whole."""
+def _verify_git_blob(path: Path, download: Download) -> None:
+    """Compare a small file with the name that git gives to its content."""
+    if download.git_blob is None:
+        return
+    content = path.read_bytes()
+    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    if found != download.git_blob:
+        raise InputError(
+            f"{download.url}: arrived damaged (git's name of it is {found}, but {download.git_blob} is "
+            "expected); run again"
+        )
+
+
+def _receive(download: Download, part: Path, stopped: threading.Event) -> None:
+    """Download to `part`, from where it ends, until it is whole or stopped."""
+    url = download.url
     failures, reason = 0, ""
     while failures < _ATTEMPTS:
         before = part.stat().st_size if part.is_file() else 0
         wait = min(_FIRST_WAIT * 2**failures, _LONGEST_WAIT)
         try:
-            with _request(url, part, before) as response:
+            with _request(download, part, before) as response:
                 if response.status_code in _TRANSIENT:
                     reason = f"the server answers {response.status_code} {response.reason}"
                     wait = max(wait, _retry_after(response))
-                elif _save(response, url, part, before):
+                elif _save(response, url, part, start=before, stopped=stopped):
                     return
                 else:
                     reason = "the connection ends early"
@@ -189,17 +256,17 @@ def _receive(url: str, part: Path) -> None:
 
 
 @contextlib.contextmanager
-def _request(url: str, part: Path, start: int) -> Iterator[requests.Response]:
+def _request(download: Download, part: Path, start: int) -> Iterator[requests.Response]:
     """A request for the file, or for its rest if the server still has the same one."""
     validator = _validator(part)
-    headers = {"Accept-Encoding": "identity"}
+    headers = {**download.headers, "Accept-Encoding": "identity"}
     if start and validator.is_file():
         headers |= {"Range": f"bytes={start}-", "If-Range": validator.read_text()}
-    with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+    with requests.get(download.url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
         yield response
 
 
-def _save(response: requests.Response, url: str, part: Path, start: int) -> bool:
+def _save(response: requests.Response, url: str, part: Path, *, start: int, stopped: threading.Event) -> bool:
     """Append what a response brings to `part`; returns whether the file is whole now."""
     if response.status_code == requests.codes.requested_range_not_satisfiable:
         if response.headers.get("Content-Range") == f"bytes */{start}":
@@ -207,9 +274,10 @@ def _save(response: requests.Response, url: str, part: Path, start: int) -> bool
         part.unlink()
         return False
     if response.status_code not in (requests.codes.ok, requests.codes.partial_content):
-        raise InputError(
+        raise RefusedError(
             f"{url}: the server answers {response.status_code} {response.reason}; check the address, and "
-            "whether it needs an account"
+            "whether it needs an account",
+            response.status_code,
         )
     resumed = response.status_code == requests.codes.partial_content
     if resumed and not _continues(response, start):
@@ -225,15 +293,29 @@ def _save(response: requests.Response, url: str, part: Path, start: int) -> bool
     length = response.headers.get("Content-Length")
     total = begun + int(length) if length else None
     bar = tqdm(total=total, initial=begun, desc=url.rpartition("/")[2][-40:], unit="B", unit_scale=True)
-    with bar, part.open("ab" if resumed else "wb") as file:
-        try:
+    try:
+        with bar, part.open("ab" if resumed else "wb") as file:
             for chunk in response.iter_content(_CHUNK):
+                if stopped.is_set():
+                    raise InputError(f"{url}: was interrupted; run again, it resumes")
                 file.write(chunk)
                 bar.update(len(chunk))
-        except requests.RequestException as error:
-            logger.info("%s: %s", url, _reason(error))
-            return False
+    except requests.RequestException as error:
+        logger.info("%s: %s", url, _reason(error))
+        return False
+    except OSError as error:
+        raise _explained(error, url, part, total) from None
     return total is None or part.stat().st_size == total
+
+
+def _explained(error: OSError, url: str, part: Path, total: int | None) -> Exception:
+    """What a failed write means; a full disk with how much is needed."""
+    if not is_disk_full(error):
+        return error
+    rest = f"{format_size(total - part.stat().st_size)} more are" if total else "more is"
+    return InputError(
+        f"{url}: the disk of {part.parent} is full, {rest} needed; make room and run again, it resumes"
+    )
 
 
 def _continues(response: requests.Response, start: int) -> bool:

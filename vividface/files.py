@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -47,6 +48,21 @@ def remove_stale(path: Path | str) -> None:
     for file in path.parent.iterdir():
         if fitting.fullmatch(file.name) and file.is_file():
             file.unlink()
+
+
+def format_size(num_bytes: int) -> str:
+    """A number of bytes for people, in powers of ten, as disks are sold: 22.7 GB."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if num_bytes >= size:
+            return f"{num_bytes / size:.1f} {unit}"
+    return f"{num_bytes} B"
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an error says that a disk, or a quota of it, is full; safetensors' errors have no number."""
+    numbers = (errno.ENOSPC, errno.EDQUOT)
+    known = isinstance(error, OSError) and error.errno in numbers
+    return known or any(f"(os error {number})" in str(error) for number in numbers)
 
 
 def natural_order(path: Path) -> tuple[tuple[str | int, ...], str]:
