@@ -256,11 +256,11 @@ class FileServer:
     Faults, each used up by one request: an int is a status (`(429, {"Retry-After": "1"})` with headers);
     `break` closes the connection half-way through what was asked for; `stall` closes it before any byte of
     the body; `wrong` sends other bytes; `whole` ignores the range; `other` sends the file's second version,
-    with its own tag.
+    with its own tag. `tokens` holds the access token that a path demands.
     """
 
     def __init__(self):
-        self.files, self.faults, self.redirects = {}, {}, {}
+        self.files, self.faults, self.redirects, self.tokens = {}, {}, {}, {}
         self.requests, self.tags, self.headers = [], True, {}
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -306,6 +306,9 @@ class FileServer:
                     return self.head(302, {"Location": server.redirects[path], "Content-Length": "0"})
                 if path not in server.files:
                     return self.head(404, {"Content-Length": "0"})
+                token = server.tokens.get(path)
+                if token and self.headers.get("Authorization") != f"Bearer {token}":
+                    return self.head(401, {"Content-Length": "0"})
                 fault = server.faults.get(path, []).pop(0) if server.faults.get(path) else None
                 if isinstance(fault, int):
                     fault = (fault, {})

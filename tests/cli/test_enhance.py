@@ -87,8 +87,11 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
     assert main(["enhance", "nothing.mp4", "-o", str(tmp_path / "new.mp4"), *weights]) == 1
     assert "nothing.mp4: there is no such file or folder" in capsys.readouterr().err
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
     assert main([*base, "--model", "vividface-1.3b"]) == 1
-    assert "import-checkpoint` makes it" in capsys.readouterr().err
+    assert "run `vividface weights fetch vividface-1.3b`" in capsys.readouterr().err
+    assert main([*base, *weights, "--autoencoder", "taew2_1"]) == 1
+    assert "run `vividface weights fetch taew2_1`" in capsys.readouterr().err
     if not torch.cuda.is_available():
         assert main([*base, *weights, "--device", "cuda"]) == 1
         assert "no CUDA device is visible" in capsys.readouterr().err

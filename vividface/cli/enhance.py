@@ -93,7 +93,12 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         help="nano, vividface-1.3b or a checkpoint folder (default: vividface-1.3b where it and a GPU are "
         "there, else nano, which comes with the package)",
     )
-    add("--autoencoder", type=Path, help="another autoencoder for the same latents, e.g. a tiny one")
+    add(
+        "--autoencoder",
+        type=Path,
+        metavar="NAME|FOLDER",
+        help="another autoencoder for the same latents: taew2_1, a tiny one, or a folder",
+    )
     backends = ["auto", "mediapipe", "dlib", "facexlib"]
     add("--faces", choices=backends, default="auto", help="auto: facexlib on a GPU, else mediapipe")
     add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")

@@ -53,9 +53,9 @@ def _run(options: argparse.Namespace) -> None:
 def _models(chosen: str | None) -> dict[str, str]:
     """The titles of the models that are there, the chosen one first."""
     from vividface.devices import choose_device
-    from vividface.restoration.loading import MODELS, checkpoint_folder, default_model
+    from vividface.restoration.loading import MODELS, checkpoint_folder, default_model, is_here
 
     first = chosen or default_model(choose_device("auto"))
     checkpoint_folder(first)
-    names = dict.fromkeys([first, *(name for name, folder in MODELS.items() if folder.is_dir())])
+    names = dict.fromkeys([first, *(name for name in MODELS if is_here(name))])
     return {name: _TITLES.get(name, Path(name).name) for name in names}

@@ -1,4 +1,4 @@
-"""The commands `weights`, third-party weights in the cache, and `import-checkpoint`."""
+"""The commands `weights`, weights and models of others, and `import-checkpoint`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,19 @@ if TYPE_CHECKING:
 
 def add_commands(commands: Commands) -> None:
     """Add the commands to the parser's."""
-    weights = commands.add_parser("weights", help="third-party weights: list them, or fetch some")
+    weights = commands.add_parser("weights", help="weights and models of others: list them, or fetch some")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
-    listing = actions.add_parser("list", help="all third-party weights, and which are in the cache")
+    listing = actions.add_parser("list", help="all of them: name, size, whether they are here, licence")
     listing.set_defaults(run=_list)
-    fetch = actions.add_parser("fetch", help="download into the cache and verify")
-    fetch.add_argument("names", nargs="+", metavar="NAME", help="a file, or a group such as lpips_alex")
+    fetch = actions.add_parser("fetch", help="download, verify, and convert where it is needed")
+    fetch.add_argument(
+        "names",
+        nargs="+",
+        metavar="NAME",
+        help="a model such as vividface-1.3b, a group such as metrics, a file, or all",
+    )
+    fetch.add_argument("--accept-licence", action="store_true", help="accept the licences of the models")
+    fetch.add_argument("--keep", action="store_true", help="keep downloads that are needed only once")
     fetch.set_defaults(run=_fetch)
     _add_import(commands)
 
@@ -38,19 +45,15 @@ def _add_import(commands: Commands) -> None:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from vividface.weights.cache import is_cached
-    from vividface.weights.catalogue import CATALOGUE
+    from vividface.cli.fetch import show_list
 
-    for name, file in sorted(CATALOGUE.items()):
-        print(f"{name:24} {'cached' if is_cached(name) else 'not fetched':12} {file.what}")
+    show_list()
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from vividface.weights.cache import fetch_group
+    from vividface.cli.fetch import fetch
 
-    for name in options.names:
-        for path in fetch_group(name).values():
-            print(path)
+    fetch(options.names, accept_licence=options.accept_licence, keep=options.keep)
 
 
 def _import_checkpoint(options: argparse.Namespace) -> None:

@@ -11,7 +11,7 @@ import torch
 from tqdm import tqdm
 
 from vividface.config.filtering import QwenConfig
-from vividface.downloads import LOCKS, Lock
+from vividface.downloads import LOCKS
 from vividface.errors import InputError, MissingWeightsError
 from vividface.filtering.base import JudgedClip, JudgeDescription, Verdict
 from vividface.filtering.conversation import (
@@ -23,11 +23,11 @@ from vividface.filtering.conversation import (
     settings_json,
 )
 from vividface.filtering.rubric import Rubric
-from vividface.hub import fetch_repository, fetched_commit
+from vividface.hub import fetched_commit
+from vividface.weights.sources import judge_source
 
 _DTYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 _ROLES = ("user", "assistant")
-_FILES = ("*.json", "*.jinja", "*.txt", "*.safetensors")
 
 # A conversation, and the frames that it is about.
 _Asked = tuple[Conversation, ShownFrames]
@@ -167,8 +167,7 @@ def fetch_model(config: QwenConfig, *, locks: Path = LOCKS) -> None:
     Raises:
         InputError: the repository cannot be reached, or not all of its files arrived.
     """
-    lock = Lock(locks / "judge.json")
-    fetch_repository(config.repo, config.folder, lock, revision=config.revision, patterns=_FILES)
+    judge_source(config, locks=locks).fetch()
 
 
 def _load(config: QwenConfig, device: str) -> tuple[Any, Any]:

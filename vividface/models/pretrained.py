@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from vividface.config import ModelConfig
-from vividface.downloads import LOCKS, Lock
-from vividface.hub import fetch_repository
+from vividface.downloads import LOCKS
+from vividface.weights.sources import pretrained_source
 
 
 def fetch_pretrained(model_config: ModelConfig, *, locks: Path = LOCKS) -> list[Path]:
@@ -22,10 +22,8 @@ def fetch_pretrained(model_config: ModelConfig, *, locks: Path = LOCKS) -> list[
     Raises:
         InputError: the repository cannot be reached, or not all of its files arrived.
     """
-    source, folders = model_config.pretrained, list(model_config.pretrained_parts().values())
-    if source is None or not folders:
+    source = pretrained_source(model_config, locks=locks)
+    if source is None:
         return []
-    patterns = [f"{folder.relative_to(source.folder)}/*" for folder in folders]
-    lock = Lock(locks / "pretrained.json")
-    fetch_repository(source.repo, source.folder, lock, revision=source.revision, patterns=patterns)
-    return folders
+    source.fetch()
+    return list(model_config.pretrained_parts().values())

@@ -14,7 +14,7 @@ import torch
 
 from vividface.config import EnhanceConfig, FacesConfig, validate_enhance
 from vividface.devices import choose_device, choose_dtype
-from vividface.errors import InputError
+from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import FaceBackend
 from vividface.faces.hands import HandFinder
 from vividface.faces.load import load_backend
@@ -23,10 +23,11 @@ from vividface.models.bundled import BUNDLED
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint
 from vividface.restoration.base import StrengthRestorer
 from vividface.restoration.pipeline import OneStepFacePipeline
+from vividface.weights.published import PUBLISHED, is_whole, published_folder
 
 Mode = Literal["full", "crop"]
-# The checkpoint folders of the models that have a name.
-MODELS = {**BUNDLED, "vividface-1.3b": Path("weights/vividface-1.3b")}
+# The models that have a name.
+MODELS = (*BUNDLED, "vividface-1.3b")
 # The face backends whose parsing is an outline, which does not tell what lies in front of the face.
 _OUTLINES = ("mediapipe", "dlib")
 
@@ -36,12 +37,12 @@ class RestorerOptions:
     """Options of the model and the face backend.
 
     Attributes:
-        model: name of `MODELS`, or folder of a checkpoint; None takes `vividface-1.3b` where its folder and a
-            GPU exist, else `nano`, which comes with the package.
+        model: name of `MODELS`, or folder of a checkpoint; None takes `vividface-1.3b` where it and a GPU
+            exist, else `nano`, which comes with the package.
         mode: `full` finds and pastes faces, `crop` restores whole frames.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`; see `choose_dtype`.
-        autoencoder: folder of another autoencoder for the same latents, e.g. the tiny one; None takes the
+        autoencoder: `taew2_1`, or folder of another autoencoder for the same latents; None takes the
             checkpoint's.
         faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a
             GPU, else mediapipe.
@@ -134,7 +135,12 @@ def default_model(device: str) -> str:
         device: `cpu` or `cuda`.
     """
     large = "vividface-1.3b"
-    return large if device == "cuda" and MODELS[large].is_dir() else "nano"
+    return large if device == "cuda" and is_here(large) else "nano"
+
+
+def is_here(model: str) -> bool:
+    """Whether a model of `MODELS` comes with the package, or has been fetched."""
+    return model in BUNDLED or is_whole(published_folder(model))
 
 
 def checkpoint_folder(model: str | Path) -> Path:
@@ -145,15 +151,32 @@ def checkpoint_folder(model: str | Path) -> Path:
 
     Raises:
         InputError: there is no such folder.
+        MissingWeightsError: the model has not been fetched.
     """
-    folder = MODELS.get(str(model), Path(model))
-    if str(model) == "vividface-1.3b" and not folder.exists():
-        raise InputError(
-            f"{folder}: the model {model} is not here; `vividface import-checkpoint` makes it of published "
-            "weights (docs/checkpoints.md)"
-        )
-    if not folder.exists():
+    name = str(model)
+    if name in BUNDLED:
+        return BUNDLED[name]
+    if name in MODELS:
+        return _fetched_folder(name)
+    if not Path(model).exists():
         raise InputError(f"{model}: is neither a checkpoint folder nor a model's name: {', '.join(MODELS)}")
+    return Path(model)
+
+
+def _autoencoder_folder(autoencoder: Path) -> Path:
+    """A folder of an autoencoder, or that of a published one."""
+    is_name = str(autoencoder) in PUBLISHED and not autoencoder.exists()
+    return _fetched_folder(str(autoencoder)) if is_name else autoencoder
+
+
+def _fetched_folder(name: str) -> Path:
+    """The folder of a published model; `MissingWeightsError` if it has not been fetched."""
+    folder = published_folder(name)
+    if not is_whole(folder):
+        raise MissingWeightsError(
+            f"{name}: {PUBLISHED[name].what}, is not here; run `vividface weights fetch {name}` on a machine "
+            "with network access"
+        )
     return folder
 
 
@@ -180,7 +203,9 @@ def enhance_config(
 def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneStepFacePipeline:
     dtype = choose_dtype(options.dtype, device)
     transformer, own = load_checkpoint(weights, dtype=dtype)
-    chosen = own if options.autoencoder is None else load_autoencoder(options.autoencoder, dtype=dtype)
+    chosen = own
+    if options.autoencoder is not None:
+        chosen = load_autoencoder(_autoencoder_folder(options.autoencoder), dtype=dtype)
     if chosen.latent_channels != transformer.config.in_channels:
         raise InputError(
             f"{options.autoencoder or weights}: its latents have {chosen.latent_channels} channels, but the "

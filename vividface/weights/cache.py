@@ -13,7 +13,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from vividface.downloads import Download, Lock, cache_directory, fetch_file
+from vividface.downloads import Download, Lock, cache_directory, fetch_file, part_of
 from vividface.errors import InputError, MissingWeightsError
 from vividface.files import atomic_path
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile
@@ -40,6 +40,20 @@ def weights_path(name: str) -> Path:
 def is_cached(name: str) -> bool:
     """Whether a file is bundled, or has been fetched."""
     return _local(name).is_file()
+
+
+def weights_state(name: str) -> str:
+    """Whether a file is `bundled`, `fetched`, `partly` there, or `not fetched`."""
+    path = _local(name)
+    if path.is_file():
+        return "bundled" if path.parent == _BUNDLED else "fetched"
+    return "partly" if part_of(path).is_file() else "not fetched"
+
+
+def weights_size(name: str) -> int | None:
+    """The size of a file, bytes; None where it is neither here nor stated by its publisher."""
+    path = _local(name)
+    return path.stat().st_size if path.is_file() else CATALOGUE[name].size
 
 
 def fetch_weights(name: str) -> Path:

