@@ -1,11 +1,13 @@
 """Fixtures that several test files use."""
 
+import contextlib
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -255,8 +257,8 @@ class FileServer:
 
     Faults, each used up by one request: an int is a status (`(429, {"Retry-After": "1"})` with headers);
     `break` closes the connection half-way through what was asked for; `stall` closes it before any byte of
-    the body; `wrong` sends other bytes; `whole` ignores the range; `other` sends the file's second version,
-    with its own tag. `tokens` holds the access token that a path demands.
+    the body; `trickle` sends it slowly; `wrong` sends other bytes; `whole` ignores the range; `other` sends
+    the file's second version, with its own tag. `tokens` holds the access token that a path demands.
     """
 
     def __init__(self):
@@ -342,12 +344,20 @@ class FileServer:
                     part = part[: len(part) // 2]
                 if fault == "stall":
                     part = b""
+                if fault == "trickle":
+                    return self.trickle(part)
                 self.wfile.write(part)
                 self.wfile.flush()
                 if fault in ("break", "stall"):
                     self.close_connection = True
                     self.connection.close()
                 return None
+
+            def trickle(self, part):
+                with contextlib.suppress(ConnectionError):
+                    for start in range(0, len(part), 2000):
+                        self.wfile.write(part[start : start + 2000])
+                        time.sleep(0.01)
 
             def head(self, status, headers):
                 self.send_response(status)

@@ -1,10 +1,14 @@
 import hashlib
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
 from vividface import downloads
-from vividface.downloads import Download, Lock, fetch_file, fetch_files
+from vividface.downloads import Download, Lock, content_length, fetch_file, fetch_files, part_of
 from vividface.errors import InputError
 
 CONTENT = bytes(range(256)) * 4000
@@ -178,3 +182,38 @@ def test_one_failure_among_many_is_the_one_that_is_reported(server, tmp_path):
     with pytest.raises(InputError, match="/bad: the server answers 404"):
         fetch_files(wanted, max_parallel=2)
     assert names(tmp_path) == ["good"]
+
+
+_FETCH = """
+import sys
+from pathlib import Path
+from vividface.downloads import Download, fetch_files
+fetch_files([Download(sys.argv[1], Path(sys.argv[2]))])
+"""
+
+
+def test_who_interrupts_does_not_wait_for_the_rest(server, tmp_path):
+    server.faults["/clips.zip"] = ["trickle"]
+    path = tmp_path / "clips.zip"
+    with subprocess.Popen([sys.executable, "-c", _FETCH, f"{server.url}/clips.zip", str(path)]) as process:
+        while not (part_of(path).is_file() and part_of(path).stat().st_size):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        assert process.wait() != 0
+    assert not path.exists()
+    assert 0 < part_of(path).stat().st_size < len(CONTENT)
+    fetch_file(download(server, tmp_path))
+    assert path.read_bytes() == CONTENT
+
+
+def test_a_full_disk_is_told_with_what_is_needed(server, tmp_path):
+    (tmp_path / ".clips.zip.part").symlink_to("/dev/full")
+    with pytest.raises(InputError, match=rf"the disk of {tmp_path} is full, 1\.0 MB more are needed"):
+        fetch_file(download(server, tmp_path))
+
+
+def test_the_size_is_asked_without_a_download(server):
+    assert content_length(f"{server.url}/clips.zip") == len(CONTENT)
+    with pytest.raises(InputError, match=r"gone: cannot be reached \(404"):
+        content_length(f"{server.url}/gone")

@@ -173,7 +173,7 @@ def test_who_scored_is_recorded(model, make):
 def test_a_model_that_is_not_there(rubric, tmp_path):
     folder = tmp_path / "weights"
     config = FilterConfig(judge="qwen2.5-vl", rubric="face90", qwen=settings(folder))
-    remedy = rf"folder: {folder} holds no model; run the rule fetch_judge on a machine with network access"
+    remedy = rf"folder: {folder} holds no model; run the rule fetch_judge, or `vividface weights fetch"
     with pytest.raises(MissingWeightsError, match=remedy):
         load_judge(config, rubric)
     folder.mkdir()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vividface.errors import InputError
+from vividface.extras import require
 from vividface.files import format_size
 from vividface.weights.cache import fetch_weights, is_cached, weights_size, weights_state
 from vividface.weights.catalogue import CATALOGUE, GROUPS
@@ -36,12 +37,15 @@ def fetch(names: Sequence[str], *, accept_licence: bool, keep: bool) -> None:
     """
     models, files = _resolve(names)
     fetches = _model_fetches(models)
-    _require_licences([f for f in fetches if not f.is_complete()], accepted=accept_licence)
+    missing = [f for f in fetches if not f.is_complete()]
+    for model in missing:
+        require(*model.model.modules)
+    _require_licences(missing, accepted=accept_licence)
     for file in files:
         if not is_cached(file):
             _tell(f"{file}: {CATALOGUE[file].what}; licence: {CATALOGUE[file].licence}")
         print(fetch_weights(file))
-    _run([f for f in fetches if not f.is_complete()], keep=keep)
+    _run(missing, keep=keep)
     for model in fetches:
         print(model.folder)
 
@@ -56,6 +60,7 @@ def _resolve(names: Sequence[str]) -> tuple[list[str], list[str]]:
             files |= dict.fromkeys(CATALOGUE)
         elif name in PUBLISHED:
             models[name] = None
+            files |= dict.fromkeys(file for group in PUBLISHED[name].groups for file in GROUPS[group])
         elif name in GROUPS or name in CATALOGUE:
             files |= dict.fromkeys(GROUPS.get(name, [name]))
         else:

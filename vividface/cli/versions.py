@@ -24,6 +24,7 @@ def add_commands(commands: Commands) -> None:
     render.set_defaults(run=_render)
     publish = commands.add_parser("publish", help="commit the last run's results to DVC, and push them")
     publish.add_argument("--remote", help="DVC's remote (default: its default)")
+    publish.add_argument("--weights", metavar="NAME", help="a folder of weights/, or a fetched model, alone")
     publish.add_argument("--no-push", action="store_true", help="commit to the cache alone")
     publish.set_defaults(run=_publish)
     pull = commands.add_parser("pull", help="pull what was published, and make Snakemake agree with it")
@@ -49,8 +50,12 @@ def _render(options: argparse.Namespace) -> None:
 
 def _publish(options: argparse.Namespace) -> None:
     require("snakemake", "dvc")
-    from vividface.workflow.publish import publish
+    from vividface.workflow.publish import publish, publish_weights
 
+    if options.weights is not None:
+        file = publish_weights(options.weights, options.remote, push=not options.no_push)
+        print(f"published: {file.with_suffix('')}\nnow: git add {file} && git commit")
+        return
     published = publish(options.remote, push=not options.no_push)
     print(f"published: {', '.join(published.milestones)}")
     for name, rules in published.outdated.items():

@@ -175,8 +175,8 @@ def _load(config: QwenConfig, device: str) -> tuple[Any, Any]:
 
     if not (config.folder / "config.json").is_file():
         raise MissingWeightsError(
-            f"filter.qwen.folder: {config.folder} holds no model; run the rule fetch_judge on a machine with "
-            "network access"
+            f"filter.qwen.folder: {config.folder} holds no model; run the rule fetch_judge, or "
+            "`vividface weights fetch qwen2.5-vl`, on a machine with network access"
         )
     try:
         processor: Any = AutoProcessor.from_pretrained(  # type: ignore[no-untyped-call]

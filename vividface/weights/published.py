@@ -21,6 +21,8 @@ class PublishedModel:
         page: address of the page that states it.
         size: number of bytes to download; None where no list of its files was seen.
         memory: number of bytes of memory that its conversion takes; 0 where there is none, or it is small.
+        modules: modules that its conversion needs beside those that enhancing needs.
+        groups: groups of files that it is used with, which are fetched too.
         sources: origins of its parts, by their names; empty where the configuration names them.
     """
 
@@ -29,6 +31,8 @@ class PublishedModel:
     page: str
     size: int | None = None
     memory: int = 0
+    modules: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
     sources: Mapping[str, HubFiles | WebFile] = field(default_factory=dict)
 
 
@@ -46,6 +50,9 @@ PUBLISHED: dict[str, PublishedModel] = {
         "Wan 2.1: Apache-2.0",
         page=f"{_HUB}/shulianz/VividFace",
         memory=_TEXT_ENCODER_MEMORY,
+        modules=("transformers",),
+        # A GPU's face backend.
+        groups=("facexlib",),
         sources={
             "text": HubFiles(_WAN, ("text_encoder/*", "tokenizer/*")),
             "transformer": HubFiles("shulianz/VividFace", ("vividface.ckpt",)),
@@ -59,6 +66,7 @@ PUBLISHED: dict[str, PublishedModel] = {
         # At commit 0fad780a534b: text encoder 22.7 GB, transformer 5.7 GB, autoencoder 0.5 GB.
         size=28_928_886_708,
         memory=_TEXT_ENCODER_MEMORY,
+        modules=("transformers",),
     ),
     "taew2_1": PublishedModel(
         what="TAEHV's tiny autoencoder of Wan 2.1's latents, for --autoencoder",

@@ -54,6 +54,17 @@ class DvcRepository:
         for stage in stages:
             self._repo.commit(target=stage, force=True)
 
+    def add(self, source: Path, target: Path) -> None:
+        """Track a folder by a file of DVC beside the target.
+
+        Args:
+            source: folder; one from elsewhere is taken into the cache, and the target linked to it.
+            target: path in the repository, which may be the source itself.
+        """
+        target.parent.mkdir(parents=True, exist_ok=True)
+        out = None if source == target else str(target)
+        self._repo.add(str(source), out=out)
+
     def push(self, targets: Sequence[str], *, remote: str | None = None) -> None:
         """Push targets, and what a remote lacks of folders whose lists of files it has.
 
@@ -89,7 +100,10 @@ class DvcRepository:
 
     def locked_stages(self) -> list[str]:
         """The names of the stages that dvc.lock holds."""
-        return [stage.name for stage in self._repo.index.stages if all(out.hash_info for out in stage.outs)]
+        from dvc.stage import PipelineStage
+
+        stages = [stage for stage in self._repo.index.stages if isinstance(stage, PipelineStage)]
+        return [stage.name for stage in stages if all(out.hash_info for out in stage.outs)]
 
     def stale_stages(self) -> list[str]:
         """The names of the stages that dvc.lock has from other data than the present.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from vividface.errors import InputError
+from vividface.weights.published import PUBLISHED, published_folder
 from vividface.workflow.checksums import RECORDS
 from vividface.workflow.dvc import DvcRepository, open_repository
 from vividface.workflow.dvc_yaml import read_settings, write_dvc_yaml
@@ -51,6 +53,34 @@ def publish(remote: str | None = None, *, push: bool = True) -> Published:
         if push:
             repository.push(complete, remote=remote)
     return Published(complete, outdated)
+
+
+def publish_weights(name: str, remote: str | None = None, *, push: bool = True) -> Path:
+    """Commit a folder of weights to DVC, and push it, alone.
+
+    Args:
+        name: name of a folder in `weights/`, or of a published model that was fetched into the cache.
+        remote: name of DVC's remote; None takes the default one.
+        push: whether to push to the remote.
+
+    Returns:
+        file that git has to hold.
+
+    Raises:
+        InputError: there are no such weights, or the remote does not take everything.
+    """
+    target = Path("weights") / name
+    source = target if target.is_dir() else published_folder(name)
+    if Path(name).name != name or not source.is_dir():
+        fetch = f"; `vividface weights fetch {name}` brings it" if name in PUBLISHED else ""
+        raise InputError(f"{name}: there is no folder {target}, and no such model in the cache{fetch}")
+    with open_repository() as repository:
+        repository.add(source, target)
+    if push:
+        # DVC sees what was added when it is opened again.
+        with open_repository() as repository:
+            repository.push([str(target)], remote=remote)
+    return target.with_name(f"{name}.dvc")
 
 
 def _planned(milestone: Milestone, planned: dict[str, int]) -> dict[str, int]:

@@ -15,7 +15,7 @@ def pull(targets: Sequence[str] = (), *, remote: str | None = None, fetch: bool 
     """Pull what dvc.lock names, and make Snakemake agree with it.
 
     Args:
-        targets: outputs or milestones to pull alone; Snakemake's records are then left as they are.
+        targets: outputs, milestones or folders of weights to pull alone; Snakemake's records then stay.
         remote: name of DVC's remote; None takes the default one.
         fetch: whether to pull from the remote; otherwise everything exists here already.
 
@@ -28,7 +28,7 @@ def pull(targets: Sequence[str] = (), *, remote: str | None = None, fetch: bool 
     overlays, _ = read_settings()
     with open_repository() as repository:
         published = [name for name in repository.locked_stages() if name in MILESTONES]
-        if not published:
+        if not published and not targets:
             raise InputError(
                 f"{LOCK}: holds no milestone, so nothing was published at this commit; `git checkout` one "
                 "at which something was, or `make publish` a finished run"
