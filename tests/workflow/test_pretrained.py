@@ -9,6 +9,7 @@ import torch
 import yaml
 from diffusers import AutoencoderKLWan, WanTransformer3DModel
 
+from vividface.cli.main import main
 from vividface.config import load_config
 from vividface.models.checkpoints import build_autoencoder, build_transformer
 
@@ -71,6 +72,16 @@ def test_weights_are_brought_and_the_prompt_is_embedded(
     before = len(published.requests)
     assert "Nothing to be done" in snakemake("weights/wan2.1-t2v-1.3b/empty_prompt.safetensors").stderr
     assert len(published.requests) == before
+
+
+def test_the_workflow_takes_what_the_command_fetched(published, snakemake, repository, tmp_path, monkeypatch):
+    config = (repository / "config.yaml").read_text()
+    (tmp_path / "config.yaml").write_text(config.replace("Wan-AI/Wan2.1-T2V-1.3B-Diffusers", "me/wan"))
+    monkeypatch.chdir(tmp_path)
+    assert main(["weights", "fetch", "wan-2.1-1.3b", "--accept-licence"]) == 0
+    folder = "weights/wan2.1-t2v-1.3b"
+    asked = [f"{folder}/{name}" for name in ("empty_prompt.safetensors", "transformer/config.json")]
+    assert "Nothing to be done" in snakemake(*asked).stderr
 
 
 def test_a_repository_out_of_reach_ends_with_what_to_do(file_server, snakemake, monkeypatch, tmp_path):
