@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from vividface import downloads
 from vividface.config.filtering import QwenConfig
 from vividface.config.model import ModelConfig
 from vividface.downloads import Lock
@@ -58,6 +59,26 @@ def test_a_download_of_another_commit_is_repeated(hub, tmp_path):
 def test_patterns_that_match_no_file_are_refused(hub, tmp_path):
     with pytest.raises(InputError, match=r"repository me/model \(main\): has no files \*\.onnx at 0123"):
         fetch_repository("me/model", tmp_path / "model", Lock(tmp_path / "lock.json"), patterns=["*.onnx"])
+
+
+def test_a_file_outside_of_the_folder_is_refused(hub_server, tmp_path):
+    hub_server.serve_repository("me/model", {"../escaped.json": b"{}"}, commit=COMMIT)
+    with pytest.raises(InputError, match=r"\.\./escaped\.json would be written outside of its folder"):
+        fetch_repository("me/model", tmp_path / "model", Lock(tmp_path / "lock.json"))
+    assert not (tmp_path / "escaped.json").exists()
+
+
+def test_what_arrived_of_a_file_is_resumed_by_the_next_run(hub, tmp_path, monkeypatch):
+    path = f"/me/model/resolve/{COMMIT}/model.safetensors"
+    hub.faults[path] = ["break", *["stall"] * 5]
+    monkeypatch.setattr(downloads, "_FIRST_WAIT", 0.01)
+    monkeypatch.setattr(downloads, "_CHUNK", 1)
+    lock, folder = Lock(tmp_path / "lock.json"), tmp_path / "model"
+    with pytest.raises(InputError, match=r"model\.safetensors: cannot be downloaded"):
+        fetch_repository("me/model", folder, lock)
+    fetch_repository("me/model", folder, lock)
+    assert hub.ranges(path)[-1] == f"bytes={len(b'weights') // 2}-"
+    assert (folder / "model.safetensors").read_bytes() == b"weights"
 
 
 def test_the_judges_model_is_downloaded(hub, tmp_path):

@@ -1,6 +1,7 @@
 import hashlib
 import io
 import pickle
+import re
 import tarfile
 import zipfile
 
@@ -234,3 +235,29 @@ def test_files_on_the_web_are_fetched_and_locked(file_server, tmp_path, monkeypa
     with pytest.raises(InputError, match="when it was first fetched"):
         fetch_weights("net")
     assert not (tmp_path / "weights" / "net.pth").exists()
+
+
+def test_the_list_shows_size_and_state(file_server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    file_server.files["/net.pth"] = CONTENT
+    for name in ("fetched", "begun", "absent"):
+        file = WebFile(f"{file_server.url}/net.pth")
+        weights = WeightsFile(what=f"a network, {name}", licence="MIT; of research data", source=file)
+        monkeypatch.setitem(CATALOGUE, name, weights)
+    monkeypatch.setitem(GROUPS, "trio", ["fetched", "begun", "absent"])
+    fetch_weights("fetched")
+    (tmp_path / "weights" / ".begun.pth.part").write_bytes(CONTENT[:5])
+    assert main(["weights", "list"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line}
+    for name, expected in {
+        "fetched": ["19 B", "fetched", "MIT ...", "a network, fetched"],
+        "begun": ["-", "partly", "MIT ...", "a network, begun"],
+        "absent": ["-", "not fetched", "MIT ...", "a network, absent"],
+        "trio": ["-", "partly", "MIT ...", "fetched, begun, absent"],
+        "vgg16_features": ["58.9 MB", "not fetched", "BSD-3-Clause"],
+        "facemesh_attention": ["2.5 MB", "bundled", "Apache-2.0"],
+        "wan-2.1-1.3b": ["28.9 GB", "not fetched", "Apache-2.0"],
+    }.items():
+        assert re.split(r" {2,}", lines[name])[1 : len(expected) + 1] == expected
+    assert len({lines[name].index("MIT ...") for name in ("fetched", "begun", "absent", "trio")}) == 1

@@ -7,17 +7,21 @@ import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vividface.errors import InputError
 from vividface.extras import require
 from vividface.files import format_size
-from vividface.weights.cache import fetch_weights, is_cached, weights_size, weights_state
+from vividface.models.fetching import Amounts, ModelFetch, existing_parent, require_space
+from vividface.models.published import model_fetch
+from vividface.weights.cache import (
+    fetch_weights,
+    hide_cache_from_git,
+    is_cached,
+    weights_size,
+    weights_state,
+)
 from vividface.weights.catalogue import CATALOGUE, GROUPS
 from vividface.weights.published import PUBLISHED
-
-if TYPE_CHECKING:
-    from vividface.models.fetching import Amounts, ModelFetch
 
 _ALL = "all"
 _SHOWN = 4
@@ -36,17 +40,20 @@ def fetch(names: Sequence[str], *, accept_licence: bool, keep: bool) -> None:
         InputError: there is no such name, a licence is not accepted, there is no room, or a download fails.
     """
     models, files = _resolve(names)
-    fetches = _model_fetches(models)
+    fetches = [model_fetch(name) for name in models]
     missing = [f for f in fetches if not f.is_complete()]
     for model in missing:
         require(*model.model.modules)
     _require_licences(missing, accepted=accept_licence)
+    _require_space(missing, keep=keep)
+    hide_cache_from_git()
     for file in files:
         if not is_cached(file):
             _tell(f"{file}: {CATALOGUE[file].what}; licence: {CATALOGUE[file].licence}")
         print(fetch_weights(file))
-    _run(missing, keep=keep)
     for model in fetches:
+        if not model.is_complete():
+            model.run(keep=keep, tell=_tell)
         print(model.folder)
 
 
@@ -68,15 +75,6 @@ def _resolve(names: Sequence[str]) -> tuple[list[str], list[str]]:
     return list(models), list(files)
 
 
-def _model_fetches(names: Sequence[str]) -> list[ModelFetch]:
-    if not names:
-        return []
-    # The packages that convert models take their time to load.
-    from vividface.models.published import model_fetch
-
-    return [model_fetch(name) for name in names]
-
-
 def _require_licences(fetches: Sequence[ModelFetch], *, accepted: bool) -> None:
     """Show what each model is and its licence, and have it accepted."""
     for fetch in fetches:
@@ -92,23 +90,15 @@ def _require_licences(fetches: Sequence[ModelFetch], *, accepted: bool) -> None:
             )
 
 
-def _run(fetches: Sequence[ModelFetch], *, keep: bool) -> None:
-    """Say how much everything takes, and only then fetch it."""
-    if not fetches:
-        return
-    from vividface.models.fetching import require_space
-
+def _require_space(fetches: Sequence[ModelFetch], *, keep: bool) -> None:
+    """Say how much each model takes, and refuse what the disk has no room for."""
     amounts = [(fetch, fetch.amounts(keep=keep)) for fetch in fetches]
     for fetch, amount in amounts:
         _tell(_needs(fetch, amount))
     require_space(amounts)
-    for fetch in fetches:
-        fetch.run(keep=keep, tell=_tell)
 
 
 def _needs(fetch: ModelFetch, amounts: Amounts) -> str:
-    from vividface.models.fetching import existing_parent
-
     place = existing_parent(fetch.downloads or fetch.folder)
     free = format_size(shutil.disk_usage(place).free)
     disk = f"{format_size(amounts.disk)} at most, {format_size(max(amounts.kept, 0))} afterwards"
@@ -143,7 +133,7 @@ def show_list() -> None:
 def _model_row(name: str) -> _Row:
     model, state, size = PUBLISHED[name], "not fetched", PUBLISHED[name].size
     try:
-        (fetch,) = _model_fetches([name])
+        fetch = model_fetch(name)
     except InputError:
         # Its folders are named by a config.yaml, which is not here.
         return name, _size(size), state, _brief(model.licence), model.what
@@ -163,9 +153,7 @@ def _group_row(name: str) -> _Row:
     state = "fetched" if states <= here else "partly" if states & {*here, "partly"} else "not fetched"
     state = "bundled" if states == {"bundled"} else state
     files = GROUPS[name]
-    what = (
-        ", ".join(files) if len(files) <= _SHOWN else f"{len(files)} files, everything that any metric needs"
-    )
+    what = ", ".join(files) if len(files) <= _SHOWN else f"{len(files)} files"
     licences = dict.fromkeys(_brief(CATALOGUE[file].licence) for file in files)
     return name, _size(size), state, next(iter(licences)) if len(licences) == 1 else "several", what
 

@@ -85,8 +85,7 @@ class ModelFetch:
 
     def has_begun(self) -> bool:
         """Whether something of it is there."""
-        sources = [source for step in self.steps for source in step.sources]
-        return any(path.is_dir() for path in (self.folder, *(source.folder for source in sources)))
+        return self.folder.is_dir() or (self.downloads is not None and self.downloads.is_dir())
 
     def amounts(self, *, keep: bool = False) -> Amounts:
         """Ask the publishers for what the rest of the fetch will take.
@@ -142,9 +141,10 @@ class ModelFetch:
             if not is_disk_full(error):
                 raise
             needed = sum(path.stat().st_size for source in step.sources for path in source.fetched() or [])
+            size = f"writes up to {format_size(needed)}" if step.grows else "writes a few MB"
             raise InputError(
-                f"{self.name}: the disk is full while {step.title}, which writes up to {format_size(needed)} "
-                f"to {step.target.parent}; make room and run again, it resumes"
+                f"{self.name}: the disk of {step.target.parent} is full while {step.title}, which {size}; "
+                "make room and run again, it resumes"
             ) from None
 
 

@@ -54,7 +54,9 @@ def _vividface(name: str) -> ModelFetch:
 
     def convert() -> None:
         parts = [sources["transformer"].folder / "vividface.ckpt", sources["autoencoder"].folder / "vae"]
-        _install(_imported([*parts, prompt], downloads), folder)
+        converted = _convert([*parts, prompt], downloads)
+        _check(converted, parts[0])
+        _install(converted, folder)
 
     return ModelFetch(
         name=name,
@@ -80,13 +82,10 @@ def _tiny_autoencoder(name: str) -> ModelFetch:
 
     def convert() -> None:
         from vividface.models.checkpoints import load_autoencoder
-        from vividface.models.conversion import import_checkpoint
 
-        converted = downloads / "converted"
-        shutil.rmtree(converted, ignore_errors=True)
-        import_checkpoint(source.fetched() or [], converted)
-        load_autoencoder(converted / "autoencoder")
-        _install(converted / "autoencoder", folder)
+        converted = _convert(source.fetched() or [], downloads) / "autoencoder"
+        load_autoencoder(converted)
+        _install(converted, folder)
 
     step = Step("converting the autoencoder", (source,), folder / "config.json", convert, grows=True)
     return ModelFetch(name=name, model=PUBLISHED[name], folder=folder, downloads=downloads, steps=(step,))
@@ -141,23 +140,27 @@ def _embed(text_encoder: Path, tokenizer: Path, target: Path) -> None:
     write_prompt(target, embed_prompt(text_encoder, tokenizer))
 
 
-def _imported(parts: Sequence[Path], downloads: Path) -> Path:
-    """A checkpoint made of published parts, in a folder of its own, read back."""
-    from vividface.models.checkpoints import load_checkpoint
+def _convert(parts: Sequence[Path], downloads: Path) -> Path:
+    """A checkpoint folder made of published parts, in a place of its own."""
     from vividface.models.conversion import import_checkpoint
 
     converted = downloads / "converted"
+    # What a run that was killed has left.
     shutil.rmtree(converted, ignore_errors=True)
-    imported = import_checkpoint(parts, converted)
-    if imported.missing:
-        raise InputError(f"{parts[0]}: the checkpoint made of it lacks {', '.join(imported.missing)}")
-    transformer, autoencoder = load_checkpoint(converted)
+    import_checkpoint(parts, converted)
+    return converted
+
+
+def _check(checkpoint: Path, source: Path) -> None:
+    """Read a checkpoint back; `InputError` if it is not complete, or its parts do not fit."""
+    from vividface.models.checkpoints import load_checkpoint
+
+    transformer, autoencoder = load_checkpoint(checkpoint)
     if autoencoder.latent_channels != transformer.config.in_channels:
         raise InputError(
-            f"{parts[0]}: takes latents of {transformer.config.in_channels} channels, but the autoencoder's "
+            f"{source}: takes latents of {transformer.config.in_channels} channels, but the autoencoder's "
             f"have {autoencoder.latent_channels}"
         )
-    return converted
 
 
 def _install(made: Path, folder: Path) -> None:

