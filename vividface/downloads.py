@@ -160,7 +160,9 @@ def fetch_file(
     """
     path, url = Path(download.path), download.url
     expected = download.sha256 or (lock.get(url) if lock else None)
-    if path.is_file() and (expected is None or sha256(path) == expected):
+    if path.is_file() and expected is not None and sha256(path) == expected:
+        return
+    if path.is_file() and expected is None and download.git_blob in (None, _git_blob(path)):
         _verify(path, download, lock)
         return
     require_network(url)
@@ -197,14 +199,18 @@ def content_length(url: str) -> int:
 
 def _verify(path: Path, download: Download, lock: Lock | None) -> None:
     try:
-        _verify_git_blob(path, download)
+        if download.git_blob is not None and (found := _git_blob(path)) != download.git_blob:
+            raise InputError(
+                f"{download.url}: arrived damaged (git's name of it is {found}, but {download.git_blob} is "
+                "expected); run again"
+            )
         if download.sha256 is None and lock is None:
             return
         found = sha256(path)
         if download.sha256 is not None and found != download.sha256:
             raise InputError(
-                f"{download.url}: its sha256 is {found}, but {download.sha256} is expected; correct the "
-                "sha256 if you trust the file"
+                f"{download.url}: its sha256 is {found}, but {download.sha256} is expected; run again, "
+                "or correct the sha256 if you trust the file"
             )
         if download.sha256 is None and lock is not None:
             lock.check(download.url, found)
@@ -214,17 +220,11 @@ def _verify(path: Path, download: Download, lock: Lock | None) -> None:
         raise
 
 
-def _verify_git_blob(path: Path, download: Download) -> None:
-    """Compare a small file with the name that git gives to its content."""
-    if download.git_blob is None:
-        return
-    content = path.read_bytes()
-    found = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
-    if found != download.git_blob:
-        raise InputError(
-            f"{download.url}: arrived damaged (git's name of it is {found}, but {download.git_blob} is "
-            "expected); run again"
-        )
+def _git_blob(path: Path) -> str:
+    """The name that git gives to a file's content."""
+    digest = hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False)
+    digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _receive(download: Download, part: Path, stopped: threading.Event) -> None:
