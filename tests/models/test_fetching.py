@@ -116,6 +116,8 @@ def test_one_command_then_enhance(hub, folder, kept_downloads, tmp_path, capsys)
     assert "licence   Apache-2.0, as its authors' README says" in said.err
     assert "page      https://huggingface.co/shulianz/VividFace" in said.err
     assert said.err.index("disk      ") < said.err.index("step 1 of 2, embedding the empty prompt")
+    assert "memory    12.0 GB, while the text encoder runs" in said.err
+    assert "vividface-1.3b: is complete; use it with `vividface enhance INPUT -o OUTPUT" in said.err
     assert not kept_downloads.exists()
     subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
     listed = subprocess.run(
@@ -198,7 +200,9 @@ def test_a_run_that_was_stopped_goes_on_with_the_step(hub, folder, kept_download
     num_requests = len(hub.requests)
     assert main(FETCH) == 0
     assert len(hub.requests) == num_requests, "all of it had arrived"
-    assert "download  0 B" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "download  0 B" in said.rpartition("page  ")[2]
+    assert "memory" not in said.rpartition("page  ")[2], "the text encoder need not run again"
     assert load_checkpoint(folder)
     assert not kept_downloads.exists()
 

@@ -54,6 +54,8 @@ def fetch(names: Sequence[str], *, accept_licence: bool, keep: bool) -> None:
     for model in fetches:
         if not model.is_complete():
             model.run(keep=keep, tell=_tell)
+            if model.model.use:
+                _tell(f"{model.name}: is complete; use it with `{model.model.use}`")
         print(model.folder)
 
 
@@ -107,8 +109,8 @@ def _needs(fetch: ModelFetch, amounts: Amounts) -> str:
         f"download  {format_size(amounts.download)}",
         f"disk      {disk}; {free} are free in {place}",
     ]
-    if fetch.model.memory:
-        lines.append(f"memory    {format_size(fetch.model.memory)}, while the text encoder runs")
+    if amounts.memory:
+        lines.append(f"memory    {format_size(amounts.memory)}, while the text encoder runs")
     return "\n  ".join(lines)
 
 

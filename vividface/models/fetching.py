@@ -30,6 +30,7 @@ class Step:
         target: file that is there when the step is done.
         make: function that makes the target of the downloads, which are then deleted; None keeps them.
         grows: whether what is made is as large as the downloads; otherwise it is small.
+        memory: bytes of memory that it takes; 0 where it is little.
     """
 
     title: str
@@ -37,6 +38,7 @@ class Step:
     target: Path
     make: Callable[[], None] | None = None
     grows: bool = False
+    memory: int = 0
 
     def is_done(self) -> bool:
         """Whether the step need not run; never touches the network."""
@@ -53,11 +55,13 @@ class Amounts:
         download: bytes that are still to be downloaded.
         disk: bytes of disk that are needed at most at once.
         kept: bytes that will be there afterwards, beside those that are there already.
+        memory: bytes of memory; 0 where it takes little.
     """
 
     download: int
     disk: int
     kept: int
+    memory: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +92,7 @@ class ModelFetch:
         return self.folder.is_dir() or (self.downloads is not None and self.downloads.is_dir())
 
     def amounts(self, *, keep: bool = False) -> Amounts:
-        """Ask the publishers for what the rest of the fetch will take.
+        """Ask the publishers for what the rest of a fetch that is not complete will take.
 
         Args:
             keep: whether downloads are kept that are not needed any more.
@@ -108,7 +112,8 @@ class ModelFetch:
             most = max(most, used)
             if step.make is not None and not keep:
                 used -= total
-        return Amounts(download, most, used)
+        memory = max(step.memory for step in self.steps if not step.is_done())
+        return Amounts(download, most, used, memory)
 
     def run(self, *, keep: bool = False, tell: Callable[[str], None] = logger.info) -> None:
         """Run the steps that are not done.

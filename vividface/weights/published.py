@@ -20,7 +20,7 @@ class PublishedModel:
         licence: licence, as far as its publisher states one.
         page: address of the page that states it.
         size: number of bytes to download; None where no list of its files was seen.
-        memory: number of bytes of memory that its conversion takes; 0 where there is none, or it is small.
+        use: command that uses it; empty where the configuration does.
         modules: modules that its conversion needs beside those that enhancing needs.
         groups: groups of files that it is used with, which are fetched too.
         sources: origins of its parts, by their names; empty where the configuration names them.
@@ -30,7 +30,7 @@ class PublishedModel:
     licence: str
     page: str
     size: int | None = None
-    memory: int = 0
+    use: str = ""
     modules: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
     sources: Mapping[str, HubFiles | WebFile] = field(default_factory=dict)
@@ -40,8 +40,6 @@ _HUB = "https://huggingface.co"
 _WAN = "Wan-AI/Wan2.1-T2V-1.3B-Diffusers"
 _QWEN = "Qwen/Qwen2.5-VL-7B-Instruct"
 _TAEHV = "https://raw.githubusercontent.com/madebyollin/taehv/1a88a7dcafa06f46866661c0d687654aafa5521b"
-# UMT5-XXL's encoder, 5.7 G parameters in bfloat16.
-_TEXT_ENCODER_MEMORY = 12_000_000_000
 
 PUBLISHED: dict[str, PublishedModel] = {
     "vividface-1.3b": PublishedModel(
@@ -49,7 +47,7 @@ PUBLISHED: dict[str, PublishedModel] = {
         licence="Apache-2.0, as its authors' README says (the licence file that it names is not published); "
         "Wan 2.1: Apache-2.0",
         page=f"{_HUB}/shulianz/VividFace",
-        memory=_TEXT_ENCODER_MEMORY,
+        use="vividface enhance INPUT -o OUTPUT --model vividface-1.3b",
         modules=("transformers",),
         # A GPU's face backend.
         groups=("facexlib",),
@@ -65,13 +63,13 @@ PUBLISHED: dict[str, PublishedModel] = {
         page=f"{_HUB}/{_WAN}",
         # At commit 0fad780a534b: text encoder 22.7 GB, transformer 5.7 GB, autoencoder 0.5 GB.
         size=28_928_886_708,
-        memory=_TEXT_ENCODER_MEMORY,
         modules=("transformers",),
     ),
     "taew2_1": PublishedModel(
         what="TAEHV's tiny autoencoder of Wan 2.1's latents, for --autoencoder",
         licence="MIT",
         page="https://github.com/madebyollin/taehv",
+        use="vividface enhance INPUT -o OUTPUT --model vividface-1.3b --autoencoder taew2_1",
         sources={"autoencoder": WebFile(f"{_TAEHV}/taew2_1.pth")},
     ),
     "qwen2.5-vl": PublishedModel(
