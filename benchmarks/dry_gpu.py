@@ -36,6 +36,9 @@ _BLOCK = 512
 # The widest head that the flash attention kernel takes.
 _FLASH_HEAD = 256
 _ATEN = torch.ops.aten
+# What gives the CPU a number, and a truth.
+_NUMBERS = {_ATEN._local_scalar_dense.default, _ATEN.item.default}
+_TRUTHS = {_ATEN.is_nonzero.default, _ATEN.equal.default}
 # What takes floats of one type alone, all of them.
 _OF_ONE_TYPE = {
     _ATEN.mm.default,
@@ -76,13 +79,14 @@ _Kwargs = Mapping[str, Any] | None
 def dry_gpu() -> Iterator[GpuMemory]:
     """Let torch believe in a GPU, on which everything that runs inside is counted.
 
-    Tensors and models must be made inside. They have no values: a number that the CPU asks of one is 1, an
-    array that is made of one holds zeros. An operation is refused whose result's shape depends on values.
+    Tensors and models must be made inside. They have no values: a number that the CPU asks of one is 1, a
+    truth is false, an array that is made of one holds zeros, a mask chooses nothing. Other operations are
+    refused whose result's shape depends on values.
 
     Yields:
         the memory of the GPU.
     """
-    memory, calls, mode = GpuMemory(), _Calls(), _DryMode()
+    memory, calls, mode = GpuMemory(), _Calls(), _DryMode(allow_non_fake_inputs=True)
     with ExitStack() as stack:
 
         def replace(place: object, name: str, value: object) -> None:
@@ -125,13 +129,22 @@ class GpuMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: _Args = (), kwargs: _Kwargs = None) -> Any:
         """Run an operation, and count what it makes."""
+        kwargs = kwargs or {}
         if func is torch.ops.prim.device.default and _Calls.in_engine:
             return torch.device("meta")
-        if func is _ATEN._local_scalar_dense.default:
-            return 1.0 if args[0].is_floating_point() else 1
+        if func in _NUMBERS | _TRUTHS:
+            return func in _NUMBERS and args[0].dtype != torch.bool
+        # In inference mode operations come whole that are made of others.
+        if _is_composite(func):
+            with self:
+                return func.decompose(*args, **kwargs)
+        if func is _ATEN.masked_select.default:
+            func, args = _ATEN.new_empty.default, (args[0], (0,))
         if func in _OF_ONE_TYPE:
             _check_types(func, args)
-        result = func(*args, **(kwargs or {}))
+        if func is _ATEN.index.Tensor:
+            args = (args[0], _without_masks(args[1]))
+        result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
             if isinstance(leaf, Tensor) and leaf.device.type == "cuda":
                 self._count(leaf.untyped_storage())
@@ -214,10 +227,27 @@ def _attention(  # noqa: PLR0917
     return attended
 
 
+@cache
+def _is_composite(func: Any) -> bool:
+    composite = "CompositeImplicitAutograd"
+    return func.namespace != "prim" and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), composite)
+
+
 def _check_types(func: Any, args: _Args) -> None:
     tensors = [value for value in args if isinstance(value, Tensor)]
     if len(types := {tensor.dtype for tensor in tensors}) > 1:
         raise RuntimeError(f"{func}: expected tensors of one type, but got {sorted(map(str, types))}")
+
+
+def _without_masks(indices: list[Tensor | None]) -> list[Tensor | None]:
+    """Indices in which a mask, whose choice depends on its values, chooses nothing."""
+    chosen: list[Tensor | None] = []
+    for index in indices:
+        if index is None or index.dtype != torch.bool:
+            chosen.append(index)
+        else:
+            chosen += [torch.empty(0, dtype=torch.long, device=index.device)] * index.ndim
+    return chosen
 
 
 def _to_numpy(tensor: Tensor) -> np.ndarray:

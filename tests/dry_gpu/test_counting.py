@@ -75,6 +75,24 @@ def test_attention_never_keeps_the_matrix_of_weights(memory, dtype, masked):
     assert memory.peak < 12 * 4096 * 4096
 
 
+def test_in_inference_mode_too_the_parts_of_an_operation_are_counted(memory):
+    image = torch.empty(512, 512, device="cuda")
+    for mode in (torch.no_grad, torch.inference_mode):
+        memory.reset_peak()
+        with mode():
+            F.layer_norm(image, (512,))
+        # Its result, and each row's mean and deviation.
+        assert memory.peak == 2 * MIB + 2 * 512 * 4
+
+
+def test_a_mask_chooses_nothing_and_a_number_is_one(memory):
+    values = torch.empty(5, 3, device="cuda")
+    assert values[values > 0].shape == values.masked_select(values > 0).shape == (0,)
+    assert values[(values > 0).all(dim=1)].shape == (0, 3)
+    assert values.sum().item() == 1
+    assert not (values > 0).any()
+
+
 def test_automatic_precision_computes_in_bfloat16(memory):
     layer = nn.Linear(4, 4).to("cuda")
     with torch.autocast("cuda", torch.bfloat16):
