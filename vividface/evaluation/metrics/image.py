@@ -320,4 +320,4 @@ class NIQE(_ImageMetric):
             return super()._compare(network, *images)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]
             # A frame of one colour has no statistics.
-            return torch.full((1,), torch.nan)
+            return images[0].new_full((1,), torch.nan)
