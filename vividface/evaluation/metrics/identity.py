@@ -89,9 +89,9 @@ class ClipConsistency(Metric):
         """See `Metric`."""
         require_frames(clip, 2)
         encoder = self._encoder.to(clip.device)
-        features = torch.cat(
-            [encoder(part) for part in torch.split(as_tensor(clip.frames, clip.device), _BATCH)]
-        )
+        starts = range(0, len(clip.frames), _BATCH)
+        batches = (as_tensor(clip.frames[start : start + _BATCH], clip.device) for start in starts)
+        features = torch.cat([encoder(batch) for batch in batches])
         return float((features[1:] @ features[0]).mean())
 
 
