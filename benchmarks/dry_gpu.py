@@ -36,9 +36,9 @@ _BLOCK = 512
 # The widest head that the flash attention kernel takes.
 _FLASH_HEAD = 256
 _ATEN = torch.ops.aten
-# What gives the CPU a number, and a truth.
+# What gives the CPU a number; and those, or a truth.
 _NUMBERS = {_ATEN._local_scalar_dense.default, _ATEN.item.default}
-_TRUTHS = {_ATEN.is_nonzero.default, _ATEN.equal.default}
+_VALUES = {*_NUMBERS, _ATEN.is_nonzero.default, _ATEN.equal.default}
 # What takes floats of one type alone, all of them.
 _OF_ONE_TYPE = {
     _ATEN.mm.default,
@@ -132,7 +132,7 @@ class GpuMemory(TorchDispatchMode):
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default and _Calls.in_engine:
             return torch.device("meta")
-        if func in _NUMBERS | _TRUTHS:
+        if func in _VALUES:
             return func in _NUMBERS and args[0].dtype != torch.bool
         # In inference mode operations come whole that are made of others.
         if _is_composite(func):
@@ -146,7 +146,7 @@ class GpuMemory(TorchDispatchMode):
             args = (args[0], _without_masks(args[1]))
         result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.device.type == "cuda":
+            if isinstance(leaf, FakeTensor) and leaf.fake_device.type == "cuda":
                 self._count(leaf.untyped_storage())
         return result
 
@@ -193,12 +193,15 @@ class _Calls(TorchFunctionMode):
 
     def __torch_function__(self, func: Any, types: Any, args: _Args = (), kwargs: _Kwargs = None) -> Any:
         """Run a function of torch."""
-        with patch.object(_Calls, "in_engine", new=False):
+        before, _Calls.in_engine = _Calls.in_engine, False
+        try:
             if func is F.scaled_dot_product_attention:
                 return _attention(*args, **(kwargs or {}))
             if func in (Tensor.numpy, Tensor.__array__):
                 return _to_numpy(args[0])
             return func(*args, **(kwargs or {}))
+        finally:
+            _Calls.in_engine = before
 
 
 def _attention(  # noqa: PLR0917
