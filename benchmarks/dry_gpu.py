@@ -257,6 +257,8 @@ def _to_numpy(tensor: Tensor) -> np.ndarray:
     """Zeros, where torch makes an array; its errors, where it makes none."""
     if tensor.is_cuda:
         raise TypeError("can't convert cuda:0 device type tensor to numpy: copy it to the CPU first")
+    if tensor.requires_grad:
+        raise RuntimeError("can't call numpy() on a tensor that requires grad; use tensor.detach().numpy()")
     if tensor.dtype not in _NUMPY:
         raise TypeError(f"got unsupported ScalarType {tensor.dtype}")
     return np.zeros(tuple(tensor.shape), _NUMPY[tensor.dtype])

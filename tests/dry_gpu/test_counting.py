@@ -124,6 +124,8 @@ def test_only_what_was_copied_to_the_cpu_becomes_an_array(memory):
     assert np.array_equal(tensor.cpu().numpy(), np.zeros((2, 3), np.float32))
     with pytest.raises(TypeError, match="copy it to the CPU first"):
         tensor.numpy()
+    with pytest.raises(RuntimeError, match="requires grad"):
+        nn.Parameter(tensor).cpu().numpy()
     with pytest.raises(TypeError, match="bfloat16"):
         tensor.bfloat16().cpu().numpy()
 
