@@ -21,6 +21,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch import Tensor
+from torch._C import DispatchKey
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import graph
@@ -137,7 +138,8 @@ class GpuMemory(TorchDispatchMode):
         # In inference mode operations come whole that are made of others.
         if _is_composite(func):
             with self:
-                return func.decompose(*args, **kwargs)
+                # As its own kernel makes it; `decompose` may take another way, in more memory.
+                return func._op_dk(DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
         if func is _ATEN.masked_select.default:
             func, args = _ATEN.new_empty.default, (args[0], (0,))
         if func in _OF_ONE_TYPE:
