@@ -14,6 +14,19 @@ Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
+class Window(Generic[Item]):
+    """Successive frames of one shot that are restored at once.
+
+    Attributes:
+        start: index of the first frame.
+        items: items of the stream, one per frame.
+    """
+
+    start: int
+    items: list[Item]
+
+
+@dataclass(frozen=True)
 class RestoredFrames(Generic[Item]):
     """Frames that no later window changes.
 
@@ -30,6 +43,104 @@ class RestoredFrames(Generic[Item]):
     skip: int
 
 
+def split_windows(
+    items: Iterable[Item],
+    *,
+    window: int,
+    overlap: int,
+    starts_shot: Callable[[Item], bool] = lambda _: False,
+    first: int = 0,
+) -> Iterator[Window[Item]]:
+    """Split a stream of frames into windows.
+
+    Consecutive windows of a shot share `overlap` frames. The last one begins earlier where it would hold
+    fewer frames than the others, so that only a shot that is shorter than a window has a shorter one. No
+    window crosses a cut.
+
+    Args:
+        items: stream with one item per frame.
+        window: number of frames restored at once.
+        overlap: number of frames that two windows share; at most half a window, so that a window's last
+            frames are its own and restoration can resume from any window.
+        starts_shot: function that tells whether a cut lies before an item; the first item always starts a
+            shot.
+        first: index of the first item.
+
+    Raises:
+        ValueError: the overlap is too long.
+    """
+    if not 0 <= 2 * overlap <= window:
+        raise ValueError(f"an overlap of {overlap} frames is more than half a window of {window}")
+    step = window - overlap
+    # The items from the last window's first on, as far as they were read, or from the shot's first.
+    current: list[Item] = []
+    start, is_split = first, False
+
+    def rest() -> Iterator[Window[Item]]:
+        if current and not is_split:
+            yield Window(start, list(current))
+        elif len(current) > window:
+            yield Window(start + len(current) - window, current[-window:])
+
+    for item in items:
+        if current and starts_shot(item):
+            yield from rest()
+            start, current, is_split = start + len(current), [], False
+        current.append(item)
+        if len(current) == window + step * is_split:
+            if is_split:
+                start, current = start + step, current[step:]
+            is_split = True
+            yield Window(start, list(current))
+    yield from rest()
+
+
+class Blend(Generic[Item]):
+    """Blends restored windows into each other: frames of both fade linearly from the earlier to the later.
+
+    The windows come in order, and what is kept is one window, or two where a shot ends.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._num_faded = 0, 0
+        self._items: list[Item] = []
+        self._frames: list[np.ndarray] = []
+
+    def finish(self, before: int) -> RestoredFrames[Item] | None:
+        """Take out the frames that no later window changes.
+
+        Args:
+            before: index of the next window's first frame, or the number of frames if there is none.
+
+        Returns:
+            frames up to there; None where there are none, or where two fades meet: these frames come with
+            the next window's, as no run could be resumed between them.
+        """
+        count = before - self._start
+        if not self._items or count < self._num_faded:
+            return None
+        rest = len(self._items) - count
+        resume_at, skip = (self._start, count) if rest else (before, 0)
+        done = RestoredFrames(self._items[:count], self._frames[:count], resume_at, skip)
+        self._items, self._frames = self._items[count:], self._frames[count:]
+        self._start, self._num_faded = before, 0
+        return done
+
+    def add(self, window: Window[Item], frames: list[np.ndarray]) -> None:
+        """Take the next window.
+
+        Args:
+            window: the window, behind a call of `finish` with its first frame.
+            frames: its restored frames (H, W, 3).
+        """
+        if not self._items:
+            self._start = window.start
+        count = window.start - self._start
+        self._num_faded = len(self._items)
+        self._frames = self._frames[:count] + _fade(self._frames[count:], frames)
+        self._items = self._items[:count] + window.items
+
+
 def restore_windows(
     items: Iterable[Item],
     restore: Callable[[Sequence[Item]], list[np.ndarray]],
@@ -39,20 +150,14 @@ def restore_windows(
     starts_shot: Callable[[Item], bool] = lambda _: False,
     first: int = 0,
 ) -> Iterator[RestoredFrames[Item]]:
-    """Restore a stream of frames window by window.
-
-    Consecutive windows share `overlap` frames, over which the restored frames are faded linearly from the
-    earlier window to the later one, so that no seam is visible. No window crosses a cut. At most one window
-    is kept in memory.
+    """Restore a stream of frames window by window, so that no seam is visible where they meet.
 
     Args:
         items: stream with one item per frame: an array (H, W, 3), or anything else that `restore` takes.
         restore: function of F items that gives F restored frames.
-        window: number of frames restored at once.
-        overlap: number of frames that two windows share; at most half a window, so that a window's last
-            frames are its own and restoration can resume from any window.
-        starts_shot: function that tells whether a cut lies before an item; the first item always starts a
-            shot.
+        window: number of frames restored at once; see `split_windows`.
+        overlap: number of frames that two windows share.
+        starts_shot: function that tells whether a cut lies before an item.
         first: index of the first item.
 
     Yields:
@@ -61,29 +166,15 @@ def restore_windows(
     Raises:
         ValueError: the overlap is too long.
     """
-    if not 0 <= 2 * overlap <= window:
-        raise ValueError(f"an overlap of {overlap} frames is more than half a window of {window}")
-    current: list[Item] = []
-    tail: list[np.ndarray] = []
-    start = first
-
-    def end_of_shot() -> RestoredFrames[Item]:
-        frames = _fade(tail, restore(current)) if len(current) > len(tail) else tail
-        return RestoredFrames(list(current), list(frames), start + len(current), 0)
-
-    for item in items:
-        if current and starts_shot(item):
-            yield end_of_shot()
-            start, current, tail = start + len(current), [], []
-        current.append(item)
-        if len(current) == window:
-            frames = _fade(tail, restore(current))
-            keep = window - overlap
-            resume_at, skip = (start, keep) if overlap else (start + window, 0)
-            yield RestoredFrames(current[:keep], frames[:keep], resume_at, skip)
-            start, current, tail = start + keep, current[keep:], frames[keep:]
-    if current:
-        yield end_of_shot()
+    blend, end = Blend[Item](), first
+    windows = split_windows(items, window=window, overlap=overlap, starts_shot=starts_shot, first=first)
+    for part in windows:
+        if (done := blend.finish(part.start)) is not None:
+            yield done
+        blend.add(part, restore(part.items))
+        end = part.start + len(part.items)
+    if (done := blend.finish(end)) is not None:
+        yield done
 
 
 def restore_stream(
