@@ -198,3 +198,22 @@ def test_a_video_of_small_faces_alone_says_what_to_do(tmp_path):
     with pytest.raises(InputError, match=r"left alone \(small faces in 20 frames\); lower --min-face"):
         enhance(open_source(tmp_path / "in.mp4"), output, restorer=restorer, config=config)
     assert not list(tmp_path.glob("new*"))
+
+
+def test_what_was_computed_again_is_a_note(video, tmp_path):
+    repeated = [3]
+
+    def restore(frames):
+        repeated[0] += 1
+        return frames
+
+    restorer = FaceRestorer(
+        restore=restore,
+        size=64,
+        clip_frames=9,
+        backend=None,
+        fingerprint={},
+        num_repeated=lambda: repeated[0],
+    )
+    result = enhance(open_source(video), tmp_path / "new.mp4", restorer=restorer, config=WINDOWS)
+    assert result.notes == ["3 windows were computed again in float32"]

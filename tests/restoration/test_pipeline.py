@@ -11,6 +11,7 @@ from vividface.models.checkpoints import load_checkpoint, save_checkpoint
 from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
 from vividface.restoration.pipeline import OneStepFacePipeline
+from vividface.restoration.precision import NotFiniteError
 
 
 @pytest.fixture
@@ -124,3 +125,49 @@ def test_what_the_model_hardly_changes_is_kept(pipeline, frames):
         # Clipped and rounded values are off the line.
         assert np.sum(kept * changed) / np.sum(changed**2) == pytest.approx(share, abs=0.02)
     np.testing.assert_array_equal(kept, 0)
+
+
+def overflow(module, arguments, output):
+    """3.4e38 is finite in float32 and infinite in bfloat16."""
+    peak = torch.full_like(output[0], 1.844e19).square()
+    return (output[0] + (peak - peak),)
+
+
+def dtypes(module):
+    tensors = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    return {name: (tensor.dtype, tensor.clone()) for name, tensor in tensors.items()}
+
+
+@pytest.mark.parametrize("autoencoder", ["wan", "dct"])
+def test_what_overflows_in_bfloat16_is_computed_again_in_float32(autoencoder, tmp_path):
+    torch.manual_seed(0)
+    if autoencoder == "wan":
+        shape = {"num_attention_heads": 1, "text_dim": 8, "freq_dim": 16, "ffn_dim": 32, "num_layers": 1}
+        parts = (OneStepTransformer(**shape), WanAutoencoder(base_dim=4))
+    else:
+        parts = (OneStepTransformer(**(NANO | {"num_layers": 1, "ffn_dim": 64})), DCTAutoencoder())
+    save_checkpoint(tmp_path, *parts)
+    frames = np.random.default_rng(1).integers(0, 256, (5, 32, 32, 3), dtype=np.uint8)
+    half = OneStepFacePipeline.from_checkpoint(tmp_path, dtype=torch.bfloat16)
+    before = [dtypes(half.transformer), dtypes(half.autoencoder)]
+    half.restore(frames)
+    assert half.num_repeated == 0
+    half.transformer.register_forward_hook(overflow)
+    restored = half.restore(frames)
+    assert half.num_repeated == 1
+    for module, expected in zip((half.transformer, half.autoencoder), before, strict=True):
+        for name, (dtype, values) in dtypes(module).items():
+            assert dtype == expected[name][0]
+            assert torch.equal(values, expected[name][1])
+    whole = OneStepFacePipeline.from_checkpoint(tmp_path, dtype=torch.bfloat16)
+    whole.transformer.float()
+    whole.autoencoder.float()
+    assert np.array_equal(restored, whole.restore(frames))
+
+
+def test_what_float32_cannot_hold_either_names_the_frames(pipeline, frames):
+    pipeline.transformer.register_forward_hook(
+        lambda module, arguments, output: (output[0].index_fill(2, torch.tensor([1]), torch.inf),)
+    )
+    with pytest.raises(NotFiniteError, match="frames 1 to 4: the model's result is not finite, in float32"):
+        pipeline.restore(frames)

@@ -186,7 +186,7 @@ def enhance(
         InputError: a result exists or cannot be written, no face is found, or memory does not suffice.
         Interrupted: the user pressed Ctrl-C.
     """
-    started = time.monotonic()
+    started, repeated = time.monotonic(), restorer.num_repeated()
     restoration = WindowRestorer(source, restorer, config)
     settings = {
         "source": source.fingerprint(),
@@ -216,7 +216,9 @@ def enhance(
         _require_frames(source, restoration, results)
         joined = results.join()
     people = restoration.people
-    notes = (*source.notes, codec_note, *joined, *([] if people is None else people.notes()))
+    repeated = restorer.num_repeated() - repeated
+    again = f"{repeated} windows were computed again in float32" if repeated else ""
+    notes = (*source.notes, codec_note, again, *joined, *([] if people is None else people.notes()))
     return EnhanceResult(
         output=output,
         num_frames=results.num_frames,

@@ -6,6 +6,7 @@ For `vividface enhance` and `enhance_video`. `OneStepFacePipeline` is the model 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -76,6 +77,8 @@ class FaceRestorer:
         fingerprint: values that tell this restorer apart from another, for an interrupted run.
         description: model and device, for people.
         model: name or folder of the model, as it was given.
+        num_repeated: function that gives the number of windows, from the beginning on, that were computed
+            again in float32.
     """
 
     restore: StrengthRestorer
@@ -86,6 +89,7 @@ class FaceRestorer:
     hands: HandFinder | None = None
     description: str = ""
     model: str = ""
+    num_repeated: Callable[[], int] = lambda: 0
 
 
 def load_restorer(options: RestorerOptions) -> FaceRestorer:
@@ -125,6 +129,7 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         fingerprint=fingerprint,
         description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
         model=str(name),
+        num_repeated=lambda: pipeline.num_repeated,
     )
 
 

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from vividface.models.base import TEMPORAL, Autoencoder
 from vividface.models.checkpoints import load_checkpoint
 from vividface.models.transformer import OneStepTransformer
+from vividface.restoration.precision import NotFiniteError, in_float32
 from vividface.restoration.streaming import restore_windows
 from vividface.tensors import frames_to_tensor, tensor_to_frames
 
@@ -53,6 +54,9 @@ class OneStepFacePipeline(DiffusionPipeline):
     Args:
         transformer: v_theta; None leaves the latents as they are, which gives the autoencoder's round trip.
         autoencoder: autoencoder of the checkpoint.
+
+    Attributes:
+        num_repeated: number of clips that `restore` computed again, in float32.
     """
 
     model_cpu_offload_seq = "transformer->autoencoder"
@@ -61,6 +65,7 @@ class OneStepFacePipeline(DiffusionPipeline):
     def __init__(self, transformer: OneStepTransformer | None, autoencoder: Autoencoder) -> None:
         super().__init__()
         self.register_modules(transformer=transformer, autoencoder=autoencoder)
+        self.num_repeated = 0
 
     @classmethod
     def from_checkpoint(
@@ -144,20 +149,36 @@ class OneStepFacePipeline(DiffusionPipeline):
                 transformer. At 0 the frames come back bit for bit, without the autoencoder's round trip.
 
         Returns:
-            frames of the same shape and type.
+            frames of the same shape and type. What is not finite in half precision is computed again in
+            float32.
+
+        Raises:
+            NotFiniteError: it is not finite in float32 either.
         """
         if strength == 0:
             return frames.copy()
-        length, height, width = frames.shape[:3]
         original = frames_to_tensor(frames)
-        latents = self._restored_latents(original, strength)
+        restored = self._decoded(original, strength)
+        if not restored.isfinite().all():
+            with in_float32(self.transformer, self.autoencoder):
+                restored = self._decoded(original, strength)
+            self.num_repeated += 1
+            if not (finite := restored.isfinite()).all():
+                raise NotFiniteError((~finite.all(dim=(0, 2, 3))).nonzero().flatten().tolist())
         with torch.inference_mode():
-            restored = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
-            restored = restored[0, :, :length, :height, :width].float().clamp(-1, 1)
+            restored = restored.clamp(-1, 1)
             keep_detail = None if self.transformer is None else self.transformer.config.keep_detail
             if keep_detail is not None:
                 restored = _faded(restored, original.to(restored), keep_detail, strength=strength)
         return tensor_to_frames(restored, frames.dtype)
+
+    @torch.inference_mode()
+    def _decoded(self, original: Tensor, strength: float) -> Tensor:
+        """Restored frames (3, F, H, W) float32, which may leave [-1, 1]."""
+        length, height, width = original.shape[1:]
+        latents = self._restored_latents(original, strength)
+        restored: Tensor = self.autoencoder.decode_video(latents.to(self.autoencoder.dtype))
+        return restored[0, :, :length, :height, :width].float()
 
     @torch.inference_mode()
     def _restored_latents(self, video: Tensor, strength: float) -> Tensor:
