@@ -20,8 +20,9 @@ import numpy as np
 import torch
 
 from vividface.faces.base import Face, FaceBackend
+from vividface.restoration.cutting import FaceFrame
 from vividface.restoration.loading import FaceRestorer, RestorerOptions, load_restorer
-from vividface.restoration.paste import FaceFrame, restore_faces
+from vividface.restoration.paste import restore_faces
 from vividface.restoration.people import People
 from vividface.restoration.selection import Choice
 from vividface.video import VIDEO_SUFFIXES, probe, read_clip, sample_evenly

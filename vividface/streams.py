@@ -5,92 +5,123 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
-from queue import Empty, Full, Queue
-from threading import Event, Thread
+from threading import Condition, Thread
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 Item = TypeVar("Item")
 
-# s: how often a full queue looks whether anybody still wants its items.
-_POLL = 0.1
+
+class _StoppedError(BaseException):
+    """Nobody wants the items any more."""
 
 
-def read_ahead(items: Iterable[Item], *, size: int) -> Iterator[Item]:
-    """The items of a stream, which is read in a thread.
+class StepsAhead:
+    """Steps of a stream that run ahead of the caller, as a context.
 
-    The thread ends with the iterator, also where that is closed before its end. An error of the stream is
-    raised behind the items before it.
-
-    Args:
-        items: stream to read.
-        size: number of items that may wait.
+    Where the context ends, each step ends behind the item that it works on, and no thread is left.
     """
-    queue: Queue[tuple[bool, Any]] = Queue(size)
-    unwanted = Event()
 
-    def put(entry: tuple[bool, Any]) -> None:
-        while not unwanted.is_set():
-            with suppress(Full):
-                return queue.put(entry, timeout=_POLL)
-        return None
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._is_stopped = False
+        self._threads: list[Thread] = []
 
-    def read() -> None:
+    def __call__(self, items: Iterable[Item], *, size: int) -> Iterator[Item]:
+        """The items of a step, which runs in a thread from now on.
+
+        An error of the step is raised behind the items before it.
+
+        Args:
+            items: items as the step makes them, from those of the step before it.
+            size: number of items that are made before they are asked for.
+        """
+        waiting: deque[tuple[bool, Any]] = deque()
+        thread = Thread(target=self._make, args=(items, waiting, size), daemon=True)
+        self._threads.append(thread)
+        thread.start()
+        return self._taken(waiting)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._changed:
+            self._is_stopped = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def _make(self, items: Iterable[Item], waiting: deque[tuple[bool, Any]], size: int) -> None:
+        """Put items, each with True, then False with the error that ended them, or None."""
+        source = iter(items)
         problem: BaseException | None = None
         try:
-            for item in items:
-                put((True, item))
-                if unwanted.is_set():
-                    return
+            while True:
+                self._wait_until(lambda: len(waiting) < size)
+                self._put(waiting, (True, next(source)))
+        except StopIteration:
+            pass
         except BaseException as error:
             problem = error
-        put((False, problem))
+        self._put(waiting, (False, problem))
+        if (close := getattr(source, "close", None)) is not None:
+            close()
 
-    thread = Thread(target=read, daemon=True)
-    thread.start()
-    try:
+    def _taken(self, waiting: deque[tuple[bool, Any]]) -> Iterator[Any]:
         while True:
-            is_item, value = queue.get()
+            self._wait_until(lambda: bool(waiting))
+            is_item, value = waiting.popleft()
             if is_item:
+                with self._changed:
+                    self._changed.notify_all()
                 yield value
             elif value is None:
                 return
             else:
                 raise value
-    finally:
-        unwanted.set()
-        with suppress(Empty):
-            while True:
-                queue.get_nowait()
-        thread.join()
+
+    def _wait_until(self, is_ready: Callable[[], bool]) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._is_stopped or is_ready())
+            if self._is_stopped:
+                raise _StoppedError
+
+    def _put(self, waiting: deque[tuple[bool, Any]], entry: tuple[bool, Any]) -> None:
+        with self._changed:
+            waiting.append(entry)
+            self._changed.notify_all()
 
 
-class WriteBehind:
+class CallsBehind:
     """Runs calls in a thread, one after the other, as a context.
 
-    An error of a call is raised by a later one, or by `finish`. Where the context ends with an error, calls
-    that have not begun are dropped.
+    An error of a call is raised by a later one, or by `finish`; calls behind it are dropped, and so are those
+    that have not begun where the context ends with an error.
 
     Args:
         size: number of calls that may wait.
     """
 
     def __init__(self, size: int) -> None:
-        self._size = size
+        self._size, self._has_failed = size, False
         self._pool = ThreadPoolExecutor(1)
         self._waiting: deque[Future[Any]] = deque()
 
-    def __call__(self, function: Callable[..., object], *arguments: Any, **options: Any) -> None:
-        """Run a function after the calls before it; waits while too many are waiting."""
-        self._waiting.append(self._pool.submit(function, *arguments, **options))
-        while len(self._waiting) > self._size:
-            self._waiting.popleft().result()
+    def __call__(self, function: Callable[..., object], *arguments: Any, **options: Any) -> list[Any]:
+        """Run a function after the calls before it; waits while too many are waiting.
 
-    def finish(self) -> None:
-        """Wait until all calls are done."""
-        while self._waiting:
-            self._waiting.popleft().result()
+        Returns:
+            results of the calls that are over, in order, each once.
+        """
+        self._waiting.append(self._pool.submit(self._run, function, *arguments, **options))
+        return self._over(self._size)
+
+    def finish(self) -> list[Any]:
+        """Wait until all calls are done; returns the results of the last ones, as a call does."""
+        return self._over(0)
 
     def __enter__(self) -> Self:
         return self
@@ -99,3 +130,19 @@ class WriteBehind:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._pool.shutdown(cancel_futures=kind is not None)
+
+    def _run(self, function: Callable[..., object], *arguments: Any, **options: Any) -> object:
+        if self._has_failed:
+            return None
+        try:
+            return function(*arguments, **options)
+        except BaseException:
+            self._has_failed = True
+            raise
+
+    def _over(self, num_waiting: int) -> list[Any]:
+        """Results of the calls before the last `num_waiting`, and of those of the last that are over."""
+        results = []
+        while self._waiting and (len(self._waiting) > num_waiting or self._waiting[0].done()):
+            results.append(self._waiting.popleft().result())
+        return results

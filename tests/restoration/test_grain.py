@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from vividface.faces.base import Face, Region
+from vividface.restoration.cutting import FaceFrame
 from vividface.restoration.grain import LostGrain, measure_grain
-from vividface.restoration.paste import FaceFrame, restore_faces
+from vividface.restoration.paste import restore_faces
 from vividface.video import iterate_frames
 
 COUNT = 9

@@ -11,8 +11,9 @@ from vividface.faces.crops import face_box
 from vividface.faces.hands import HandFinder
 from vividface.faces.load import load_backend
 from vividface.faces.tracking import interpolate
+from vividface.restoration.cutting import FaceFrame, _crop_boxes
 from vividface.restoration.occlusion import covered, hand_masks
-from vividface.restoration.paste import FaceFrame, _crop_boxes, restore_faces
+from vividface.restoration.paste import restore_faces
 from vividface.video import iterate_frames
 
 REGIONS = (Region.FACE, Region.HAIR, Region.NECK)

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from vividface.faces.base import Face, Region
-from vividface.restoration.paste import FaceFrame, restore_faces
+from vividface.restoration.cutting import FaceFrame
+from vividface.restoration.paste import restore_faces
 
 
 def make_face(x, y, size, person=0):

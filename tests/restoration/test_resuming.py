@@ -58,7 +58,7 @@ def test_a_killed_run_resumes_with_the_same_frames(long_video, tmp_path):
     code = _KILLED.format(
         folder=str(Path(__file__).parents[1]),
         part_frames=PART_FRAMES,
-        calls=11,
+        calls=12,
         source=str(long_video),
         output=str(output),
         compare=str(compare),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +28,7 @@ from vividface.restoration.opening import open_source
 from vividface.restoration.reading import WHOLE, Source
 from vividface.restoration.results import Results, result_track
 from vividface.restoration.windows import WindowRestorer
-from vividface.streams import WriteBehind
+from vividface.streams import CallsBehind
 
 _NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
@@ -202,12 +202,13 @@ def enhance(
     resumed = results.num_frames
     bar = tqdm(total=source.num_frames, initial=resumed, desc=output.name, unit="frame", disable=not progress)
     explaining = _explaining(source, output, results=results, config=config)
-    with explaining, bar, WriteBehind(config.window) as behind:
+    with explaining, bar, CallsBehind(config.window) as behind:
         try:
-            for num_done in _written(restoration, results, behind):
-                bar.update(num_done - bar.n)
-                if on_progress is not None:
-                    on_progress(num_done, source.num_frames)
+            with closing(_written(restoration, results, behind)) as written:
+                for num_done in written:
+                    bar.update(num_done - bar.n)
+                    if on_progress is not None:
+                        on_progress(num_done, source.num_frames)
             behind.finish()
             results.end(people=restoration.state())
         except KeyboardInterrupt:
@@ -233,19 +234,23 @@ def enhance(
     )
 
 
-def _written(restoration: WindowRestorer, results: Results, behind: WriteBehind) -> Iterator[int]:
+def _written(
+    restoration: WindowRestorer, results: Results, behind: CallsBehind
+) -> Generator[int, None, None]:
     """The number of frames that are done, after each window that was restored and given to be written."""
     num_done, skip = results.num_frames, results.skip
-    for window in restoration.restored(first=results.resume_at, people=results.people):
-        first = min(skip, len(window.frames))
-        skip -= first
-        for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-            state = {"has_face": pending.has_face, "left": sorted(pending.left)}
-            behind(results.write, frame, pending.original, picture=pending.picture, **state)
-        people = restoration.state(window)
-        behind(results.end_window, resume_at=window.resume_at, skip=window.skip, people=people)
-        num_done += len(window.frames) - first
-        yield num_done
+    with closing(restoration.restored(first=results.resume_at, people=results.people)) as windows:
+        for finished in windows:
+            window = finished.restored
+            first = min(skip, len(window.frames))
+            skip -= first
+            for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
+                state = {"has_face": pending.has_face, "left": sorted(pending.left)}
+                behind(results.write, frame, pending.original, picture=pending.picture, **state)
+            place = {"resume_at": window.resume_at, "skip": window.skip}
+            behind(results.end_window, **place, people=finished.people)
+            num_done += len(window.frames) - first
+            yield num_done
 
 
 def _remark(restorer: FaceRestorer, config: EnhanceConfig) -> str:

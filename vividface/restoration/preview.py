@@ -16,8 +16,9 @@ from vividface.errors import InputError
 from vividface.files import atomic_path
 from vividface.restoration.drawing import side_by_side
 from vividface.restoration.loading import FaceRestorer
+from vividface.restoration.prepared import Pending
 from vividface.restoration.reading import Picture, Source
-from vividface.restoration.windows import Pending, WindowRestorer
+from vividface.restoration.windows import WindowRestorer
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 # Frames that are restored of each shot, where a window holds as many.

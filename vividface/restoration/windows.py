@@ -1,10 +1,13 @@
-"""The restoration of a source's pictures, window by window, with their faces."""
+"""The restoration of a source's pictures, window by window, with their faces.
+
+Reading, finding faces, cutting them out, the model and pasting are steps that run beside each other, each in
+a thread of its own: the model in the caller's, the steps before it ahead, the one after it behind.
+"""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -13,50 +16,46 @@ import cv2
 import numpy as np
 
 from vividface.config import EnhanceConfig
-from vividface.cuts import CutDetector
 from vividface.errors import InputError
-from vividface.faces.base import Face, FaceBackend
-from vividface.faces.tracking import BRIDGE, GapBridge
-from vividface.faces.turned import detect
+from vividface.faces.base import FaceBackend
+from vividface.faces.tracking import BRIDGE
 from vividface.restoration.base import Restorer
 from vividface.restoration.colour import correct_colours, keep_neutral
+from vividface.restoration.cutting import CutFace, FollowedFaces, cut_faces, follow_faces
+from vividface.restoration.finishing import FinishedFrames, Finisher
 from vividface.restoration.geometry import Geometry
 from vividface.restoration.loading import FaceRestorer
-from vividface.restoration.paste import FaceFrame, restore_faces
+from vividface.restoration.paste import RestoredFace
 from vividface.restoration.people import People
+from vividface.restoration.precision import NotFiniteError
+from vividface.restoration.prepared import Pending, Preparation
 from vividface.restoration.reading import Picture, Source
 from vividface.restoration.results import result_size
 from vividface.restoration.selection import choose_face
-from vividface.restoration.streaming import RestoredFrames, restore_windows
-from vividface.restoration.transparency import visible_colours
-from vividface.streams import read_ahead
-from vividface.video import batched, eight_bits
+from vividface.restoration.streaming import Window, split_windows
+from vividface.streams import CallsBehind, StepsAhead
 
-# Frames in which faces are looked for at once.
-_BATCH = 8
+# What is cut out before the model asks for it: a window's people, and one face.
+_CUT_AHEAD = 2
+# Faces that wait to be pasted.
+_PASTED_BEHIND = 2
 
 
-@dataclass
-class Pending:
-    """A picture on its way through the model.
+@dataclass(frozen=True)
+class _Entered:
+    """A window whose people are followed; their faces come next.
 
     Attributes:
-        index: index of the picture.
-        picture: picture as it was read.
-        original: pixels of the picture at the result's size.
-        frame: the same with square pixels, and its faces.
-        starts_shot: whether a cut lies before it.
-        has_face: whether a face was restored in it, in any of its windows.
-        left: reasons for which faces of it were left alone, in any of its windows.
+        window: the window.
+        followed: its people; None where whole frames are restored.
     """
 
-    index: int
-    picture: Picture
-    original: np.ndarray
-    frame: FaceFrame
-    starts_shot: bool
-    has_face: bool = False
-    left: set[str] = field(default_factory=set)
+    window: Window[Pending]
+    followed: FollowedFaces | None
+
+
+# A window, then what the model is given of it: faces, or the whole frames (F, H, W, 3).
+_Task = _Entered | CutFace | np.ndarray
 
 
 class WindowRestorer:
@@ -77,8 +76,14 @@ class WindowRestorer:
 
     def __init__(self, source: Source, restorer: FaceRestorer, config: EnhanceConfig) -> None:
         self._source, self._restorer, self._config = source, restorer, config
-        self._size = result_size(source, config.scale)
         self._geometry = Geometry(source.look.pixel_aspect)
+        self._preparation = Preparation(
+            size=result_size(source, config.scale),
+            interpolation=cv2.INTER_AREA if config.scale < 1 else cv2.INTER_CUBIC,
+            geometry=self._geometry,
+            backend=restorer.backend,
+            cut_threshold=config.cut_threshold,
+        )
         self.choice = choose_face(config.face, source, restorer.backend, scale=config.scale)
         self._model: Restorer = restorer.restore
         if config.strength not in ("auto", 1):
@@ -87,28 +92,34 @@ class WindowRestorer:
         if config.strength == "auto" or self.choice.kind != "all":
             is_auto = config.strength == "auto"
             self.people = People(_identity_backend(restorer), self.choice, is_auto=is_auto)
-        self._before: dict[str, Any] = {}
 
-    def restored(self, *, first: int, people: dict[str, Any]) -> Iterator[RestoredFrames[Pending]]:
-        """Restored frames.
+    def restored(self, *, first: int, people: dict[str, Any]) -> Generator[FinishedFrames, None, None]:
+        """Restored frames, in order.
 
         Args:
             first: index of the source's picture to begin at.
-            people: `state` there; empty at the beginning.
+            people: state of `People` there; empty at the beginning.
+
+        Raises:
+            InputError: the model gives no finite values. It and every other error, an interruption too, come
+                behind the frames that are restored.
         """
         if self.people is not None and people:
             self.people.resume(people)
         # What lies before decides where a face is lost, and where a cut is.
         before = min(first, BRIDGE)
-        prepared = self._bridged(self._prepared(self._source.pictures(first - before), first - before))
-        return restore_windows(
-            read_ahead(islice(prepared, before, None), size=self._config.window),
-            self._restore,
-            window=self._config.window,
-            overlap=self._config.overlap,
-            starts_shot=lambda pending: pending.starts_shot,
-            first=first,
-        )
+        with StepsAhead() as steps:
+            pictures = self._preparation.prepared(
+                self._source.pictures(first - before), first - before, steps
+            )
+            windows = split_windows(
+                islice(pictures, before, None),
+                window=self._config.window,
+                overlap=self._config.overlap,
+                starts_shot=lambda pending: pending.starts_shot,
+                first=first,
+            )
+            yield from self._finished(steps(self._cut(windows), size=_CUT_AHEAD))
 
     @property
     def finds_faces(self) -> bool:
@@ -117,85 +128,93 @@ class WindowRestorer:
 
     def shot(self, pictures: Sequence[Picture]) -> tuple[list[Pending], list[np.ndarray]]:
         """The pictures of one shot, few enough for a window, and their restored frames."""
-        window = list(self._bridged(self._prepared(pictures, 0)))
+        window = list(self._preparation.prepared(pictures, 0, None))
         window[0].starts_shot = True
-        return window, self._restore(window)
+        finished = self._finished(self._cut([Window(0, window)]))
+        return window, [frame for part in finished for frame in part.restored.frames]
 
-    def state(self, window: RestoredFrames[Pending] | None = None) -> dict[str, Any]:
-        """What `restored` resumes with behind a window that it gave last, or at the end; for JSON."""
-        if self.people is None:
-            return {}
-        # A window that fades into the next is restored again.
-        return self._before if window is not None and window.skip else self.people.state()
+    def state(self) -> dict[str, Any]:
+        """The state of `People`, as JSON; empty where there is none."""
+        return {} if self.people is None else self.people.state()
 
-    def _prepared(self, pictures: Iterable[Picture], first: int) -> Iterator[Pending]:
-        """Pictures at the result's size, with their faces and the cuts before them."""
-        cuts = CutDetector(self._config.cut_threshold) if self._config.cut_threshold else None
-        backend = self._restorer.backend
-        for batch in batched(enumerate(pictures, first), _BATCH if backend is not None else 1):
-            scaled = [self._scaled(visible_colours(picture)) for _, picture in batch]
-            square = [self._geometry.stretched(pixels) for pixels in scaled]
-            in_eight_bits = [eight_bits(pixels) for pixels in square]
-            faces: list[list[Face]] = [[] for _ in batch]
-            if backend is not None:
-                faces = detect(backend, in_eight_bits)
-            for place, (index, picture) in enumerate(batch):
-                starts_shot = cuts is not None and cuts.starts_shot(in_eight_bits[place])
-                frame = FaceFrame(square[place], faces[place], index)
-                yield Pending(index, picture, scaled[place], frame, starts_shot)
+    def _cut(self, windows: Iterable[Window[Pending]]) -> Iterator[_Task]:
+        """What the model is given, window by window."""
+        backend, config = self._restorer.backend, self._config
+        for window in windows:
+            frames = [pending.frame for pending in window.items]
+            if backend is None:
+                yield _Entered(window, None)
+                yield np.stack([frame.pixels for frame in frames])
+                continue
+            followed = follow_faces(frames, backend)
+            yield _Entered(window, followed)
+            yield from cut_faces(
+                frames,
+                followed,
+                size=self._restorer.size,
+                margin=config.margin,
+                min_face=config.min_face,
+                max_turn=config.max_turn,
+            )
 
-    def _bridged(self, pictures: Iterable[Pending]) -> Iterator[Pending]:
-        """The same, `BRIDGE` frames later, with the faces that were lost for a moment."""
-        bridge, waiting = GapBridge(), deque[Pending]()
-        for pending in pictures:
-            bridge.add(pending.frame.faces, starts_shot=pending.starts_shot)
-            waiting.append(pending)
-            if len(waiting) > BRIDGE:
-                yield waiting.popleft()
-        yield from waiting
-
-    def _restore(self, window: Sequence[Pending]) -> list[np.ndarray]:
-        frames = [pending.frame for pending in window]
-        if self.people is not None:
-            self._before = self.people.state()
-            times = [pending.picture.time for pending in window]
-            self.people.enter_window(first=window[0].index, times=times, starts_shot=window[0].starts_shot)
-        if self._restorer.backend is None:
-            return self._brought_back(window, self._corrected(np.stack([frame.pixels for frame in frames])))
-        pasted = restore_faces(
-            frames,
-            self._corrected,
-            backend=self._restorer.backend,
-            size=self._restorer.size,
-            margin=self._config.margin,
-            min_face=self._config.min_face,
-            people=self.people,
-            max_turn=self._config.max_turn,
-            grain=self._config.grain,
-            hands=self._restorer.hands if self._config.hands else None,
-        )
-        for pending, has_face, left in zip(window, pasted.has_face, pasted.left, strict=True):
-            pending.has_face |= has_face
+    def _finished(self, tasks: Iterable[_Task]) -> Iterator[FinishedFrames]:
+        """Call the model in this thread, and finish what it restored behind it in another."""
+        config = self._config
+        finisher = Finisher(
+            self._geometry,
+            self._restorer.backend,
+            grain=config.grain,
+            hands=self._restorer.hands if config.hands else None,
             # At strength 0 no face tells whether it is good.
-            pending.left |= left if self._config.strength != 0 else left - {"good"}
-        return self._brought_back(window, pasted.frames)
+            tells_good=config.strength != 0,
+            correct=self._corrected,
+        )
+        problem: BaseException | None = None
+        first = 0
+        with CallsBehind(_PASTED_BEHIND) as behind:
+            try:
+                for task in tasks:
+                    done: list[FinishedFrames | None] = []
+                    if isinstance(task, _Entered):
+                        first = task.window.start
+                        done = behind(finisher.begin, task.window, self.state())
+                        self._meet(task)
+                    elif isinstance(task, np.ndarray):
+                        done = behind(finisher.add_whole, self._called(task, first), task)
+                    elif self.people is None or self.people.is_restored(task.number):
+                        restore = partial(self._called, first=first + task.span.start)
+                        face = RestoredFace(task, restore, correct=self._corrected, people=self.people)
+                        done = behind(finisher.add_face, face)
+                    yield from _only_frames(done)
+                yield from _only_frames(behind(finisher.end, self.state()))
+            except (KeyboardInterrupt, Exception) as error:
+                problem = error
+            yield from _only_frames(behind.finish())
+        if problem is not None:
+            raise problem
 
-    def _brought_back(self, window: Sequence[Pending], restored: Iterable[np.ndarray]) -> list[np.ndarray]:
-        """Restored frames with square pixels, as the result stores them."""
-        return [
-            self._geometry.brought_back(pending.original, pending.frame.pixels, frame)
-            for pending, frame in zip(window, restored, strict=True)
-        ]
+    def _meet(self, entered: _Entered) -> None:
+        """Tell who the people of a window are: strengths and choices follow from the windows before."""
+        if self.people is None or entered.followed is None:
+            return
+        items = entered.window.items
+        times = [pending.picture.time for pending in items]
+        self.people.enter_window(first=items[0].index, times=times, starts_shot=items[0].starts_shot)
+        self.people.meet(entered.followed.tracks, entered.followed.identities)
 
-    def _corrected(self, frames: np.ndarray) -> np.ndarray:
-        restored = correct_colours(self._model(frames), frames, kind=self._config.colour)
-        return keep_neutral(restored, frames)
+    def _called(self, frames: np.ndarray, first: int) -> np.ndarray:
+        """What the model gives, of frames whose first has an index."""
+        try:
+            return self._model(frames)
+        except NotFiniteError as error:
+            raise InputError(f"{self._source.path}: {error.sentence(first)}") from None
 
-    def _scaled(self, pixels: np.ndarray) -> np.ndarray:
-        if pixels.shape[1::-1] == self._size:
-            return pixels
-        interpolation = cv2.INTER_AREA if self._config.scale < 1 else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(pixels, self._size, interpolation=interpolation))
+    def _corrected(self, restored: np.ndarray, lq: np.ndarray) -> np.ndarray:
+        return keep_neutral(correct_colours(restored, lq, kind=self._config.colour), lq)
+
+
+def _only_frames(results: list[FinishedFrames | None]) -> Iterator[FinishedFrames]:
+    return (finished for finished in results if finished is not None)
 
 
 def _identity_backend(restorer: FaceRestorer) -> FaceBackend:
