@@ -10,6 +10,9 @@ from vividface.errors import InputError
 if TYPE_CHECKING:
     import torch
 
+# Torch's names of what multiplies matrices of bfloat16 on a CPU.
+_FAST = ("amx_bf16", "avx512_bf16")
+
 
 def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
     """`cpu` or `cuda`.
@@ -38,12 +41,12 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
 
     Args:
         asked: `fp32`, `bf16`, or `auto`: bfloat16 on a GPU and on a CPU that multiplies matrices of it
-            (Intel AMX), else float32.
+            (Intel AMX, AVX-512 BF16), else float32.
         device: `cpu` or `cuda`.
     """
     import torch
 
     if asked == "auto":
-        fast = device == "cuda" or torch.cpu.get_capabilities().get("amx_bf16", False)
+        fast = device == "cuda" or any(torch.cpu.get_capabilities().get(name) for name in _FAST)
         asked = "bf16" if fast else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[asked]

@@ -103,7 +103,7 @@ def enhance_video(
         compare: path of a video with input and result side by side; None writes none.
         device: `cpu`, `cuda`, or `auto`, a GPU if there is one.
         dtype: type of the weights, `fp32`, `bf16`, or `auto`: bf16 on a GPU and on a CPU with
-            Intel AMX, else fp32.
+            Intel AMX or AVX-512 BF16, else fp32.
         autoencoder: `taew2_1`, or folder of another autoencoder for the same latents; None takes the
             checkpoint's.
         faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, else mediapipe.
