@@ -2,9 +2,9 @@
 
     python benchmarks/overlap.py --video face.mp4 --seconds 2
 
-The model sleeps for so many seconds in each window, as the CPU does while a GPU works, and reading, finding faces,
-pasting and writing go on. Prints the time from the beginning of the first call to the end of the last, over the
-time that was slept, and what lies before and behind.
+The model sleeps for so many seconds in each window, as the CPU does while a GPU works; reading, finding
+faces, pasting and writing go on. Prints the time from the beginning of the first call to the end of the last,
+over the time that was slept, and what lies before and behind.
 """
 
 from __future__ import annotations

@@ -11,13 +11,12 @@ import pytest
 
 from vividface.errors import InputError
 from vividface.faces.base import Face, Region
-from vividface.faces.tracking import BRIDGE
 from vividface.restoration import results
 from vividface.restoration.enhance import Interrupted, enhance, words_for_left
 from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.opening import open_source
 from vividface.restoration.writing import Part
-from vividface.video import probe
+from vividface.video import probe, write_clip
 
 from .helpers import WINDOWS, brighten, decode, encode, run
 
@@ -94,22 +93,21 @@ def test_what_a_run_that_was_killed_while_joining_left_is_removed(tmp_path):
 
 
 class Crowd:
-    """Finds one face, a tiny one in every frame, and one in profile in the second half."""
+    """Finds one face, a tiny one in every frame, and one in profile in the second half.
+
+    The first pixel is the number of the frame.
+    """
 
     num_landmarks, same_person = 5, 0.9
-
-    def __init__(self, start=0):
-        self._index = start
 
     def detect(self, frames):
         points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]])
         # The nose lies far outside of eyes and mouth, which lie behind each other.
         aside = np.array([[0.5, 0.3], [0.6, 0.3], [0.05, 0.6], [0.45, 0.8], [0.55, 0.8]])
         found = []
-        for _ in frames:
+        for frame in frames:
             faces = [(4, 4, 24, points), (50, 2, 8, points)]
-            faces += [(34, 24, 24, aside)] if self._index >= NUM_FRAMES // 2 else []
-            self._index += 1
+            faces += [(34, 24, 24, aside)] if frame[0, 0, 0] >= NUM_FRAMES // 2 else []
             found.append(
                 [
                     Face(np.array([x, y, x + side, y + side], np.float32), np.float32((x, y) + p * side), 1)
@@ -125,7 +123,10 @@ class Crowd:
         return np.eye(64, dtype=np.float32)[[int(face.box[0]) for face in faces]]
 
 
-def test_what_was_left_alone_is_counted_over_a_resume(long_video, tmp_path):
+def test_what_was_left_alone_is_counted_over_a_resume(tmp_path):
+    frames = np.full((NUM_FRAMES, 50, 66, 3), 90, np.uint8)
+    frames[:, 0, 0] = np.arange(NUM_FRAMES)[:, None]
+    write_clip(tmp_path / "numbered.mkv", frames, 25)
     config = WINDOWS.model_copy(update={"min_face": 16})
     calls = []
 
@@ -135,9 +136,9 @@ def test_what_was_left_alone_is_counted_over_a_resume(long_video, tmp_path):
             raise KeyboardInterrupt
         return brighten(frames)
 
-    def enhanced(name, restore, *, start=0, resume=False):
-        restorer = FaceRestorer(restore=restore, size=64, clip_frames=9, backend=Crowd(start), fingerprint={})
-        source = open_source(long_video)
+    def enhanced(name, restore, *, resume=False):
+        restorer = FaceRestorer(restore=restore, size=64, clip_frames=9, backend=Crowd(), fingerprint={})
+        source = open_source(tmp_path / "numbered.mkv")
         return enhance(source, tmp_path / name, restorer=restorer, config=config, resume=resume)
 
     whole = enhanced("whole.mp4", brighten)
@@ -149,8 +150,7 @@ def test_what_was_left_alone_is_counted_over_a_resume(long_video, tmp_path):
     parts = [json.loads(record.read_text()) for record in records]
     assert parts
     done = sum(len(part["times"]) for part in parts)
-    first = max(parts[-1]["resume_at"] - BRIDGE, 0)
-    resumed = enhanced("new.mp4", brighten, start=first, resume=True)
+    resumed = enhanced("new.mp4", brighten, resume=True)
     assert resumed.num_restored == NUM_FRAMES - done < NUM_FRAMES
     assert resumed.num_left == whole.num_left
     assert (resumed.num_frames, resumed.num_faces) == (whole.num_frames, whole.num_faces)

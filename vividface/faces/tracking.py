@@ -196,12 +196,18 @@ class GapBridge:
             if before is None:
                 continue
             for step in range(1, distance):
-                frames[step].append(_between(face, before, step / distance))
+                frames[step].append(between(face, before, step / distance))
             return
 
 
-def _between(after: Face, before: Face, share: float) -> Face:
-    """A face between two, at a share of the way from the later one."""
+def between(after: Face, before: Face, share: float) -> Face:
+    """A face between two, at a share of the way from the later one.
+
+    Args:
+        after: the later face.
+        before: the earlier one.
+        share: share of the way, in [0, 1]; 0 gives the later one.
+    """
     return Face(
         after.box + np.float32(share) * (before.box - after.box),
         after.landmarks + np.float32(share) * (before.landmarks - after.landmarks),

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from vividface import __version__
 from vividface.config import EnhanceConfig
 from vividface.errors import InputError
+from vividface.restoration.finishing import FinishedFrames
 from vividface.restoration.loading import (
     FaceRestorer,
     Mode,
@@ -239,17 +240,23 @@ def _written(
 ) -> Generator[int, None, None]:
     """The number of frames that are done, after each window that was restored and given to be written."""
     num_done, skip = results.num_frames, results.skip
+
+    def write(finished: FinishedFrames) -> int:
+        nonlocal skip
+        window = finished.restored
+        first = min(skip, len(window.frames))
+        skip -= first
+        for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
+            state = {"has_face": pending.has_face, "left": sorted(pending.left)}
+            behind(results.write, frame, pending.original, picture=pending.picture, **state)
+        place = {"resume_at": window.resume_at, "skip": window.skip}
+        behind(results.end_window, **place, people=finished.people)
+        return len(window.frames) - first
+
     with closing(restoration.restored(first=results.resume_at, people=results.people)) as windows:
-        for finished in windows:
-            window = finished.restored
-            first = min(skip, len(window.frames))
-            skip -= first
-            for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
-                state = {"has_face": pending.has_face, "left": sorted(pending.left)}
-                behind(results.write, frame, pending.original, picture=pending.picture, **state)
-            place = {"resume_at": window.resume_at, "skip": window.skip}
-            behind(results.end_window, **place, people=finished.people)
-            num_done += len(window.frames) - first
+        # No window is kept here while the next one is restored.
+        for num_written in map(write, windows):
+            num_done += num_written
             yield num_done
 
 

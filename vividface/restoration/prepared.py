@@ -11,8 +11,8 @@ import numpy as np
 
 from vividface.cuts import CutDetector
 from vividface.faces.base import FaceBackend
+from vividface.faces.sparse import EVERY, SparseDetector
 from vividface.faces.tracking import BRIDGE, GapBridge
-from vividface.faces.turned import detect
 from vividface.restoration.cutting import FaceFrame
 from vividface.restoration.geometry import Geometry
 from vividface.restoration.reading import Picture
@@ -21,7 +21,7 @@ from vividface.streams import StepsAhead
 from vividface.video import batched, eight_bits
 
 # Frames in which faces are looked for at once.
-_BATCH = 8
+_BATCH = 2 * EVERY
 
 
 @dataclass
@@ -45,6 +45,14 @@ class Pending:
     starts_shot: bool = False
     has_face: bool = False
     left: set[str] = field(default_factory=set)
+
+
+def begin_before(first: int) -> int:
+    """The index of the picture to begin at so that those from `first` on are prepared as in a whole run.
+
+    What lies before decides which frames are looked at, where a face is lost, and where a cut is.
+    """
+    return max(first - BRIDGE - EVERY, 0) // _BATCH * _BATCH
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,14 +100,16 @@ class Preparation:
     def _looked_at(self, pictures: Iterable[Pending], size: int) -> Iterator[Pending]:
         """The same with their faces and the cuts before them; faces are looked for in `size` at once."""
         cuts = CutDetector(self.cut_threshold) if self.cut_threshold else None
+        detector = None if self.backend is None else SparseDetector(self.backend)
         for batch in batched(pictures, size):
             frames = [eight_bits(pending.frame.pixels) for pending in batch]
-            if self.backend is not None:
-                for pending, faces in zip(batch, detect(self.backend, frames), strict=True):
-                    pending.frame.faces.extend(faces)
             for pending, frame in zip(batch, frames, strict=True):
                 pending.starts_shot = cuts is not None and cuts.starts_shot(frame)
-                yield pending
+            if detector is not None:
+                found = detector.detect(frames, [pending.starts_shot for pending in batch])
+                for pending, faces in zip(batch, found, strict=True):
+                    pending.frame.faces.extend(faces)
+            yield from batch
 
     def _bridged(self, pictures: Iterable[Pending]) -> Iterator[Pending]:
         """The same, `BRIDGE` frames later, with the faces that were lost for a moment."""

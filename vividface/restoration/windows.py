@@ -18,7 +18,6 @@ import numpy as np
 from vividface.config import EnhanceConfig
 from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
-from vividface.faces.tracking import BRIDGE
 from vividface.restoration.base import Restorer
 from vividface.restoration.colour import correct_colours, keep_neutral
 from vividface.restoration.cutting import CutFace, FollowedFaces, cut_faces, follow_faces
@@ -28,7 +27,7 @@ from vividface.restoration.loading import FaceRestorer
 from vividface.restoration.paste import RestoredFace
 from vividface.restoration.people import People
 from vividface.restoration.precision import NotFiniteError
-from vividface.restoration.prepared import Pending, Preparation
+from vividface.restoration.prepared import Pending, Preparation, begin_before
 from vividface.restoration.reading import Picture, Source
 from vividface.restoration.results import result_size
 from vividface.restoration.selection import choose_face
@@ -106,14 +105,11 @@ class WindowRestorer:
         """
         if self.people is not None and people:
             self.people.resume(people)
-        # What lies before decides where a face is lost, and where a cut is.
-        before = min(first, BRIDGE)
+        begin = begin_before(first)
         with StepsAhead() as steps:
-            pictures = self._preparation.prepared(
-                self._source.pictures(first - before), first - before, steps
-            )
+            pictures = self._preparation.prepared(self._source.pictures(begin), begin, steps)
             windows = split_windows(
-                islice(pictures, before, None),
+                islice(pictures, first - begin, None),
                 window=self._config.window,
                 overlap=self._config.overlap,
                 starts_shot=lambda pending: pending.starts_shot,
