@@ -8,6 +8,7 @@ from typing import Any, Literal
 import torch
 from diffusers import WanTransformer3DModel
 from diffusers.configuration_utils import register_to_config
+from diffusers.models.attention_dispatch import AttentionBackendName, attention_backend, dispatch_attention_fn
 
 # DiffusionPipeline.from_pretrained looks for a component's base class in the component's module.
 from diffusers.models.modeling_utils import ModelMixin  # noqa: F401
@@ -15,6 +16,8 @@ from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor, nn
 
 Prediction = Literal["velocity", "wan"]
+# The backend that takes a mask, or a bias of the logits, whatever computes the other attention.
+_WITH_MASK = AttentionBackendName.NATIVE
 
 
 class _ConstantPrompt:
@@ -61,12 +64,13 @@ class _WindowAttention(WanAttnProcessor):
     def _attend(self, attn: Any, tokens: Tensor, angles: Tensor, *, mask: Tensor | None) -> Tensor:
         """Attention among the tokens (B, N, D) of each window."""
         query, key = (
-            _rotated(norm(project(tokens)).unflatten(2, (attn.heads, -1)), angles).transpose(1, 2)
+            _rotated(norm(project(tokens)).unflatten(2, (attn.heads, -1)), angles)
             for project, norm in ((attn.to_q, attn.norm_q), (attn.to_k, attn.norm_k))
         )
-        value = attn.to_v(tokens).unflatten(2, (attn.heads, -1)).transpose(1, 2)
-        attended = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-        projected: Tensor = attn.to_out[0](attended.transpose(1, 2).flatten(2).type_as(query))
+        value = attn.to_v(tokens).unflatten(2, (attn.heads, -1))
+        backend = self._attention_backend if mask is None else _WITH_MASK
+        attended = dispatch_attention_fn(query, key, value, attn_mask=mask, backend=backend)
+        projected: Tensor = attn.to_out[0](attended.flatten(2).type_as(query))
         return projected
 
     def _to_windows(self, tokens: Tensor) -> Tensor:
@@ -108,24 +112,27 @@ def _rotated(tokens: Tensor, angles: Tensor) -> Tensor:
     return torch.view_as_real(numbers * angles.unsqueeze(2)).flatten(3).type_as(tokens)
 
 
-class _PromptAttention(nn.Module, WanAttnProcessor):
+class _PromptAttention(nn.Module):
     """Attention to a prompt whose equal tokens are folded into one each.
 
     n equal keys add up to one key whose logit is larger by log n, exactly: so the 512 keys of a padded empty
-    prompt are two.
+    prompt are two. The bias keeps it to the native backend.
     """
 
     bias: Tensor
 
     def __init__(self, repeats: Sequence[int]) -> None:
         super().__init__()
+        # Held, not inherited: `set_attention_backend` changes what has an `_attention_backend` of its own.
+        self._native = WanAttnProcessor()
+        self._native._attention_backend = _WITH_MASK
         bias = torch.tensor(list(repeats), dtype=torch.float32).log()
         self.register_buffer("bias", bias, persistent=False)
 
     def forward(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
         prompt = arguments[0]
         bias = self.bias.to(hidden_states.dtype).view(1, 1, 1, -1)
-        attended: Tensor = WanAttnProcessor.__call__(self, attn, hidden_states, prompt, attention_mask=bias)
+        attended: Tensor = self._native(attn, hidden_states, prompt, attention_mask=bias)
         return attended
 
 
@@ -215,6 +222,23 @@ class OneStepTransformer(WanTransformer3DModel):
         for window in self._windows:
             window.grid = grid
         return super().forward(hidden_states, *arguments, **options)
+
+    def set_attention_backend(self, backend: str) -> None:
+        """Choose what computes the self-attention of this transformer, and of no other model.
+
+        Attention to the prompt, and within windows at a picture's border, has a mask or a bias, which flash
+        and sage attention do not take: the native backend computes it.
+
+        Args:
+            backend: diffusers' name of the backend.
+
+        Raises:
+            ValueError: diffusers has no such backend.
+            RuntimeError: its package is not installed.
+        """
+        # Diffusers also makes it the default of every model of the process, until this context ends.
+        with attention_backend(backend):
+            super().set_attention_backend(backend)
 
     def set_prompt(self, prompt: Tensor) -> None:
         """Store the embedding of the prompt, folding tokens that follow an equal one.
