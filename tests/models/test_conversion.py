@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from vividface.cli.main import main
 from vividface.errors import InputError
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint, load_transformer
+from vividface.models.wan_layers import use_fast_layers
 from vividface.models.conversion import import_checkpoint
 from vividface.models.prompt import write_prompt
 
@@ -62,6 +63,7 @@ def test_round_trip(kind, wan_transformer, wan_autoencoder, prompt_file, tmp_pat
     latents = torch.randn(1, 16, 2, 4, 4)
     frames = torch.rand(1, 3, 5, 16, 16) * 2 - 1
     wan_autoencoder.to_channels_last()
+    use_fast_layers(wan_autoencoder)
     with torch.inference_mode():
         assert torch.equal(transformer.restore(latents), wan_transformer.restore(latents))
         assert torch.equal(autoencoder.encode_video(frames), wan_autoencoder.encode_video(frames))

@@ -24,6 +24,7 @@ from vividface.models.presets import nano_settings
 from vividface.models.prompt import load_prompt
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
 from vividface.models.transformer import OneStepTransformer
+from vividface.models.wan_layers import use_fast_layers
 
 _AUTOENCODERS: dict[str, type[ModelMixin]] = {
     "DCTAutoencoder": DCTAutoencoder,
@@ -143,6 +144,7 @@ def load_autoencoder(folder: Path | str, *, dtype: torch.dtype = torch.float32) 
     autoencoder: Autoencoder = freeze(_from_pretrained(_AUTOENCODERS[name], Path(folder), dtype))
     if isinstance(autoencoder, WanAutoencoder):
         autoencoder.to_channels_last()
+        use_fast_layers(autoencoder)
     return autoencoder
 
 

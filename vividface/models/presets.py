@@ -10,6 +10,7 @@ from vividface.config.model import NanoConfig
 from vividface.models.autoencoders import DCTAutoencoder, WanAutoencoder
 from vividface.models.base import Autoencoder, freeze
 from vividface.models.transformer import OneStepTransformer
+from vividface.models.wan_layers import use_fast_layers
 
 
 def nano_settings(shape: NanoConfig) -> dict[str, Any]:
@@ -57,6 +58,7 @@ def random_model(
     autoencoder = (
         DCTAutoencoder(decay=0.0, lapped=True) if preset == "nano" else WanAutoencoder().to_channels_last()
     )
+    use_fast_layers(autoencoder)
     for model in (transformer, autoencoder):
         kept = set(model._keep_in_fp32_modules or ())
         for name, parameter in model.named_parameters():
