@@ -11,9 +11,9 @@ from safetensors.torch import load_file, save_file
 from vividface.cli.main import main
 from vividface.errors import InputError
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint, load_transformer
-from vividface.models.wan_layers import use_fast_layers
 from vividface.models.conversion import import_checkpoint
 from vividface.models.prompt import write_prompt
+from vividface.models.wan_layers import use_fast_layers
 
 
 @pytest.fixture

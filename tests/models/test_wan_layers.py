@@ -50,7 +50,7 @@ def test_a_pixel_of_zeros_stays_zero(wan_autoencoder):
 
 
 def test_channels_stay_last_where_a_convolution_has_put_them(wan_autoencoder, frames, monkeypatch):
-    """On a GPU a convolution with weights channels last gives activations channels last; no layer undoes it."""
+    """On a GPU a convolution whose weights are channels last gives its result so; no layer undoes it."""
     wan_autoencoder.to_channels_last()
     use_fast_layers(wan_autoencoder)
     for kind, dims in ((nn.functional.conv3d, 5), (nn.Conv2d._conv_forward, 4)):
