@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Torch's names of what multiplies matrices of bfloat16 on a CPU.
 _FAST = ("amx_bf16", "avx512_bf16")
+_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
@@ -50,3 +51,12 @@ def choose_dtype(asked: str, device: str) -> torch.dtype:
         fast = device == "cuda" or any(torch.cpu.get_capabilities().get(name) for name in _FAST)
         asked = "bf16" if fast else "fp32"
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[asked]
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that the memory of the GPU, or of the machine, does not suffice."""
+    import torch
+
+    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _NO_MEMORY)

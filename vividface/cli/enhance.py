@@ -111,6 +111,13 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
     )
     add("--tile", action="store_true", help="less memory for large frames (Wan's autoencoder)")
     add("--offload", action="store_true", help="less GPU memory: it holds only the part that computes")
+    add(
+        "--attention",
+        metavar="BACKEND",
+        help="diffusers' name of what computes the self-attention: native, flash, sage, ... (default: torch "
+        "chooses)",
+    )
+    add("--compile", action="store_true", help="faster, after a minute or more at the first window")
 
 
 def _add_settings(group: argparse._ArgumentGroup) -> None:
@@ -316,10 +323,20 @@ def _load(options: argparse.Namespace) -> FaceRestorer:
             size=options.size,
             tile=options.tile,
             offload=options.offload,
-        )
+            attention=options.attention,
+            compile=options.compile,
+        ),
+        tell=_tell,
     )
     print(f"model: {restorer.description} (--model names another)", file=sys.stderr)
     return restorer
+
+
+def _tell(line: str) -> None:
+    from tqdm import tqdm
+
+    # Above a progress bar, where there is one.
+    tqdm.write(line, file=sys.stderr)
 
 
 def _config(restorer: FaceRestorer, options: argparse.Namespace) -> EnhanceConfig:

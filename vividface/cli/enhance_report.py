@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Options of the command alone that decide what a result is.
 _OF_COMMAND = (
     *("mode", "compare", "fps", "seed", "start", "end", "frames", "deinterlace"),
-    *("autoencoder", "faces", "size", "device", "dtype", "tile", "offload"),
+    *("autoencoder", "faces", "size", "device", "dtype", "tile", "offload", "attention", "compile"),
 )
 
 

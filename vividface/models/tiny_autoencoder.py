@@ -39,14 +39,14 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         for stride in (2, 2, 1):
             encoder += [_TimePool(width, stride=stride), _conv(width, width, stride=2, bias=False)]
             encoder += [_MemoryBlock(width) for _ in range(3)]
-        self.encoder = nn.Sequential(*encoder, _conv(width, latent_channels))
+        self.encoder = _Layers(*encoder, _conv(width, latent_channels))
         channels = [4 * width, 2 * width, width, width]
         decoder: list[nn.Module] = [_SoftClamp(), _conv(latent_channels, channels[0]), nn.ReLU()]
         for before, after, stride in zip(channels, channels[1:], (1, 2, 2), strict=False):
             decoder += [_MemoryBlock(before) for _ in range(3)]
             decoder += [nn.Upsample(scale_factor=2), _TimeGrow(before, stride=stride)]
             decoder.append(_conv(before, after, bias=False))
-        self.decoder = nn.Sequential(*decoder, nn.ReLU(), _conv(width, 3))
+        self.decoder = _Layers(*decoder, nn.ReLU(), _conv(width, 3))
 
     @property
     def latent_channels(self) -> int:
@@ -69,6 +69,23 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
     def decode_video(self, latents: Tensor) -> Tensor:
         """Latents (B, C, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
         return _apply(self.decoder, latents, chunk=_CHUNK)[:, :, TEMPORAL - 1 :] * 2 - 1
+
+
+class _Layers(nn.Sequential):
+    """The layers of one direction, called with a chunk (B, C, T, H, W) and what its blocks remember."""
+
+    def forward(self, video: Tensor, memory: _Memory) -> Tensor:  # type: ignore[override]
+        batch = video.shape[0]
+        x = video.transpose(1, 2).flatten(0, 1)
+        for index, layer in enumerate(self):
+            if isinstance(layer, _MemoryBlock):
+                frames = x.view(batch, -1, *x.shape[1:])
+                before = memory.get(index, torch.zeros_like(frames[:, :1]))
+                memory[index] = frames[:, -1:]
+                x = layer(x, torch.cat([before, frames[:, :-1]], dim=1).flatten(0, 1))
+            else:
+                x = layer(x)
+        return x.view(batch, -1, *x.shape[1:]).transpose(1, 2)
 
 
 class _MemoryBlock(nn.Module):
@@ -118,22 +135,8 @@ def _conv(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> n
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias)
 
 
-def _apply(layers: nn.Sequential, video: Tensor, *, chunk: int) -> Tensor:
+def _apply(layers: _Layers, video: Tensor, *, chunk: int) -> Tensor:
     """Apply layers to (B, C, T, H, W) in chunks of frames; blocks remember the frame before the chunk."""
     memory: _Memory = {}
-    parts = [_apply_to_chunk(layers, part, memory) for part in torch.split(video, chunk, dim=2)]
+    parts = [layers(part, memory) for part in torch.split(video, chunk, dim=2)]
     return torch.cat(parts, dim=2)
-
-
-def _apply_to_chunk(layers: nn.Sequential, video: Tensor, memory: _Memory) -> Tensor:
-    batch = video.shape[0]
-    x = video.transpose(1, 2).flatten(0, 1)
-    for index, layer in enumerate(layers):
-        if isinstance(layer, _MemoryBlock):
-            frames = x.view(batch, -1, *x.shape[1:])
-            before = memory.get(index, torch.zeros_like(frames[:, :1]))
-            memory[index] = frames[:, -1:]
-            x = layer(x, torch.cat([before, frames[:, :-1]], dim=1).flatten(0, 1))
-        else:
-            x = layer(x)
-    return x.view(batch, -1, *x.shape[1:]).transpose(1, 2)

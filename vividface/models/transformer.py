@@ -47,9 +47,9 @@ class _WindowAttention(WanAttnProcessor):
 
     def __call__(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
         _, rows, columns = self.grid
-        # (1, tokens, 1, D), each number twice, to complex numbers (1, tokens, D / 2).
-        cosines, sines = (part[0, :, 0, 0::2] for part in arguments[-1])
-        angles = torch.complex(cosines, sines)[None]
+        # (1, tokens, 1, D), each number twice, to pairs (1, tokens, D).
+        cosines, sines = (part[:, :, 0, 0::2] for part in arguments[-1])
+        angles = torch.stack([cosines, sines], dim=-1).flatten(2)
         if rows <= self._size and columns <= self._size:
             return self._attend(attn, hidden_states, angles, mask=None)
         batch = hidden_states.shape[0]
@@ -107,9 +107,19 @@ class _WindowAttention(WanAttnProcessor):
 
 
 def _rotated(tokens: Tensor, angles: Tensor) -> Tensor:
-    """Rotary position embedding (Su et al., 2021): tokens (B, N, heads, D) turned by angles (B, N, D / 2)."""
-    numbers = torch.view_as_complex(tokens.float().reshape(*tokens.shape[:-1], -1, 2))
-    return torch.view_as_real(numbers * angles.unsqueeze(2)).flatten(3).type_as(tokens)
+    """Rotary position embedding (Su et al., 2021): tokens (B, N, heads, D) turned by angles (B, N, D).
+
+    Angles are pairs of a cosine and a sine.
+    """
+    pairs = tokens.float().reshape(*tokens.shape[:-1], -1, 2)
+    turns = angles.reshape(*angles.shape[:-1], 1, -1, 2)
+    if torch.compiler.is_compiling():
+        # Compiled code has no complex numbers.
+        (x, y), (cosine, sine) = pairs.unbind(-1), turns.unbind(-1)
+        turned = torch.stack([x * cosine - y * sine, x * sine + y * cosine], dim=-1)
+    else:
+        turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turns))
+    return turned.flatten(3).type_as(tokens)
 
 
 class _PromptAttention(nn.Module):

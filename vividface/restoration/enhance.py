@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Literal
 
 import av
-import torch
 from tqdm import tqdm
 
 from vividface import __version__
 from vividface.config import EnhanceConfig
+from vividface.devices import is_out_of_memory
 from vividface.errors import InputError
 from vividface.restoration.finishing import FinishedFrames
 from vividface.restoration.loading import (
@@ -28,10 +28,9 @@ from vividface.restoration.loading import (
 from vividface.restoration.opening import open_source
 from vividface.restoration.reading import WHOLE, Source
 from vividface.restoration.results import Results, result_track
+from vividface.restoration.stages import Stage
 from vividface.restoration.windows import WindowRestorer
 from vividface.streams import CallsBehind
-
-_NO_MEMORY = ("not enough memory", "can't allocate memory", "out of memory")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +50,7 @@ class EnhanceResult:
         notes: sentences about what could not be kept as it was.
         num_left: number of frames in which a face was left alone, by the reason: `small`, `turned`, or
             `good`, where the model found nothing to restore.
+        stages: seconds that each stage of this run was busy; they run beside each other.
     """
 
     output: Path
@@ -63,6 +63,7 @@ class EnhanceResult:
     problem: str = ""
     notes: list[str] = field(default_factory=list)
     num_left: dict[str, int] = field(default_factory=dict)
+    stages: dict[Stage, float] = field(default_factory=dict)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -85,6 +86,8 @@ def enhance_video(
     fps: float | Fraction = 25,
     tile: bool = False,
     offload: bool = False,
+    attention: str | None = None,
+    compile: bool = False,
     overwrite: bool = False,
     resume: bool = False,
     progress: bool = False,
@@ -112,6 +115,8 @@ def enhance_video(
         fps: frame rate of a folder of images.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.
         offload: whether the GPU holds only the part that computes.
+        attention: diffusers' name of what computes the self-attention, e.g. `flash`; None takes torch's own.
+        compile: whether the model is compiled, which takes a minute or more at the first window.
         overwrite: whether existing results may be replaced, and an interrupted run discarded.
         resume: whether an interrupted run is resumed.
         progress: whether a progress bar is shown.
@@ -142,6 +147,8 @@ def enhance_video(
             size=size,
             tile=tile,
             offload=offload,
+            attention=attention,
+            compile=compile,
         )
     )
     return enhance(
@@ -216,7 +223,8 @@ def enhance(
             behind.finish()
             raise Interrupted(results.interrupt()) from None
         _require_frames(source, restoration, results)
-        joined = results.join()
+        with restoration.stages.running("writing"):
+            joined = results.join()
     people = restoration.people
     repeated = restorer.num_repeated() - repeated
     again = f"{repeated} windows were computed again in float32" if repeated else ""
@@ -232,6 +240,7 @@ def enhance(
         problem=source.problem,
         notes=[note for note in notes if note],
         num_left=results.num_left,
+        stages=restoration.stages.seconds,
     )
 
 
@@ -240,6 +249,8 @@ def _written(
 ) -> Generator[int, None, None]:
     """The number of frames that are done, after each window that was restored and given to be written."""
     num_done, skip = results.num_frames, results.skip
+    write_frame = restoration.stages.called("writing", results.write)
+    end_window = restoration.stages.called("writing", results.end_window)
 
     def write(finished: FinishedFrames) -> int:
         nonlocal skip
@@ -248,9 +259,9 @@ def _written(
         skip -= first
         for pending, frame in zip(window.items[first:], window.frames[first:], strict=True):
             state = {"has_face": pending.has_face, "left": sorted(pending.left)}
-            behind(results.write, frame, pending.original, picture=pending.picture, **state)
+            behind(write_frame, frame, pending.original, picture=pending.picture, **state)
         place = {"resume_at": window.resume_at, "skip": window.skip}
-        behind(results.end_window, **place, people=finished.people)
+        behind(end_window, **place, people=finished.people)
         return len(window.frames) - first
 
     with closing(restoration.restored(first=results.resume_at, people=results.people)) as windows:
@@ -323,7 +334,7 @@ def _explaining(source: Source, output: Path, *, results: Results, config: Enhan
         kept = (
             f"; {results.num_frames} frames are done, --resume resumes behind them" if results.parts else ""
         )
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             width, height = source.size
             raise InputError(
                 f"{source.path}: there is not enough memory for windows of {config.window} frames of "
@@ -340,9 +351,3 @@ def _explaining(source: Source, output: Path, *, results: Results, config: Enhan
                 f"container or --codec{kept}"
             ) from error
         raise
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
-        return True
-    return isinstance(error, RuntimeError) and any(sign in str(error).lower() for sign in _NO_MEMORY)

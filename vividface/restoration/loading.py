@@ -19,10 +19,13 @@ from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import FaceBackend
 from vividface.faces.hands import HandFinder
 from vividface.faces.load import load_backend
+from vividface.models.attention import choose_attention
 from vividface.models.autoencoders import WanAutoencoder
 from vividface.models.bundled import BUNDLED
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint
+from vividface.models.compilation import compile_parts
 from vividface.restoration.base import StrengthRestorer
+from vividface.restoration.compiled import CompiledRestorer, Tell
 from vividface.restoration.pipeline import OneStepFacePipeline
 from vividface.weights.published import PUBLISHED, is_whole, published_folder
 
@@ -50,6 +53,9 @@ class RestorerOptions:
         size: side of a face's crop, px; None takes that of the training clips.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.
         offload: whether the GPU holds only the part that computes.
+        attention: diffusers' name of what computes the self-attention; see `choose_attention`. None takes
+            torch's own.
+        compile: whether the model is compiled; takes a minute or more at the first window.
     """
 
     model: str | Path | None = None
@@ -61,6 +67,8 @@ class RestorerOptions:
     size: int | None = None
     tile: bool = False
     offload: bool = False
+    attention: str | None = None
+    compile: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +87,7 @@ class FaceRestorer:
         model: name or folder of the model, as it was given.
         num_repeated: function that gives the number of windows, from the beginning on, that were computed
             again in float32.
+        has_one_length: whether the model wants clips of one length, since it is compiled for each.
     """
 
     restore: StrengthRestorer
@@ -90,16 +99,20 @@ class FaceRestorer:
     description: str = ""
     model: str = ""
     num_repeated: Callable[[], int] = lambda: 0
+    has_one_length: bool = False
 
 
-def load_restorer(options: RestorerOptions) -> FaceRestorer:
+def load_restorer(options: RestorerOptions, *, tell: Tell | None = None) -> FaceRestorer:
     """Load the model and the face backend.
 
     Args:
         options: options of the model and the face backend.
+        tell: function that is called with a line for the user, where something takes long; None: nobody is
+            told.
 
     Raises:
-        InputError: the weights do not exist, a folder holds no such model, or the parts do not fit.
+        InputError: the weights do not exist, a folder holds no such model, the parts do not fit, or the model
+            cannot be compiled or computed as asked for.
         MissingWeightsError: weights of the face backend are not in the cache.
     """
     device = choose_device(options.device)
@@ -119,9 +132,14 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         "dtype": str(pipeline.transformer.dtype),
         "size": size,
         "faces": type(backend).__name__,
+        "attention": options.attention,
+        "compile": options.compile,
     }
+    restore: StrengthRestorer = pipeline.restore
+    if options.compile:
+        restore = CompiledRestorer(restore, tell or (lambda _: None))
     return FaceRestorer(
-        restore=pipeline.restore,
+        restore=restore,
         size=size,
         clip_frames=int(config.clip_frames),
         backend=backend,
@@ -130,6 +148,7 @@ def load_restorer(options: RestorerOptions) -> FaceRestorer:
         description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
         model=str(name),
         num_repeated=lambda: pipeline.num_repeated,
+        has_one_length=options.compile,
     )
 
 
@@ -219,12 +238,18 @@ def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneS
     if options.tile:
         if not isinstance(chosen, WanAutoencoder):
             raise InputError("--tile: only Wan's own autoencoder works in tiles; leave it out")
+        if options.compile:
+            raise InputError("--tile: makes pictures of several sizes, --compile wants one; leave one out")
         chosen.enable_tiling()
     pipeline = OneStepFacePipeline(transformer, chosen)
     if options.offload and device == "cuda":
         pipeline.enable_model_cpu_offload()
     else:
         pipeline.to(device)
+    if options.attention is not None:
+        choose_attention(transformer, options.attention, device)
+    if options.compile:
+        compile_parts(transformer, chosen)
     return pipeline
 
 

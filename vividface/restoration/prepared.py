@@ -16,6 +16,7 @@ from vividface.faces.tracking import BRIDGE, GapBridge
 from vividface.restoration.cutting import FaceFrame
 from vividface.restoration.geometry import Geometry
 from vividface.restoration.reading import Picture
+from vividface.restoration.stages import Stages
 from vividface.restoration.transparency import visible_colours
 from vividface.streams import StepsAhead
 from vividface.video import batched, eight_bits
@@ -65,6 +66,7 @@ class Preparation:
         geometry: shape of the pixels.
         backend: face backend; None looks for no faces.
         cut_threshold: threshold of `CutDetector`; None looks for no cuts.
+        stages: time of the stages, which reading and finding faces count to.
     """
 
     size: tuple[int, int]
@@ -72,6 +74,7 @@ class Preparation:
     geometry: Geometry
     backend: FaceBackend | None
     cut_threshold: float | None
+    stages: Stages
 
     def prepared(
         self, pictures: Iterable[Picture], first: int, steps: StepsAhead | None
@@ -91,7 +94,7 @@ class Preparation:
         return steps(found, size=batch)
 
     def _scaled(self, pictures: Iterable[Picture], first: int) -> Iterator[Pending]:
-        for index, picture in enumerate(pictures, first):
+        for index, picture in enumerate(self.stages.iterated("reading", pictures), first):
             pixels = visible_colours(picture)
             if pixels.shape[1::-1] != self.size:
                 pixels = np.asarray(cv2.resize(pixels, self.size, interpolation=self.interpolation))
@@ -106,7 +109,8 @@ class Preparation:
             for pending, frame in zip(batch, frames, strict=True):
                 pending.starts_shot = cuts is not None and cuts.starts_shot(frame)
             if detector is not None:
-                found = detector.detect(frames, [pending.starts_shot for pending in batch])
+                with self.stages.running("faces"):
+                    found = detector.detect(frames, [pending.starts_shot for pending in batch])
                 for pending, faces in zip(batch, found, strict=True):
                     pending.frame.faces.extend(faces)
             yield from batch

@@ -20,6 +20,7 @@ from vividface.errors import InputError
 from vividface.faces.base import FaceBackend
 from vividface.restoration.base import Restorer
 from vividface.restoration.colour import correct_colours, keep_neutral
+from vividface.restoration.compiled import FixedLengthRestorer
 from vividface.restoration.cutting import CutFace, FollowedFaces, cut_faces, follow_faces
 from vividface.restoration.finishing import FinishedFrames, Finisher
 from vividface.restoration.geometry import Geometry
@@ -31,6 +32,7 @@ from vividface.restoration.prepared import Pending, Preparation, begin_before
 from vividface.restoration.reading import Picture, Source
 from vividface.restoration.results import result_size
 from vividface.restoration.selection import choose_face
+from vividface.restoration.stages import Stages
 from vividface.restoration.streaming import Window, split_windows
 from vividface.streams import CallsBehind, StepsAhead
 
@@ -68,6 +70,7 @@ class WindowRestorer:
     Attributes:
         choice: whose faces are restored.
         people: people of the video; None where everybody is restored alike.
+        stages: time that was spent so far, by stage.
 
     Raises:
         InputError: the chosen face is not there, or the mode `crop` has a choice that needs faces.
@@ -76,17 +79,22 @@ class WindowRestorer:
     def __init__(self, source: Source, restorer: FaceRestorer, config: EnhanceConfig) -> None:
         self._source, self._restorer, self._config = source, restorer, config
         self._geometry = Geometry(source.look.pixel_aspect)
+        self.stages = Stages()
         self._preparation = Preparation(
             size=result_size(source, config.scale),
             interpolation=cv2.INTER_AREA if config.scale < 1 else cv2.INTER_CUBIC,
             geometry=self._geometry,
             backend=restorer.backend,
             cut_threshold=config.cut_threshold,
+            stages=self.stages,
         )
         self.choice = choose_face(config.face, source, restorer.backend, scale=config.scale)
-        self._model: Restorer = restorer.restore
+        restore = self.stages.called("model", restorer.restore)
+        if restorer.has_one_length:
+            restore = FixedLengthRestorer(restore, min(config.window, max(source.num_frames, 1)))
+        self._model: Restorer = restore
         if config.strength not in ("auto", 1):
-            self._model = partial(restorer.restore, strength=float(config.strength))
+            self._model = partial(restore, strength=float(config.strength))
         self.people: People | None = None
         if config.strength == "auto" or self.choice.kind != "all":
             is_auto = config.strength == "auto"
@@ -142,9 +150,10 @@ class WindowRestorer:
                 yield _Entered(window, None)
                 yield np.stack([frame.pixels for frame in frames])
                 continue
-            followed = follow_faces(frames, backend)
+            with self.stages.running("pasting"):
+                followed = follow_faces(frames, backend)
             yield _Entered(window, followed)
-            yield from cut_faces(
+            faces = cut_faces(
                 frames,
                 followed,
                 size=self._restorer.size,
@@ -152,6 +161,7 @@ class WindowRestorer:
                 min_face=config.min_face,
                 max_turn=config.max_turn,
             )
+            yield from self.stages.iterated("pasting", faces)
 
     def _finished(self, tasks: Iterable[_Task]) -> Iterator[FinishedFrames]:
         """Call the model in this thread, and finish what it restored behind it in another."""
@@ -165,6 +175,7 @@ class WindowRestorer:
             tells_good=config.strength != 0,
             correct=self._corrected,
         )
+        paste = partial(self.stages.called, "pasting")
         problem: BaseException | None = None
         first = 0
         with CallsBehind(_PASTED_BEHIND) as behind:
@@ -173,16 +184,17 @@ class WindowRestorer:
                     done: list[FinishedFrames | None] = []
                     if isinstance(task, _Entered):
                         first = task.window.start
-                        done = behind(finisher.begin, task.window, self.state())
+                        done = behind(paste(finisher.begin), task.window, self.state())
                         self._meet(task)
                     elif isinstance(task, np.ndarray):
-                        done = behind(finisher.add_whole, self._called(task, first), task)
+                        done = behind(paste(finisher.add_whole), self._called(task, first), task)
                     elif self.people is None or self.people.is_restored(task.number):
                         restore = partial(self._called, first=first + task.span.start)
-                        face = RestoredFace(task, restore, correct=self._corrected, people=self.people)
-                        done = behind(finisher.add_face, face)
+                        with self.stages.running("pasting"):
+                            face = RestoredFace(task, restore, correct=self._corrected, people=self.people)
+                        done = behind(paste(finisher.add_face), face)
                     yield from _only_frames(done)
-                yield from _only_frames(behind(finisher.end, self.state()))
+                yield from _only_frames(behind(paste(finisher.end), self.state()))
             except (KeyboardInterrupt, Exception) as error:
                 problem = error
             yield from _only_frames(behind.finish())
