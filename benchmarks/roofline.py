@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from vividface.models.autoencoders import WanAutoencoder
 from vividface.models.base import SPATIAL, TEMPORAL
 from vividface.models.presets import random_model
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
@@ -150,6 +151,8 @@ def count(num_frames: int = 81, size: int = 512) -> dict[str, Cost]:
     """
     with torch.device("meta"):
         transformer, autoencoder = random_model("wan-1.3b", dtype=torch.bfloat16)
+        # As diffusers has it: `random_model` replaces layers.
+        plain = WanAutoencoder().bfloat16()
         tiny = TinyWanAutoencoder().bfloat16()
         frames = torch.empty(1, 3, num_frames, size, size, dtype=torch.bfloat16)
         shape = (1, autoencoder.latent_channels, 1 + num_frames // TEMPORAL, size // SPATIAL, size // SPATIAL)
@@ -158,6 +161,8 @@ def count(num_frames: int = 81, size: int = 512) -> dict[str, Cost]:
         "encode": cost_of(lambda: autoencoder.encode_video(frames)),
         "transformer": cost_of(lambda: transformer.restore(latents)),
         "decode": cost_of(lambda: autoencoder.decode_video(latents)),
+        "encode, diffusers' layers": cost_of(lambda: plain.encode_video(frames)),
+        "decode, diffusers' layers": cost_of(lambda: plain.decode_video(latents)),
         "tiny encode": cost_of(lambda: tiny.encode_video(frames)),
         "tiny decode": cost_of(lambda: tiny.decode_video(latents)),
     }

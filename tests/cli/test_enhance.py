@@ -75,6 +75,8 @@ def test_wrong_options_are_named(video, checkpoint, tmp_path, capsys, monkeypatc
         ([*weights, "--max-turn", "0"], "options: max_turn"),
         ([*weights, "--size", "100"], "--size 100: is not a multiple of 16"),
         ([*weights, "--tile"], "--tile: only Wan's own autoencoder"),
+        ([*weights, "--attention", "fast"], "--attention fast: is none of native, _native_cudnn"),
+        ([*weights, "--attention", "_native_flash"], "--attention _native_flash: runs on a GPU alone"),
         ([*weights, "--fps", "0"], "--fps 0: is not positive"),
         ([*weights, "--strength", "2"], "options: strength: 2 is neither a number from 0 to 1 nor auto"),
         ([*weights, "--strength", "auto"], "--strength auto: the mode crop looks for no faces"),

@@ -1,5 +1,8 @@
 """The model and its settings, as the command and `enhance_video` load them."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from vividface.errors import InputError
@@ -34,4 +37,8 @@ def test_a_restorer_knows_the_clips_it_was_trained_on(checkpoint):
     assert restorer.backend is None
     assert (restorer.clip_frames, restorer.size) == (NANO["clip_frames"], NANO["clip_size"])
     again = load_restorer(options)
+    native = load_restorer(replace(options, attention="native"))
+    frames = np.random.default_rng(0).integers(0, 255, (5, 32, 32, 3), dtype=np.uint8)
+    assert np.array_equal(native.restore(frames), again.restore(frames))
+    assert native.fingerprint != again.fingerprint
     assert again.fingerprint == restorer.fingerprint

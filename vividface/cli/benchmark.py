@@ -159,10 +159,12 @@ def _parts_table(figures: dict[Kind, dict[str, Figure]]) -> list[list[str]]:
     from vividface.restoration.speed import PARTS
 
     whole = [parts["whole"] for parts in figures.values()]
-    rows = [["", *(f"{part}, s" for part in PARTS), "frames/s", "first call, s", *_memory_titles(whole)]]
+    rows = [["", *(f"{part}, s" for part in PARTS), "frames/s", "first calls, s", *_memory_titles(whole)]]
     for kind, parts in figures.items():
-        figure = parts["whole"]
-        rows.append([_TITLES[kind], *(_seconds(parts[part]) for part in PARTS), *_rest(figure)])
+        # The whole comes behind its parts, when they are compiled already.
+        first = sum(parts[part].first_seconds or 0 for part in PARTS[:-1])
+        cells = [_seconds(parts[part]) for part in PARTS]
+        rows.append([_TITLES[kind], *cells, *_rest(parts["whole"], first)])
     return rows
 
 
@@ -173,7 +175,7 @@ def _footage_table(figures: dict[Kind, Figure]) -> list[list[str]]:
     rows = [[*titles, *_memory_titles(list(figures.values()))]]
     for kind, figure in figures.items():
         stages = [f"{figure.stages[stage]:.2f}" if stage in figure.stages else "" for stage in STAGES]
-        rows.append([_TITLES[kind], *stages, _seconds(figure), *_rest(figure)])
+        rows.append([_TITLES[kind], *stages, _seconds(figure), *_rest(figure, figure.first_seconds or 0)])
     return rows
 
 
@@ -187,13 +189,13 @@ def _seconds(figure: Figure) -> str:
     return figure.problem if figure.seconds is None else f"{figure.seconds:.3g}"
 
 
-def _rest(figure: Figure) -> list[str]:
-    """Frames/s, seconds of the first call, memory."""
+def _rest(figure: Figure, first_seconds: float) -> list[str]:
+    """Frames/s, seconds of the first calls, memory."""
     if figure.seconds is None:
         return []
     memory = [figure.peak_memory_mb, figure.reserved_memory_mb]
     cells = [f"{value / 1024:.1f}" for value in memory if value is not None]
-    return [f"{figure.num_frames / figure.seconds:.1f}", f"{figure.first_seconds or 0:.3g}", *cells]
+    return [f"{figure.num_frames / figure.seconds:.1f}", f"{first_seconds:.3g}", *cells]
 
 
 def _print_table(rows: list[list[str]]) -> None:

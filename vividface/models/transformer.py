@@ -32,7 +32,7 @@ class _WindowAttention(WanAttnProcessor):
     """Self-attention within windows of a frame's tokens, over all frames (Swin, Liu et al., ICCV 2021).
 
     The same values as diffusers', whose rotation of strided halves is slow on a CPU: here it is a product of
-    complex numbers.
+    complex numbers. Windows with a mask are computed by the native backend.
 
     Args:
         size: side of a window, tokens.
