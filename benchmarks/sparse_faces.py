@@ -13,6 +13,7 @@ import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 
@@ -67,7 +68,7 @@ def main() -> None:
 def compare(video: Path, backend: FaceBackend, count: int) -> dict[str, float]:
     """The figures of one clip."""
     cuts, counting = CutDetector(_CUT_THRESHOLD), Counting(backend)
-    detector, num_frames, others, overlaps = SparseDetector(counting), 0, 0, list[float]()
+    detector, num_frames, others, overlaps = SparseDetector(cast(FaceBackend, counting)), 0, 0, list[float]()
     for frames in batched(islice(iterate_frames(video), count), 2 * EVERY):
         sparse = detector.detect(frames, [cuts.starts_shot(frame) for frame in frames])
         for some, every in zip(sparse, detect(backend, frames), strict=True):
