@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import ClassVar
 
 import torch
@@ -13,6 +15,7 @@ from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 
 from vividface.models.base import SPATIAL, TEMPORAL, check_frames, fingerprint
+from vividface.models.gradient_checkpointing import checkpointed_blocks
 
 # The free part of the lapped transform over a boundary, orthogonal: maximises the coding gain of a signal of
 # correlation 0.95 (9.18 dB; the DCT's is 8.83), minus 30 times the energy of jumps at the functions' ends.
@@ -86,8 +89,11 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         return latents
 
     @apply_forward_hook
-    def decode_video(self, latents: Tensor) -> Tensor:
-        """Latents (B, 768, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
+    def decode_video(self, latents: Tensor, *, checkpointed: bool = False) -> Tensor:
+        """Latents (B, 768, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W).
+
+        It is linear, so that gradients need nothing of it: `checkpointed` changes nothing.
+        """
         batch, _, groups, rows, columns = latents.shape
         x = self._basis().T @ (latents * self.latents_std).reshape(batch, 3, -1, groups * rows * columns)
         x = x.reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
@@ -145,14 +151,28 @@ class WanAutoencoder(AutoencoderKLWan):
         """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, 16, 1 + T/4, H/8, W/8)."""
         check_frames(frames)
         mean, std = self._statistics(frames)
-        latents: Tensor = (self.encode(frames).latent_dist.mode() - mean) / std
+        with self._own_cache():
+            latents: Tensor = (self.encode(frames).latent_dist.mode() - mean) / std
         return latents
 
-    def decode_video(self, latents: Tensor) -> Tensor:
-        """Latents (B, 16, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
+    def decode_video(self, latents: Tensor, *, checkpointed: bool = False) -> Tensor:
+        """Latents (B, 16, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W).
+
+        `checkpointed` keeps what enters each block of the decoder, and computes the rest again.
+        """
         mean, std = self._statistics(latents)
-        frames: Tensor = self.decode(latents * std + mean, return_dict=False)[0]
+        blocks = checkpointed_blocks(self.decoder) if checkpointed else nullcontext()
+        with self._own_cache(), blocks:
+            frames: Tensor = self.decode(latents * std + mean, return_dict=False)[0]
         return frames
+
+    @contextmanager
+    def _own_cache(self) -> Iterator[None]:
+        """The causal cache for one clip: whatever happens, nothing of it, nor its graph, is left."""
+        try:
+            yield
+        finally:
+            self.clear_cache()
 
     def _statistics(self, like: Tensor) -> tuple[Tensor, Tensor]:
         shape = (1, -1, 1, 1, 1)

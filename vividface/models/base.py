@@ -51,11 +51,13 @@ class Autoencoder(Protocol):
             ValueError: the shape does not fit.
         """
 
-    def decode_video(self, latents: Tensor) -> Tensor:
+    def decode_video(self, latents: Tensor, *, checkpointed: bool = False) -> Tensor:
         """Decode a clip; gradients flow.
 
         Args:
             latents: normalised latents (B, C, 1 + T/4, H/8, W/8).
+            checkpointed: whether to compute most of what gradients need again instead of keeping it: the same
+                frames and gradients, in less memory.
 
         Returns:
             frames (B, 3, 1 + T, H, W), which may leave [-1, 1].

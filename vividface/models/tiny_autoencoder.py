@@ -10,6 +10,7 @@ from diffusers.models.modeling_utils import ModelMixin
 from diffusers.utils.accelerate_utils import apply_forward_hook
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from vividface.models.base import TEMPORAL, check_frames, fingerprint
 
@@ -66,15 +67,21 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         return _apply(self.encoder, (groups + 1) / 2, chunk=TEMPORAL * _CHUNK)
 
     @apply_forward_hook
-    def decode_video(self, latents: Tensor) -> Tensor:
-        """Latents (B, C, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W)."""
-        return _apply(self.decoder, latents, chunk=_CHUNK)[:, :, TEMPORAL - 1 :] * 2 - 1
+    def decode_video(self, latents: Tensor, *, checkpointed: bool = False) -> Tensor:
+        """Latents (B, C, 1 + T/4, H/8, W/8) to frames (B, 3, 1 + T, H, W).
+
+        `checkpointed` keeps what enters each block of the decoder, and computes the rest again.
+        """
+        decoded = _apply(self.decoder, latents, chunk=_CHUNK, checkpointed=checkpointed)
+        return decoded[:, :, TEMPORAL - 1 :] * 2 - 1
 
 
 class _Layers(nn.Sequential):
     """The layers of one direction, called with a chunk (B, C, T, H, W) and what its blocks remember."""
 
-    def forward(self, video: Tensor, memory: _Memory) -> Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        self, video: Tensor, memory: _Memory, *, checkpointed: bool = False
+    ) -> Tensor:
         batch = video.shape[0]
         x = video.transpose(1, 2).flatten(0, 1)
         for index, layer in enumerate(self):
@@ -82,7 +89,8 @@ class _Layers(nn.Sequential):
                 frames = x.view(batch, -1, *x.shape[1:])
                 before = memory.get(index, torch.zeros_like(frames[:, :1]))
                 memory[index] = frames[:, -1:]
-                x = layer(x, torch.cat([before, frames[:, :-1]], dim=1).flatten(0, 1))
+                past = torch.cat([before, frames[:, :-1]], dim=1).flatten(0, 1)
+                x = checkpoint(layer, x, past, use_reentrant=False) if checkpointed else layer(x, past)
             else:
                 x = layer(x)
         return x.view(batch, -1, *x.shape[1:]).transpose(1, 2)
@@ -135,8 +143,8 @@ def _conv(inputs: int, outputs: int, *, stride: int = 1, bias: bool = True) -> n
     return nn.Conv2d(inputs, outputs, 3, stride=stride, padding=1, bias=bias)
 
 
-def _apply(layers: _Layers, video: Tensor, *, chunk: int) -> Tensor:
+def _apply(layers: _Layers, video: Tensor, *, chunk: int, checkpointed: bool = False) -> Tensor:
     """Apply layers to (B, C, T, H, W) in chunks of frames; blocks remember the frame before the chunk."""
     memory: _Memory = {}
-    parts = [layers(part, memory) for part in torch.split(video, chunk, dim=2)]
+    parts = [layers(part, memory, checkpointed=checkpointed) for part in torch.split(video, chunk, dim=2)]
     return torch.cat(parts, dim=2)

@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from vividface.config import LatentStageConfig, PixelStageConfig
 from vividface.data.latents import LatentClips
@@ -137,11 +136,8 @@ class PixelStage:
         with torch.no_grad():
             latents = self._autoencoder.encode_video(batch.lq)
         restored = model(latents)
-        if self._config.gradient_checkpointing:
-            frames = checkpoint(self._autoencoder.decode_video, restored, use_reentrant=False)
-        else:
-            frames = self._autoencoder.decode_video(restored)
-        by_mask = self._config.normalise_by_mask
+        checkpointed, by_mask = self._config.gradient_checkpointing, self._config.normalise_by_mask
+        frames = self._autoencoder.decode_video(restored, checkpointed=checkpointed)
         squared = face_focused_loss(frames, batch.hq, batch.mask, batch.focus, by_mask=by_mask)
         terms = {"loss": squared, "squared_error": squared}
         if self._dists is not None:
