@@ -1,11 +1,14 @@
 """The face-focused losses, by hand."""
 
+import weakref
+
 import pytest
 import torch
+from torch import nn
 
 from vividface.models.presets import NANO
 from vividface.models.transformer import OneStepTransformer
-from vividface.training.losses import draw_focus, face_focused_loss, motion_loss
+from vividface.training.losses import dists_loss, draw_focus, face_focused_loss, motion_loss
 
 
 def test_equation_six_by_hand():
@@ -69,3 +72,34 @@ def test_the_loss_of_motion_sees_flicker_and_no_constant_error():
     assert motion_loss(target + 0.3, target).item() == pytest.approx(0, abs=1e-12)
     flicker = torch.tensor([0.0, 0.1, 0.0, 0.1, 0.0]).view(1, 1, 5, 1, 1)
     assert motion_loss(target + flicker, target).item() == pytest.approx(0.01, rel=1e-4)
+
+
+class _Distance(nn.Module):
+    """A distance of features, which says how many of its calls' features are alive at once."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Conv2d(3, 4, 3)
+        self._features, self.most_alive = [], 0
+
+    def forward(self, image, reference):
+        features = self.layers(image).square()
+        self._features.append(weakref.ref(features.untyped_storage()))
+        self.most_alive = max(self.most_alive, sum(held() is not None for held in self._features))
+        return (features.sin() - self.layers(reference).sin()).square().mean((1, 2, 3))
+
+
+def test_checkpointed_calls_of_dists_are_alive_one_at_a_time_and_change_no_gradient():
+    target = torch.rand(2, 3, 5, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    gradients, alive = [], []
+    for checkpointed in (False, True):
+        torch.manual_seed(0)
+        network = _Distance().requires_grad_(requires_grad=False)
+        prediction = (0.9 * target).requires_grad_()
+        loss = dists_loss(prediction, target, network, chunk=3, checkpointed=checkpointed)
+        loss.backward()
+        gradients.append(prediction.grad)
+        alive.append(network.most_alive)
+    assert torch.equal(*gradients)
+    assert gradients[0].abs().sum() > 0
+    assert alive == [4, 1], "calls of 3 of the 10 frames"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 
 def draw_focus(num_samples: int, p: float, generator: torch.Generator) -> Tensor:
@@ -37,22 +40,27 @@ def face_focused_loss(
     return squared.mean()
 
 
-def dists_loss(prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 8) -> Tensor:
+def dists_loss(
+    prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 8, checkpointed: bool = False
+) -> Tensor:
     """L_DISTS of Eq. 8: the mean over frames, in float32 whatever the mixed precision.
 
     Args:
         prediction: frames (B, 3, F, H, W) in [-1, 1]; values outside are clamped, as a decoder would.
         target: ground truth, of the same shape.
         network: DISTS, of `vividface.models.perceptual.load_dists`.
-        chunk: number of frames per call, which bounds the memory of the network's activations.
+        chunk: number of frames per call, which bounds the memory of the network's activations; that of all
+            calls' stay for the backward pass unless they are `checkpointed`.
+        checkpointed: whether to compute a call's activations again instead of keeping them.
     """
+    call = partial(checkpoint, network, use_reentrant=False) if checkpointed else network
     restored, expected = (
         (frames.float().clamp(-1, 1).transpose(1, 2).flatten(0, 1) + 1) / 2 for frames in (prediction, target)
     )
     pairs = zip(torch.split(restored, chunk), torch.split(expected, chunk), strict=True)
     # DISTS subtracts squares of means from means of squares, which cancel out in fewer bits.
     with torch.autocast(prediction.device.type, enabled=False):
-        return torch.cat([network(*pair).flatten() for pair in pairs]).mean()
+        return torch.cat([call(*pair).flatten() for pair in pairs]).mean()
 
 
 def motion_loss(prediction: Tensor, target: Tensor) -> Tensor:

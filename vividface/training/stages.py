@@ -141,7 +141,7 @@ class PixelStage:
         squared = face_focused_loss(frames, batch.hq, batch.mask, batch.focus, by_mask=by_mask)
         terms = {"loss": squared, "squared_error": squared}
         if self._dists is not None:
-            terms["dists"] = dists_loss(frames, batch.hq, self._dists)
+            terms["dists"] = dists_loss(frames, batch.hq, self._dists, checkpointed=checkpointed)
             terms["loss"] = terms["loss"] + self._config.dists_weight * terms["dists"]
         if self._config.motion_weight:
             terms["motion"] = motion_loss(frames, batch.hq)
