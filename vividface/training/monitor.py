@@ -120,7 +120,9 @@ class Monitor:
             if self._lpips is None:
                 self._lpips = load_lpips("alex").to(frames.device).eval()
             pair = ((images.transpose(0, 1) + 1) / 2 for images in (frames, reference))
-            measures["lpips"] = float(self._lpips(*pair).mean())
+            # In float32, whatever the training's mixed precision.
+            with torch.autocast(frames.device.type, enabled=False):
+                measures["lpips"] = float(self._lpips(*pair).mean())
         return measures
 
     def _show(self, grid: np.ndarray, step: int) -> None:
