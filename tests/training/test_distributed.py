@@ -1,5 +1,9 @@
 """How processes share a training."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pandas as pd
 import pytest
 import torch
@@ -58,6 +62,25 @@ def test_fsdp_without_a_gpu_is_refused(make_job, tmp_path):
         pytest.skip("there is a GPU")
     with pytest.raises(InputError, match="strategy: fsdp needs GPUs"):
         train_latent_stage(make_job(tmp_path, {"strategy": "fsdp"}))
+
+
+def test_fsdp_rounds_neither_the_degraded_latents_nor_their_sum_with_the_change(tmp_path):
+    """In two processes, over gloo, with the precision of a training on GPUs."""
+    script = Path(__file__).with_name("fsdp_process.py")
+    command = [*(sys.executable, "-m", "torch.distributed.run", "--standalone"), "--nproc-per-node=2"]
+    subprocess.run([*command, str(script), str(tmp_path)], check=True, timeout=300)
+    for rank in range(2):
+        found = torch.load(tmp_path / f"{rank}.pt")
+        lq, restored = found["lq"], found["restored"]
+        assert restored.dtype == torch.float32
+        assert (lq.bfloat16().float() != lq).any(), "bfloat16 would round them"
+        assert torch.equal(found["unchanged"], lq), "of a model that changes nothing"
+        change = restored - lq
+        assert change.abs().max() > 0
+        assert (restored.bfloat16().float() != restored).any()
+        assert torch.allclose(restored, found["plain"], atol=0.02 * float(change.abs().max()))
+        assert found["sharded"] == {"weights": {torch.float32}, "gradients": {torch.float32}}
+        assert found["in_a_block"] == {torch.bfloat16}
 
 
 def test_muon_takes_the_matrices_of_the_blocks_and_adamw_the_rest(config):

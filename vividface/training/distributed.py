@@ -6,8 +6,13 @@ from collections.abc import Callable
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import DataLoaderConfiguration, FullyShardedDataParallelPlugin
+from accelerate.utils import (
+    DataLoaderConfiguration,
+    DistributedDataParallelKwargs,
+    FullyShardedDataParallelPlugin,
+)
 from torch import nn
+from torch.distributed.fsdp import MixedPrecisionPolicy
 
 from vividface.errors import InputError
 from vividface.training.base import StageConfig
@@ -46,15 +51,12 @@ def make_accelerator(config: StageConfig) -> Accelerator:
     if config.strategy == "fsdp":
         if not torch.cuda.is_available():
             raise InputError("strategy: fsdp needs GPUs; use ddp")
-        plugin = FullyShardedDataParallelPlugin(
-            fsdp_version=2,
-            auto_wrap_policy="transformer_based_wrap",
-            transformer_cls_names_to_wrap=["WanTransformerBlock"],
-            state_dict_type="FULL_STATE_DICT",
-        )
+        plugin = fsdp_plugin(config)
     accelerator = Accelerator(
         mixed_precision=config.precision,
         fsdp_plugin=plugin,
+        # Gradients lie in the buckets in which they are exchanged, instead of beside them.
+        kwargs_handlers=[DistributedDataParallelKwargs(gradient_as_bucket_view=True)],
         # The batch is that of all processes, so the schedule advances by one step of all of them.
         dataloader_config=DataLoaderConfiguration(split_batches=True),
     )
@@ -62,6 +64,31 @@ def make_accelerator(config: StageConfig) -> Accelerator:
         config, num_processes=accelerator.num_processes
     )
     return accelerator
+
+
+def fsdp_plugin(config: StageConfig) -> FullyShardedDataParallelPlugin:
+    """What FSDP shards, and in which types it computes.
+
+    Eq. 3's z_l and its sum with the change stay in float32, and gradients are summed up in it, as in DDP.
+
+    Args:
+        config: hyper-parameters of the stage, with `precision`.
+    """
+    policy = None
+    if config.precision == "bf16":
+        policy = MixedPrecisionPolicy(
+            param_dtype=torch.bfloat16,
+            reduce_dtype=torch.float32,
+            output_dtype=torch.float32,
+            cast_forward_inputs=False,
+        )
+    return FullyShardedDataParallelPlugin(
+        fsdp_version=2,
+        auto_wrap_policy="transformer_based_wrap",
+        transformer_cls_names_to_wrap=["WanTransformerBlock"],
+        state_dict_type="FULL_STATE_DICT",
+        mixed_precision_policy=policy,
+    )
 
 
 def make_optimizers(config: StageConfig, module: nn.Module) -> list[torch.optim.Optimizer]:
