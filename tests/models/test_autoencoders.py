@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from vividface.models.autoencoders import DCTAutoencoder, WanAutoencoder
+from vividface.models.checkpoints import load_autoencoder
 
 
 @pytest.fixture
@@ -61,6 +62,19 @@ def test_shapes_that_do_not_fit(frames):
 def test_fingerprint_names_the_settings():
     assert DCTAutoencoder().fingerprint == DCTAutoencoder().fingerprint
     assert DCTAutoencoder().fingerprint != DCTAutoencoder(decay=1).fingerprint
+
+
+def test_the_fingerprint_of_wans_names_its_weights_whatever_their_type_and_layout(wan_autoencoder, tmp_path):
+    wan_autoencoder.save_pretrained(tmp_path)
+    loaded = load_autoencoder(tmp_path)
+    assert loaded.decoder.conv_in.weight.is_contiguous(memory_format=torch.channels_last_3d)
+    assert loaded.fingerprint == wan_autoencoder.fingerprint
+    assert load_autoencoder(tmp_path, dtype=torch.bfloat16).fingerprint == wan_autoencoder.fingerprint
+    with torch.no_grad():
+        wan_autoencoder.decoder.conv_out.bias[1] += 0.1
+    assert WanAutoencoder(base_dim=4).fingerprint != loaded.fingerprint, "other random weights"
+    wan_autoencoder.save_pretrained(tmp_path)
+    assert load_autoencoder(tmp_path).fingerprint != loaded.fingerprint, "one other bias"
 
 
 def test_wan_interface_normalises():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from typing import ClassVar
 
 import torch
@@ -142,10 +143,10 @@ class WanAutoencoder(AutoencoderKLWan):
         """16 for Wan 2.1."""
         return int(self.config.z_dim)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Name of the autoencoder with its settings."""
-        return fingerprint("wan", self.config)
+        """Name of the autoencoder with its settings and the weights that it has when it is first asked."""
+        return fingerprint("wan", self.config, self)
 
     def encode_video(self, frames: Tensor) -> Tensor:
         """Frames (B, 3, 1 + T, H, W) in [-1, 1] to latents (B, 16, 1 + T/4, H/8, W/8)."""

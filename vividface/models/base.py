@@ -7,6 +7,7 @@ frames.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -32,7 +33,7 @@ class Autoencoder(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Name of the autoencoder with its settings, by which latents of another one are refused."""
+        """Name of the autoencoder with its settings and weights, by which other latents are refused."""
 
     @property
     def dtype(self) -> torch.dtype:
@@ -81,12 +82,27 @@ def check_frames(frames: Tensor) -> None:
         )
 
 
-def fingerprint(name: str, config: Mapping[str, Any]) -> str:
-    """A short name of an autoencoder with its settings.
+def fingerprint(name: str, config: Mapping[str, Any], weights: nn.Module | None = None) -> str:
+    """A short name of an autoencoder with its settings and its weights.
 
     Args:
         name: name of the kind of autoencoder.
         config: settings; keys that begin with `_` do not count.
+        weights: module whose weights count, as they are in bfloat16, so that the type in which they were
+            loaded does not; None for an autoencoder that learns nothing.
     """
     settings = {key: value for key, value in config.items() if not key.startswith("_")}
-    return f"{name}-{digest(settings)[:12]}"
+    parts = [name, digest(settings)[:12]]
+    if weights is not None:
+        parts.append(_weights_digest(weights)[:12])
+    return "-".join(parts)
+
+
+def _weights_digest(module: nn.Module) -> str:
+    """The SHA-256 of a module's weights and their names, whatever their device, type and layout."""
+    content = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        content.update(f"{name} {tuple(tensor.shape)} ".encode())
+        numbers = tensor.detach().to("cpu", torch.bfloat16).contiguous()
+        content.update(numbers.flatten().view(torch.uint8).numpy())
+    return content.hexdigest()

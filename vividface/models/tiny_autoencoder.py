@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import cast
 
 import torch
@@ -54,10 +55,10 @@ class TinyWanAutoencoder(ModelMixin, ConfigMixin):
         """C, 16 for Wan 2.1."""
         return int(self.config.latent_channels)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
-        """Name of the autoencoder with its settings."""
-        return fingerprint("tiny-wan", self.config)
+        """Name of the autoencoder with its settings and the weights that it has when it is first asked."""
+        return fingerprint("tiny-wan", self.config, self)
 
     @apply_forward_hook
     def encode_video(self, frames: Tensor) -> Tensor:
