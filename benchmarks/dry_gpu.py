@@ -146,6 +146,9 @@ class GpuMemory(TorchDispatchMode):
             _check_types(func, args)
         if func is _ATEN.index.Tensor:
             args = (args[0], _without_masks(args[1]))
+        if _Calls.in_engine and kwargs.get("device") == torch.device("meta"):
+            # The engine makes it where it was told that the others lie.
+            kwargs = {**kwargs, "device": torch.device("cuda", 0)}
         result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
             if isinstance(leaf, FakeTensor) and leaf.fake_device.type == "cuda":
