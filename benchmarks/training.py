@@ -98,9 +98,9 @@ def measure(
     def pixel_loss() -> torch.Tensor:
         with torch.no_grad():
             latents = autoencoder.encode_video(frames[0])
-        restored = autoencoder.decode_video(model(latents))
+        restored = autoencoder.decode_video(model(latents), checkpointed=checkpointing)
         squared = face_focused_loss(restored, frames[1], everywhere, focus[:1])
-        return squared + 0.1 * dists_loss(restored, frames[1], dists)
+        return squared + 0.1 * dists_loss(restored, frames[1], dists, checkpointed=checkpointing)
 
     figures["pixel"] = _timed(options, optimizer, pixel_loss, 1)
     return figures

@@ -41,7 +41,7 @@ def face_focused_loss(
 
 
 def dists_loss(
-    prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 8, checkpointed: bool = False
+    prediction: Tensor, target: Tensor, network: nn.Module, *, chunk: int = 4, checkpointed: bool = False
 ) -> Tensor:
     """L_DISTS of Eq. 8: the mean over frames, in float32 whatever the mixed precision.
 
