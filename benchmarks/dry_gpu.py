@@ -25,6 +25,7 @@ from torch._C import DispatchKey
 from torch._subclasses import fake_tensor
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import graph
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from torch.optim import optimizer
 from torch.overrides import TorchFunctionMode
@@ -130,6 +131,9 @@ class GpuMemory(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: _Args = (), kwargs: _Kwargs = None) -> Any:
         """Run an operation, and count what it makes."""
+        if any(issubclass(kind, DTensor) for kind in types):
+            # Its operations on this process's part follow.
+            return NotImplemented
         kwargs = kwargs or {}
         if func is torch.ops.prim.device.default and _Calls.in_engine:
             return torch.device("meta")
