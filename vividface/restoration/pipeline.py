@@ -159,12 +159,12 @@ class OneStepFacePipeline(DiffusionPipeline):
             return frames.copy()
         original = frames_to_tensor(frames)
         restored = self._decoded(original, strength)
-        if not restored.isfinite().all():
+        if _not_finite(restored).any():
             with in_float32(self.transformer, self.autoencoder):
                 restored = self._decoded(original, strength)
             self.num_repeated += 1
-            if not (finite := restored.isfinite()).all():
-                raise NotFiniteError((~finite.all(dim=(0, 2, 3))).nonzero().flatten().tolist())
+            if (broken := _not_finite(restored)).any():
+                raise NotFiniteError(broken.nonzero().flatten().tolist())
         with torch.inference_mode():
             restored = restored.clamp(-1, 1)
             keep_detail = None if self.transformer is None else self.transformer.config.keep_detail
@@ -190,6 +190,11 @@ class OneStepFacePipeline(DiffusionPipeline):
 
     def _restore_list(self, frames: Sequence[np.ndarray], *, strength: float) -> list[np.ndarray]:
         return list(self.restore(np.stack(frames), strength=strength))
+
+
+def _not_finite(restored: Tensor) -> Tensor:
+    """Which frames of (3, F, H, W) are not finite, (F,) bool."""
+    return ~restored.isfinite().all(dim=(0, 2, 3))
 
 
 def _faded(restored: Tensor, original: Tensor, keep_detail: float, *, strength: float) -> Tensor:
