@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vividface.errors import InputError
@@ -35,6 +37,25 @@ def choose_device(asked: str, *, num_gpus: int | None = None) -> str:
             "no CUDA device is visible: check the driver and what was granted; on a CPU use --device cpu"
         )
     return "cuda" if available else "cpu"
+
+
+def device_name(device: str) -> str:
+    """The name of the GPU, or of the processor.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    if device == "cuda":
+        import torch
+
+        name: str = torch.cuda.get_device_name()
+        return name
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
 
 
 def choose_dtype(asked: str, device: str) -> torch.dtype:

@@ -29,6 +29,7 @@ class Run:
         device: name of the processor or the GPU.
         threads: number of threads.
         dtype: type of the model's weights, or empty where the method is no model of ours.
+        time_of: what was timed, where it is not the restorer alone after a warm-up; else empty.
         missing: reason why the method restored nothing, or empty.
     """
 
@@ -43,6 +44,7 @@ class Run:
     device: str = ""
     threads: int = 0
     dtype: str = ""
+    time_of: str = ""
     missing: str = ""
 
     @classmethod
@@ -69,9 +71,11 @@ class Run:
         """On what, and how, the time was measured; empty where it was not."""
         if not self.seconds_per_run:
             return ""
+        clip = f"a clip of {self.num_frames[self.timed_clip]} frames of {self.width}x{self.height}"
+        if self.time_of:
+            return f"Time of {self.time_of}, on {clip}; {self.device}"
         weights = f", weights in {self.dtype}" if self.dtype else ""
         return (
-            f"Time: the median of {len(self.seconds_per_run)} after a warm-up, on a clip of "
-            f"{self.num_frames[self.timed_clip]} frames of {self.width}x{self.height}; {self.device}, "
+            f"Time: the median of {len(self.seconds_per_run)} after a warm-up, on {clip}; {self.device}, "
             f"{self.threads} thread{'s' if self.threads > 1 else ''}{weights}"
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import platform
 import resource
 import time
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ import torch
 from tqdm import tqdm
 
 from vividface.config import FACE_NETWORKS, Config, RestorationConfig
-from vividface.devices import choose_dtype
+from vividface.devices import choose_dtype, device_name
 from vividface.evaluation.methods.aligned import load_aligned_protocol
 from vividface.evaluation.methods.builtin import load_builtin
 from vividface.evaluation.methods.face_images import load_face_network
@@ -132,7 +131,7 @@ def restore_clips(
             width=size[0],
             height=size[1],
             peak_memory_mb=_peak_memory_mb(device),
-            device=torch.cuda.get_device_name() if device == "cuda" else _processor(),
+            device=device_name(device),
             threads=torch.get_num_threads(),
             dtype=method.dtype,
         )
@@ -171,12 +170,3 @@ def _peak_memory_mb(device: str) -> float:
     if device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

@@ -1,0 +1,188 @@
+"""Running a published method: a stub with a real repository, environment and program."""
+
+import logging
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from evaluation.methods.stub import (
+    COMMAND,
+    PROGRAM,
+    WRITE_BLACK,
+    describe,
+    installation_of,
+    make_repository,
+    patch_of,
+)
+
+from vividface.downloads import Lock
+from vividface.errors import InputError
+from vividface.evaluation.methods.external import DegradedClip, restore_with_published, write_missing
+from vividface.evaluation.runs import Run
+from vividface.video import probe, read_clip
+
+VERSION = "{}.{}".format(*sys.version_info[:2])
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("stub") / "repository"
+    return folder, make_repository(folder, {"restore.py": PROGRAM})
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory, repository):
+    """An environment that all tests of this file share, since making one takes a second."""
+    folder = tmp_path_factory.mktemp("environment")
+    values = describe(*repository, "frames")
+    values["environment"]["python"] = VERSION
+    installation = installation_of(values, folder)
+    installation.fetch([], Lock(folder / "lock.json"))
+    return installation.interpreter.folder
+
+
+@pytest.fixture
+def install(repository, environment, tmp_path):
+    """`install(kind, **keys)`: the stub with these keys of its description, fetched."""
+
+    def make(kind, **keys):
+        values = describe(*repository, kind, **keys)
+        values["environment"]["python"] = VERSION
+        installation = installation_of(values, tmp_path)
+        if not installation.interpreter.folder.exists():
+            installation.folder.mkdir(exist_ok=True)
+            installation.interpreter.folder.symlink_to(environment)
+        installation.fetch([], Lock(tmp_path / "lock.json"))
+        return installation
+
+    return make
+
+
+@pytest.fixture
+def clips(moving_frames):
+    """Two clips whose names programs would cut, of 9 and 5 frames of 64 x 48 px."""
+    frames = moving_frames[:, :48]
+    return [
+        DegradedClip("first.clip-000000", lambda: frames, Fraction(25)),
+        DegradedClip("second", lambda: frames[:5] // 2, Fraction(30000, 1001)),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["video", "frames", "videos", "frame_folders"])
+def test_every_kind_of_input_goes_in_and_out_without_loss(install, clips, tmp_path, kind):
+    restore_with_published(install(kind), clips, tmp_path / "out")
+    for clip in clips:
+        path = tmp_path / f"out/{clip.name}.mkv"
+        np.testing.assert_array_equal(read_clip(path), clip.read())
+        assert probe(path).fps == clip.fps
+    run = Run.read(tmp_path / "out")
+    assert run.num_frames == {"first.clip-000000": 9, "second": 5}
+    assert (run.method, run.timed_clip, run.width, run.height) == ("stub", "first.clip-000000", 64, 48)
+    assert run.seconds > 0
+    assert "its own program, with loading of the model" in run.conditions
+    assert ("one run of all clips" in run.conditions) == (kind in ("videos", "frame_folders"))
+
+
+def test_a_lossless_mp4_is_given_to_what_reads_no_matroska(install, clips, tmp_path):
+    reads = {"kind": "video", "codec": "h264_rgb"}
+    restore_with_published(install("video", input=reads), clips, tmp_path / "out")
+    np.testing.assert_array_equal(read_clip(tmp_path / "out/second.mkv"), clips[1].read())
+
+
+def test_a_program_runs_in_its_own_environment_and_its_output_is_logged(install, clips, tmp_path, caplog):
+    installation = install("frames")
+    with caplog.at_level(logging.INFO):
+        restore_with_published(installation, clips[1:], tmp_path / "out")
+    assert f"environment {installation.interpreter.folder} value" in caplog.text
+    assert "input c0000p000 5" in caplog.text
+
+
+def test_pieces_are_padded_by_repeating_the_last_frame_and_trimmed(install, clips, tmp_path, caplog):
+    """Nine frames in pieces of at most 6, each a multiple of 3 and at least 6, of which 2 are lost."""
+    installation = install(
+        "frames",
+        frames={"minimum": 6, "maximum": 9, "multiple": 3, "lost": 2},
+        commands=[[*COMMAND, "--drop", "2"]],
+    )
+    with caplog.at_level(logging.INFO):
+        restore_with_published(installation, clips, tmp_path / "out")
+    np.testing.assert_array_equal(read_clip(tmp_path / "out/first.clip-000000.mkv"), clips[0].read())
+    given = [record.message for record in caplog.records if record.message.startswith("input")]
+    assert given == ["input c0000p000 9", "input c0000p001 6", "input c0001p000 9"]
+
+
+def test_frames_that_do_not_come_out_are_an_error(install, clips, tmp_path):
+    installation = install("frames", commands=[[*COMMAND, "--drop", "1"]])
+    with pytest.raises(InputError, match=r"Stub: wrote 8 frames of c0000p000 .* but 9 of the 9"):
+        restore_with_published(installation, clips, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_result_elsewhere_is_an_error(install, clips, tmp_path):
+    installation = install("frames", output={"kind": "frames", "path": "{output}/elsewhere/*.png"})
+    with pytest.raises(InputError, match=r"ended well, but 0 files fit .*/elsewhere/\*\.png"):
+        restore_with_published(installation, clips, tmp_path / "out")
+
+
+def test_a_program_that_fails_is_told_with_its_last_lines(install, clips, tmp_path):
+    installation = install("frames", commands=[[*COMMAND, "--fail"]])
+    with pytest.raises(InputError, match=r"Stub: .*restore\.py.* ends with status 3: .*\| no such device$"):
+        restore_with_published(installation, clips, tmp_path / "out")
+
+
+def test_an_enlarging_network_is_given_a_quarter_and_its_result_resized(install, clips, tmp_path):
+    """The stub does not enlarge, so that the result is a quarter's size enlarged."""
+    output = {"kind": "frames", "path": "{output}/{name}/*.png", "size": "any"}
+    installation = install("frames", input={"kind": "frames", "size": "quarter"}, output=output)
+    restore_with_published(installation, clips, tmp_path / "out")
+    frames = read_clip(tmp_path / "out/second.mkv")
+    assert frames.shape == (5, 48, 64, 3)
+    assert 0 < np.abs(frames.astype(int) - clips[1].read()).mean() < 20
+
+
+def test_a_result_of_another_size_is_an_error_where_the_method_keeps_it(install, clips, tmp_path):
+    program = PROGRAM.replace("shutil.copy(image, target / image.name)", WRITE_BLACK)
+    installation = install("frames", patches=[patch_of(program)])
+    with pytest.raises(InputError, match=r"Stub: wrote frames of 2x1 px, but was given 64x48"):
+        restore_with_published(installation, clips, tmp_path / "out")
+
+
+def test_square_networks_get_512_px_and_their_result_is_resized(install, clips, tmp_path):
+    output = {"kind": "frames", "path": "{output}/{name}/*.png", "size": "same"}
+    installation = install("frames", input={"kind": "frames", "size": "square_512"}, output=output)
+    restore_with_published(installation, clips[1:], tmp_path / "out")
+    frames = read_clip(tmp_path / "out/second.mkv")
+    assert frames.shape == (5, 48, 64, 3)
+    assert np.abs(frames.astype(int) - clips[1].read()).mean() < 2
+
+
+def test_the_time_of_the_model_alone_is_taken_where_the_program_prints_it(install, clips, tmp_path):
+    installation = install("frames", seconds=r"model took ([0-9.]+) s", frames={"maximum": 3})
+    restore_with_published(installation, clips, tmp_path / "out")
+    run = Run.read(tmp_path / "out")
+    assert run.seconds == 4.5, "three pieces of the first clip"
+    assert "the model alone, as its own program prints it" in run.conditions
+
+
+def test_aligned_faces_go_through_the_protocol(install, clips, tmp_path):
+    """The protocol crops, and pastes what comes back; a clip without a face is left to it alone."""
+
+    def protocol(frames, restore):
+        return (
+            frames if len(frames) == 9 else np.ascontiguousarray(restore(frames[:, 8:40, 8:40])[:, :, ::-1])
+        )
+
+    installation = install("frames", input={"kind": "frames", "protocol": "aligned"})
+    restore_with_published(installation, clips, tmp_path / "out", aligned=protocol)
+    restored = read_clip(tmp_path / "out/second.mkv")
+    np.testing.assert_array_equal(restored, clips[1].read()[:, 8:40, 8:40][:, :, ::-1])
+    assert Run.read(tmp_path / "out").timed_clip == "second"
+    with pytest.raises(InputError, match="takes aligned faces alone"):
+        restore_with_published(installation, clips, tmp_path / "none")
+
+
+def test_a_folder_without_results_says_why(tmp_path):
+    write_missing("stub", "no GPU", tmp_path / "out")
+    run = Run.read(tmp_path / "out")
+    assert (run.missing, run.num_frames, run.seconds) == ("no GPU", {}, None)

@@ -1,0 +1,234 @@
+"""Restoring clips with a published method: its own program, in its own environment."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from vividface.devices import device_name
+from vividface.errors import InputError
+from vividface.evaluation.methods.description import PublishedMethod
+from vividface.evaluation.methods.exchange import Piece, cut, read_output, write_input
+from vividface.evaluation.methods.installation import Installation
+from vividface.evaluation.methods.programs import run_program
+from vividface.evaluation.runs import Run
+from vividface.files import atomic_path
+from vividface.restoration.base import Restorer
+from vividface.video import write_clip
+
+# Frames (F, H, W, 3) and a restorer of aligned faces to restored frames: crop, restore, background, paste.
+Protocol = Callable[[np.ndarray, Restorer], np.ndarray]
+
+# Programs of others would look for newer files, although a job has no network.
+_OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+
+
+@dataclass(frozen=True)
+class DegradedClip:
+    """A clip to restore.
+
+    Attributes:
+        name: name of the clip, and of its result.
+        read: function that gives its frames (F, H, W, 3) uint8, RGB.
+        fps: frame rate.
+    """
+
+    name: str
+    read: Callable[[], np.ndarray]
+    fps: Fraction
+
+
+def restore_with_published(
+    installation: Installation,
+    clips: Sequence[DegradedClip],
+    output: Path,
+    *,
+    aligned: Protocol | None = None,
+) -> None:
+    """Restore clips to `output/{clip}.mkv`, without loss, and write `output/run.json`.
+
+    Args:
+        installation: the method, which has been fetched.
+        clips: clips to restore.
+        output: folder of the results, written atomically.
+        aligned: protocol of a method that takes aligned faces.
+
+    Raises:
+        InputError: the method's program fails, or its result does not fit what it was given.
+    """
+    method, program = installation.method, _Program(installation)
+    num_frames: dict[str, int] = {}
+    sizes: dict[str, tuple[int, int]] = {}
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        for clip, frames in _restored(program, clips, aligned):
+            num_frames[clip.name], sizes[clip.name] = len(frames), (frames.shape[2], frames.shape[1])
+            write_clip(temporary / f"{clip.name}.mkv", frames, clip.fps)
+        # A clip without a face is none that an aligned method restores.
+        timed = next((clip.name for clip in clips if program.took(clip.name, num_frames)), "")
+        Run(
+            method=installation.name,
+            num_frames=num_frames,
+            num_steps=method.num_steps,
+            timed_clip=timed,
+            seconds_per_run=[program.took(timed, num_frames)] if timed else [],
+            width=sizes[timed][0] if timed else 0,
+            height=sizes[timed][1] if timed else 0,
+            device=device_name("cuda" if method.needs_gpu else "cpu"),
+            time_of=program.time_of,
+        ).write(temporary)
+
+
+def write_missing(method: str, reason: str, output: Path) -> None:
+    """Write a folder of results without any, that says why.
+
+    Args:
+        method: name of the method.
+        reason: reason, as tables print it.
+        output: folder of the results, written atomically.
+    """
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        Run(method=method, num_frames={}, missing=reason).write(temporary)
+
+
+def _restored(
+    program: _Program, clips: Sequence[DegradedClip], aligned: Protocol | None
+) -> Iterator[tuple[DegradedClip, np.ndarray]]:
+    reads = program.method.input
+    if reads.takes_all:
+        yield from program.restore_all(clips)
+        return
+    if reads.protocol == "aligned" and aligned is None:
+        raise InputError(f"{program.method.title}: takes aligned faces alone; give it the protocol for them")
+    for number, clip in enumerate(tqdm(clips, desc=program.method.title, unit="clip")):
+        restore = program.restorer(clip, f"c{number:04d}")
+        frames = clip.read()
+        yield (
+            clip,
+            restore(frames) if reads.protocol == "whole" or aligned is None else aligned(frames, restore),
+        )
+
+
+@dataclass
+class _Program:
+    """A method's program, and the time that its runs take.
+
+    Attributes:
+        installation: the method, which has been fetched.
+        seconds: seconds of runs, by the clip that they restored; of a run of all clips by the empty name.
+    """
+
+    installation: Installation
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def method(self) -> PublishedMethod:
+        """The method."""
+        return self.installation.method
+
+    @property
+    def time_of(self) -> str:
+        """What the time is of, for tables."""
+        what = "its own program, with loading of the model, reading and writing"
+        if self.method.seconds:
+            what = "the model alone, as its own program prints it"
+        share = "; by frames, this clip's share of one run of all clips" if "" in self.seconds else ""
+        return f"{self.method.title}: {what}{share}"
+
+    def took(self, clip: str, num_frames: Mapping[str, int]) -> float:
+        """The time of a clip, s; of one run of all clips its share by frames, 0 where it was not restored."""
+        if "" in self.seconds:
+            return self.seconds[""] * num_frames[clip] / sum(num_frames.values())
+        return self.seconds.get(clip, 0.0)
+
+    def restorer(self, clip: DegradedClip, name: str) -> Restorer:
+        """A function that restores frames of a clip, piece by piece."""
+
+        def restore(frames: np.ndarray) -> np.ndarray:
+            size = (frames.shape[2], frames.shape[1])
+            restored = []
+            for piece in cut(name, frames, clip.fps, method=self.method):
+                with _work_folders() as (given, output):
+                    path = write_input(piece, given, reads=self.method.input)
+                    self._run(path, output, clip=clip.name, piece=piece)
+                    restored.append(self._read(piece, path, output, size=size))
+            return np.concatenate(restored)
+
+        return restore
+
+    def restore_all(self, clips: Sequence[DegradedClip]) -> Iterator[tuple[DegradedClip, np.ndarray]]:
+        """All clips, in one run, each with its restored frames."""
+        with _work_folders() as (given, output):
+            for _, _, pieces in self._pieces(clips):
+                for piece in pieces:
+                    write_input(piece, given, reads=self.method.input)
+            self._run(given, output, clip="", piece=None)
+            # Read again, so that the frames of all clips are never in memory at once.
+            for clip, frames, pieces in self._pieces(clips):
+                size = (frames.shape[2], frames.shape[1])
+                yield clip, np.concatenate([self._read(piece, given, output, size=size) for piece in pieces])
+
+    def _pieces(
+        self, clips: Sequence[DegradedClip]
+    ) -> Iterator[tuple[DegradedClip, np.ndarray, list[Piece]]]:
+        """The clips, each with its frames and the pieces of them."""
+        for number, clip in enumerate(tqdm(clips, desc=self.method.title, unit="clip")):
+            frames = clip.read()
+            yield clip, frames, cut(f"c{number:04d}", frames, clip.fps, method=self.method)
+
+    def _run(self, path: Path, output: Path, *, clip: str, piece: Piece | None) -> None:
+        values = self._values(path, output, piece)
+        interpreter, source = self.installation.interpreter, self.installation.source
+        variables = interpreter.variables(source, {**_OFFLINE, **self.method.environment.variables})
+        started, printed = time.perf_counter(), ""
+        for command in self.method.commands:
+            words = interpreter.resolved([word.format_map(values) for word in command])
+            printed += run_program(words, title=self.method.title, folder=source, variables=variables)
+        seconds = time.perf_counter() - started
+        if self.method.seconds:
+            found = re.findall(self.method.seconds, printed)
+            if not found:
+                raise InputError(
+                    f"{self.method.title}: printed nothing that fits {self.method.seconds!r}; correct "
+                    "`seconds` in its description"
+                )
+            seconds = sum(map(float, found))
+        self.seconds[clip] = self.seconds.get(clip, 0.0) + seconds
+
+    def _read(self, piece: Piece, path: Path, output: Path, *, size: tuple[int, int]) -> np.ndarray:
+        values = self._values(path, output, piece)
+        source = self.installation.source
+        return read_output(piece, method=self.method, source=source, values=values, size=size)
+
+    def _values(self, path: Path, output: Path, piece: Piece | None) -> dict[str, str]:
+        """The values of the placeholders."""
+        values = {
+            "input": str(path),
+            "output": str(output),
+            "weights": str(self.installation.weights),
+            "source": str(self.installation.source),
+        }
+        if piece is not None:
+            fps = f"{float(piece.fps):g}"
+            values |= {"name": piece.name, "fps": fps, "num_frames": str(len(piece.frames))}
+        return values
+
+
+@contextmanager
+def _work_folders() -> Iterator[tuple[Path, Path]]:
+    """Folders of a program's input and output, which go with it."""
+    with tempfile.TemporaryDirectory(prefix="vividface-") as folder:
+        given, output = Path(folder) / "input", Path(folder) / "output"
+        given.mkdir()
+        output.mkdir()
+        yield given, output

@@ -1,0 +1,149 @@
+"""What a published method needs on this machine: its code, its environment and its weights."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from vividface.downloads import Download, Lock, cache_directory, fetch_file
+from vividface.errors import InputError
+from vividface.evaluation.methods.checkout import fetch_source
+from vividface.evaluation.methods.description import HandWeights, HubWeights, PublishedMethod, Weights
+from vividface.evaluation.methods.environment import Interpreter, build_environment
+from vividface.files import sha256
+from vividface.hub import fetch_repository, fetched_commit
+
+
+@dataclass(frozen=True)
+class Installation:
+    """Where a method's parts lie.
+
+    Attributes:
+        name: name of the method.
+        method: the method.
+        folder: folder of its parts.
+    """
+
+    name: str
+    method: PublishedMethod
+    folder: Path
+
+    @classmethod
+    def of(cls, name: str, method: PublishedMethod) -> Installation:
+        """The installation of a method in the local cache, which may not be made yet."""
+        return cls(name, method, cache_directory() / "methods" / Path(name).stem)
+
+    @property
+    def source(self) -> Path:
+        """Folder of its code, patched."""
+        return self.folder / f"source-{self.method.source_fingerprint[:12]}"
+
+    @property
+    def interpreter(self) -> Interpreter:
+        """Its environment."""
+        return Interpreter(self.folder / f"environment-{self.method.environment_fingerprint[:12]}")
+
+    @property
+    def weights(self) -> Path:
+        """Folder of its weights, by their paths in the checkout."""
+        return self.folder / "weights"
+
+    def missing(self, accepted: Collection[str]) -> list[str]:
+        """Reasons why it cannot run here, a GPU aside: what is not accepted, and what is not there.
+
+        Args:
+            accepted: ids of the licences that the user accepts.
+        """
+        reasons = refusals(self.name, self.method, accepted)
+        if not self.source.is_dir() or not self.interpreter.is_complete:
+            reasons.append(f"{self.name}: is not fetched; run `vividface methods fetch {self.name}`")
+        return reasons + [_advice(self, file) for file in self.method.weights if not self._has(file)]
+
+    def _has(self, file: Weights) -> bool:
+        path = self.weights / file.path
+        return fetched_commit(path) is not None if isinstance(file, HubWeights) else path.exists()
+
+    def fetch(self, accepted: Collection[str], lock: Lock) -> dict[str, str]:
+        """Bring all of it; what is there already stays. Needs the network.
+
+        Args:
+            accepted: ids of the licences that the user accepts.
+            lock: checksums and commits of what comes without one.
+
+        Returns:
+            checksums of the weights, or commits of their repositories, by path in the checkout.
+
+        Raises:
+            InputError: a licence is not accepted, or a part cannot be fetched; the message says which.
+        """
+        if refused := refusals(self.name, self.method, accepted):
+            raise InputError(refused[0])
+        fetch_source(self.method, self.source)
+        fetched = {file.path: self._fetch_weights(file, lock) for file in self.method.weights}
+        build_environment(self.method, self.interpreter, self.source)
+        for file in self.method.weights:
+            _link(self.source / file.path, self.weights / file.path)
+        return fetched
+
+    def _fetch_weights(self, file: Weights, lock: Lock) -> str:
+        path = self.weights / file.path
+        if isinstance(file, HubWeights):
+            fetch_repository(file.repo, path, lock, revision=file.revision, patterns=file.patterns)
+            return fetched_commit(path) or ""
+        if isinstance(file, HandWeights):
+            return self._check_by_hand(file, path, lock)
+        fetch_file(Download(file.url, path, file.sha256), lock)
+        return sha256(path)
+
+    def _check_by_hand(self, file: HandWeights, path: Path, lock: Lock) -> str:
+        if not path.exists():
+            raise InputError(_advice(self, file))
+        if path.is_dir():
+            return ""
+        found = sha256(path)
+        if file.sha256 is not None and found != file.sha256:
+            raise InputError(
+                f"{path}: its sha256 is {found}, but {file.sha256} is expected; get it again from {file.page}"
+            )
+        lock.check(f"{file.page}#{file.file}", found)
+        return found
+
+
+def refusals(name: str, method: PublishedMethod, accepted: Collection[str]) -> list[str]:
+    """A sentence for each of a method's licences that is not accepted.
+
+    Args:
+        name: name of the method.
+        method: the method.
+        accepted: ids of the licences that the user accepts.
+    """
+    return [
+        f"{name}: its licence {licence.id} ({licence.title}) is not accepted; read {licence.page} and, if "
+        f"you accept it, add {licence.id} to evaluation.accept_licences (or --accept {licence.id})"
+        for licence in method.to_accept()
+        if licence.id not in accepted
+    ]
+
+
+def _advice(installation: Installation, file: Weights) -> str:
+    path, name = installation.weights / file.path, installation.name
+    if isinstance(file, HandWeights):
+        return f"{name}: needs {file.file}, which no program can fetch; get it from {file.page} as {path}"
+    return f"{name}: its weights {file.path} are not fetched; run `vividface methods fetch {name}`"
+
+
+def _link(link: Path, target: Path) -> None:
+    """Make weights seen in a checkout, in place of what its repository has there.
+
+    Of a folder that is there too, the entries are linked one by one.
+    """
+    if link.is_symlink():
+        link.unlink()
+    if link.is_dir() and target.is_dir():
+        for entry in target.iterdir():
+            _link(link / entry.name, entry)
+        return
+    link.unlink(missing_ok=True)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to(target)

@@ -1,0 +1,76 @@
+"""Running the programs of others: their output goes to the log, its last lines into the error."""
+
+from __future__ import annotations
+
+import logging
+import os
+import shlex
+import subprocess
+from collections import deque
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from vividface.errors import InputError
+
+logger = logging.getLogger(__name__)
+
+# Lines of a program's output that an error repeats.
+_LAST_LINES = 3
+
+
+def run_program(
+    command: Sequence[str], *, title: str, folder: Path, variables: Mapping[str, str] | None = None
+) -> str:
+    """Run a program to its end.
+
+    Args:
+        command: command line.
+        title: name of what runs, for messages.
+        folder: working directory.
+        variables: environment variables beside this process's.
+
+    Returns:
+        what it printed, standard output and error together.
+
+    Raises:
+        InputError: it cannot be started, or ends with another status than 0.
+    """
+    shown = shlex.join(command)
+    logger.info("%s: %s", title, shown)
+    try:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env={**os.environ, **(variables or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except OSError as error:
+        raise InputError(
+            f"{title}: `{command[0]}` cannot be started ({error.strerror}); install it"
+        ) from None
+    printed, last = [], deque[str](maxlen=_LAST_LINES)
+    with process:
+        assert process.stdout is not None
+        try:
+            # Progress bars end their lines with a carriage return, which counts as a line's end here.
+            for line in process.stdout:
+                logger.info("%s", line.rstrip())
+                printed.append(line)
+                if line.strip():
+                    last.append(line.strip())
+        except BaseException:
+            process.kill()
+            raise
+    if process.returncode:
+        raise InputError(
+            f"{title}: `{_shortened(shown)}` ends with status {process.returncode}: {' | '.join(last)}"
+        )
+    return "".join(printed)
+
+
+def _shortened(text: str, length: int = 120) -> str:
+    return text if len(text) <= length else f"{text[:length]} ..."
