@@ -67,7 +67,7 @@ format: install ## rewrite files in the project's style
 	ruff format .
 	snakefmt Snakefile rules
 
-schema: install ## write config.schema.json, docs/configuration.md, docs/workflow.md and config.yaml's comments
+schema: install ## write config.schema.json, generated docs and environments, and config.yaml's comments
 	python -m vividface.workflow.documentation
 	vividface render-dvc --configfile configs/demo.yaml
 

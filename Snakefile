@@ -11,6 +11,7 @@ from snakemake.utils import min_version
 
 from vividface.config import merge, merge_files, validate_config
 from vividface.errors import InputError
+from vividface.evaluation.methods.catalogue import published_method
 from vividface.filtering.rubric import load_rubric
 from vividface.workflow.snakemake_state import collect_records
 
@@ -28,6 +29,12 @@ config = merge(
 try:
     cfg = validate_config(config)
     rubric = load_rubric(cfg.filter.rubric)
+    # The published methods to run, by their names.
+    PUBLISHED = {
+        name: published_method(name)
+        for name, method in cfg.evaluation.methods.items()
+        if method.kind == "published"
+    }
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

@@ -43,7 +43,11 @@ SELECTION = [
 
 
 # The folders of results that others made, by method and benchmark.
-FOLDERS = {name: method.folders for name, method in cfg.evaluation.methods.items()}
+FOLDERS = {
+    name: method.folders
+    for name, method in cfg.evaluation.methods.items()
+    if name not in PUBLISHED
+}
 
 
 wildcard_constraints:
@@ -126,6 +130,15 @@ def pretrained_of(wildcards):
         "untuned": ["transformer", "autoencoder", "prompt_embedding"],
     }
     return pretrained(*parts.get(wildcards.method, []))
+
+
+def published_keys(wildcards):
+    """The keys that a published method's restoration takes: one of aligned faces has to find them."""
+    aligned = PUBLISHED[wildcards.method].input.protocol == "aligned"
+    return [
+        f"evaluation.methods.{wildcards.method}.kind",
+        *(DETECTION if aligned else []),
+    ]
 
 
 def method_keys(wildcards):

@@ -29,6 +29,64 @@ rule import_results:
         "../scripts/import_results.py"
 
 
+rule fetch_method:
+    # What is missing, and why, where a published method cannot be run.
+    output:
+        fetched="data/methods/{method}.json",
+    log:
+        "logs/fetch_method/{method}.log",
+    benchmark:
+        "logs/benchmarks/fetch_method/{method}.tsv"
+    wildcard_constraints:
+        method=only(PUBLISHED),
+    localrule: True
+    conda:
+        "../envs/vividface.yaml"
+    params:
+        config=lambda wildcards: cfg.pick(f"evaluation.methods.{wildcards.method}.kind"),
+        method=lambda wildcards: PUBLISHED[wildcards.method].fingerprint,
+        # Only its own: what is accepted of other methods runs nothing again.
+        accepted=lambda wildcards: [
+            licence.id
+            for licence in PUBLISHED[wildcards.method].to_accept()
+            if licence.id in cfg.evaluation.accept_licences
+        ],
+    message:
+        "Fetching the code, the environment and the weights of {wildcards.method}"
+    script:
+        "../scripts/fetch_method.py"
+
+
+rule run_method:
+    # A published method, in its own environment.
+    input:
+        weights="data/weights.json",
+        fetched="data/methods/{method}.json",
+        clips="data/{dataset}/clips.parquet",
+        lq=lambda wildcards: lq_clips(wildcards.dataset),
+        hq=lambda wildcards: shards("data/{dataset}/hq/{shard}", [wildcards.dataset]),
+    output:
+        restored=directory("results/restored/{dataset}/{method}"),
+    log:
+        "logs/run_method/{dataset}/{method}.log",
+    benchmark:
+        "logs/benchmarks/run_method/{dataset}/{method}.tsv"
+    wildcard_constraints:
+        method=only(PUBLISHED),
+    conda:
+        "../envs/vividface.yaml"
+    threads: MODEL_THREADS
+    resources:
+        gpu=lambda wildcards: int(PUBLISHED[wildcards.method].needs_gpu or GPUS),
+    params:
+        config=lambda wildcards: cfg.pick(*published_keys(wildcards)),
+        method=lambda wildcards: PUBLISHED[wildcards.method].fingerprint,
+    message:
+        "Restoring {wildcards.dataset} with the program of {wildcards.method}"
+    script:
+        "../scripts/run_method.py"
+
+
 rule restore_benchmark:
     input:
         weights="data/weights.json",
@@ -44,7 +102,9 @@ rule restore_benchmark:
     benchmark:
         "logs/benchmarks/restore_benchmark/{dataset}/{method}.tsv"
     wildcard_constraints:
-        method=only([name for name in cfg.methods() if name not in FOLDERS]),
+        method=only(
+            [name for name in cfg.methods() if name not in cfg.evaluation.methods]
+        ),
     conda:
         "../envs/vividface.yaml"
     threads: MODEL_THREADS

@@ -20,7 +20,8 @@ TABLES = [
     "variants.*.selected_set",
     "evaluation.baselines",
     "evaluation.bootstrap",
-    "evaluation.methods.*.title",
+    *(f"evaluation.methods.{name}.title" for name in FOLDERS),
+    *(f"evaluation.methods.{name}.kind" for name in PUBLISHED),
     "faces.backend",
     "model.preset",
 ]

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 
 from vividface import __version__
-from vividface.cli import benchmark, enhance, evaluate, rubric, versions, web, weights
+from vividface.cli import benchmark, enhance, evaluate, methods, rubric, versions, web, weights
 from vividface.cli.status import FAILED, INTERRUPTED
 from vividface.errors import InputError, describe
 from vividface.extras import explain_missing
@@ -49,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("vividface", description="One-step diffusion video face enhancement.")
     parser.add_argument("--version", action="version", version=f"vividface {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for group in (enhance, evaluate, web, benchmark, weights, rubric, versions):
+    for group in (enhance, evaluate, methods, web, benchmark, weights, rubric, versions):
         group.add_commands(commands)
     return parser
 

@@ -57,18 +57,20 @@ def config_keys() -> list[ConfigKey]:
 def json_schema() -> dict[str, Any]:
     """The JSON schema of config.yaml and its overlays.
 
-    An overlay holds some of the keys, and null removes a dataset or a variant, so nothing is required.
+    An overlay holds some of the keys, and null removes a dataset, a variant or a method: nothing is required.
     """
     schema = Config.model_json_schema()
     for definition in (schema, *schema["$defs"].values()):
         definition.pop("required", None)
         for name, value in definition.get("properties", {}).items():
             value.pop("title", None)
-            if name in ("datasets", "variants"):
+            if name in ("datasets", "variants", "methods"):
                 entries = value["patternProperties"]
                 value["patternProperties"] = {
                     pattern: {"anyOf": [entry, {"type": "null"}]} for pattern, entry in entries.items()
                 }
+            if name == "methods":
+                value["type"] = ["object", "null"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -113,9 +115,9 @@ def documentation(reruns: Mapping[str, Sequence[str]]) -> str:
         "Every key of `config.yaml`, from the fields of `vividface/config/`; `make schema` writes this page.",
         "",
         "An overlay (`--configfile`) holds the keys that differ. Mappings are merged key by key; anything",
-        "else replaces what is below it, and so does a section of another `kind`. `null` removes a dataset",
-        "or a variant. Editors complete and check the files by `config.schema.json`, which their first line",
-        "names.",
+        "else replaces what is below it, and so does a section of another `kind`. `null` removes a dataset,",
+        "a variant or a method. Editors complete and check the files by `config.schema.json`, which their",
+        "first line names.",
         "",
         "The last column names the rules that a changed key runs again, with all that depends on them. Keys",
         "without a rule change how a result is computed and never the result: they run nothing again, and an",

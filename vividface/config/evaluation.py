@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from vividface.config.fields import Identifier, Section, key, without_null
 
@@ -46,16 +46,27 @@ class FolderMethodConfig(Section):
     )
 
 
+class PublishedMethodConfig(Section):
+    """A method that others published, run here in its own environment: a row of the tables it belongs to."""
+
+    kind: Literal["published"] = key("kind of the method", "")
+
+
 class EvaluationConfig(Section):
     """What is measured, and against what."""
 
     baselines: list[BaselineName] = key("methods beside the variants (docs/methods.md)")
+    methods: dict[
+        Identifier, Annotated[FolderMethodConfig | PublishedMethodConfig, Field(discriminator="kind")]
+    ] = key(
+        "methods of others: run here (docs/methods.md), or folders of results (docs/evaluate.md); null "
+        "removes one, or all",
+        "section 4.1",
+        default={},
+    )
     accept_licences: list[str] = key(
         "licences of methods of others that you have read and accept, by the ids in docs/methods.md",
         default=[],
-    )
-    methods: dict[Identifier, FolderMethodConfig] = key(
-        "methods whose results others made (docs/metrics.md); null removes one", "section 4.1", default={}
     )
     metrics: list[str] = key(
         'metrics, as docs/metrics.md defines them ("Metrics")', "section 4.1", min_length=1
@@ -71,5 +82,5 @@ class EvaluationConfig(Section):
     @field_validator("methods", mode="before")
     @classmethod
     def _null_removes(cls, entries: Any) -> Any:
-        """Leave out the methods that an overlay sets to null."""
-        return without_null(entries)
+        """Leave out the methods that an overlay sets to null, or all of them."""
+        return without_null({} if entries is None else entries)

@@ -10,7 +10,7 @@ from pydantic import field_validator, model_validator
 from vividface.config.clips import ClipsConfig
 from vividface.config.datasets import DatasetConfig
 from vividface.config.degradation import DegradationConfig
-from vividface.config.evaluation import BASELINES, EvaluationConfig
+from vividface.config.evaluation import BASELINES, EvaluationConfig, FolderMethodConfig
 from vividface.config.faces import FacesConfig
 from vividface.config.fields import Identifier, Section, key, without_null
 from vividface.config.filtering import FilterConfig
@@ -108,7 +108,8 @@ class Config(Section):
                 raise ValueError(
                     f"evaluation.methods.{name}: a baseline or a variant has this name; choose another"
                 )
-            if unknown := sorted(set(method.folders) - set(self.by_role("benchmark"))):
+            folders = method.folders if isinstance(method, FolderMethodConfig) else {}
+            if unknown := sorted(set(folders) - set(self.by_role("benchmark"))):
                 raise ValueError(
                     f"evaluation.methods.{name}.folders.{unknown[0]}: is no benchmark; choose of "
                     f"{', '.join(self.by_role('benchmark'))}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 
 import cv2
@@ -61,6 +62,14 @@ class Footage:
                 )
             frames[count - 1] = frame if self.size is None else resize(frame, self.size)
         return frames[:count]
+
+    def fps(self, of_frames: float) -> Fraction:
+        """The frame rate.
+
+        Args:
+            of_frames: that of a folder of frames, which has none of its own.
+        """
+        return Fraction(of_frames) if self.images else probe(self.path).fps
 
     @property
     def _stored(self) -> tuple[int, int, int]:

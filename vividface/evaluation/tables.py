@@ -8,7 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from vividface.config import BASELINES, Config
+from vividface.config.evaluation import FolderMethodConfig
 from vividface.evaluation.comparison import Comparison
+from vividface.evaluation.methods.catalogue import published_method
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.notes import differences
 from vividface.evaluation.paper import PaperTable, paper_tables
@@ -101,8 +103,7 @@ class _Filling:
         identity_network = self._config.faces.identity_network
         columns = [(heading, variant(name, identity_network)) for heading, name in paper.columns.items()]
         benchmarks = self._benchmarks(needs_reference=paper.needs_reference)
-        others = self._config.evaluation.methods
-        methods = [method for method in [*paper.measured, *others] if method in self._methods]
+        methods = [method for method in paper.measured if method in self._methods] + self._others(number)
         measured = [
             Comparison(dataset, [name for _, name in columns], self._rows(dataset, methods))
             for dataset in benchmarks
@@ -128,8 +129,17 @@ class _Filling:
                     for note in benchmark.notes(self._config.datasets[benchmark.dataset].title)
                 ),
                 *self._timing_notes(measured, methods),
+                *self._published_notes(methods),
             ],
         )
+
+    def _others(self, number: int) -> list[str]:
+        """The methods of others in a table: folders of results stand in every one."""
+        return [
+            name
+            for name, method in self._config.evaluation.methods.items()
+            if isinstance(method, FolderMethodConfig) or number in published_method(name).tables
+        ]
 
     def _rows(self, dataset: str, methods: list[str]) -> pd.DataFrame:
         of_dataset = self._metrics["dataset"] == dataset
@@ -160,7 +170,8 @@ class _Filling:
         if method in BASELINES:
             return BASELINES[method]
         if method in self._config.evaluation.methods:
-            return self._config.evaluation.methods[method].title
+            other = self._config.evaluation.methods[method]
+            return other.title if isinstance(other, FolderMethodConfig) else published_method(method).title
         return f"{self._config.variants[method].title} (ours, {self._config.model.preset})"
 
     def _notes(self, paper: PaperTable, benchmarks: list[str]) -> list[str]:
@@ -176,6 +187,20 @@ class _Filling:
             notes.append(f"Not in this configuration, so not measured: {', '.join(absent)}.")
         return notes
 
+    def _published_notes(self, methods: list[str]) -> list[str]:
+        others = self._config.evaluation.methods
+        titles = [
+            published_method(name).title
+            for name in methods
+            if name in others and not isinstance(others[name], FolderMethodConfig)
+        ]
+        if not titles:
+            return []
+        return [
+            f"{', '.join(titles)}: run here from the published code; docs/methods.md says what was "
+            "changed in it, and which of its faults move the figures."
+        ]
+
     def _timing_notes(self, measured: list[Comparison], methods: list[str]) -> list[str]:
         """On what, and how, the times of a table's rows were measured."""
         runs = [
@@ -189,8 +214,10 @@ class _Filling:
 
 def _run_cell(run: Run, name: str) -> Cell:
     value = getattr(run, name)
-    reason = run.missing or "results that others made come without it"
-    return Cell(value) if value is not None else Cell(None, reason=reason)
+    if value is not None:
+        return Cell(value)
+    of_others = "a program of others does not tell it" if run.time_of else ""
+    return Cell(None, reason=run.missing or of_others or "results that others made come without it")
 
 
 def _paper_row(method: str, values: list[float | None]) -> Row:

@@ -96,14 +96,20 @@ def _stage(milestone: Milestone, config: Config, files: dict[Path, dict[str, Any
 
 
 def _in_use(values: Mapping[str, Any], config: Config) -> dict[str, Any]:
-    """A file without the datasets and variants that another one removes."""
-    names = {"datasets": set(config.datasets), "variants": set(config.variants)}
-    return {
-        section: {name: entry for name, entry in value.items() if name in names[section]}
-        if section in names
-        else value
-        for section, value in values.items()
-    }
+    """A file without the datasets, variants and methods that another one removes."""
+    held = dict(values)
+    for section, names in (("datasets", config.datasets), ("variants", config.variants)):
+        if section in held:
+            held[section] = _named(held[section], names)
+    if "evaluation" in held:
+        methods = _named(held["evaluation"].get("methods") or {}, config.evaluation.methods)
+        others = {name: value for name, value in held["evaluation"].items() if name != "methods"}
+        held["evaluation"] = {**others, **({"methods": methods} if methods else {})}
+    return held
+
+
+def _named(entries: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: entry for name, entry in entries.items() if name in names}
 
 
 def _present(values: Mapping[str, Any], keys: Collection[str]) -> list[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vividface.config import STAGES, Config
 from vividface.config.datasets import FolderSource, Source
+from vividface.config.evaluation import PublishedMethodConfig
 from vividface.errors import InputError
 
 
@@ -107,6 +108,12 @@ def _fetched(source: Source) -> list[str]:
     return [*folders, *(["encoded"] if getattr(source, "frames_fps", None) else [])]
 
 
+def _published(config: Config) -> list[str]:
+    """The published methods that are run."""
+    methods = config.evaluation.methods.items()
+    return [name for name, method in methods if isinstance(method, PublishedMethodConfig)]
+
+
 def _curves(config: Config) -> list[str]:
     return [path for stage in STAGES for path in trained(config, stage, ".csv", "_validation.csv")]
 
@@ -198,9 +205,21 @@ MILESTONES = {
         ),
         Milestone(
             name="evaluation",
-            rules=("import_results", "restore_benchmark", "benchmark_faces", "measure"),
+            rules=(
+                "import_results",
+                "fetch_method",
+                "run_method",
+                "restore_benchmark",
+                "benchmark_faces",
+                "measure",
+            ),
             target="--until measure",
-            outputs=lambda config: ["results/restored", "results/benchmark_faces", "results/metrics"],
+            outputs=lambda config: [
+                *(["data/methods"] if _published(config) else []),
+                "results/restored",
+                "results/benchmark_faces",
+                "results/metrics",
+            ],
             inputs=lambda config: [
                 "data/weights.json",
                 *_benchmark_clips(config),

@@ -2,6 +2,7 @@
 
 import difflib
 import subprocess
+import sys
 from pathlib import Path
 
 import yaml
@@ -55,6 +56,8 @@ WRITE_BLACK = """import struct, zlib
         pixels = chunk(b"IDAT", zlib.compress(bytes(7)))
         data = b"\\x89PNG\\r\\n\\x1a\\n" + header + pixels + chunk(b"IEND", b"")
         (target / image.name).write_bytes(data)"""
+# The Python of this process, which is there.
+VERSION = "{}.{}".format(*sys.version_info[:2])
 COMMAND = ["python", "restore.py", "--input", "{input}", "--output", "{output}"]
 
 
@@ -85,8 +88,8 @@ def patch_of(program: str) -> dict[str, str]:
     return {"why": "The test wants it.", "diff": diff}
 
 
-def describe(repository: Path, commit: str, kind: str, **more) -> dict:
-    """The description of the stub as values; `more` replaces keys."""
+def describe(repository: Path, commit: str, kind: str) -> dict:
+    """The description of the stub as values."""
     frames = kind in ("frames", "frame_folders")
     return {
         "title": "Stub",
@@ -97,7 +100,7 @@ def describe(repository: Path, commit: str, kind: str, **more) -> dict:
         "tables": [1],
         "num_steps": 0,
         "needs_gpu": False,
-        "environment": {"python": "3.11", "packages": [], "variables": {"VARIABLE": "value"}},
+        "environment": {"python": VERSION, "packages": [], "variables": {"VARIABLE": "value"}},
         "weights": [],
         "input": {"kind": kind},
         "commands": [COMMAND],
@@ -105,7 +108,6 @@ def describe(repository: Path, commit: str, kind: str, **more) -> dict:
             "kind": "frames" if frames else "video",
             "path": "{output}/{name}/*.png" if frames else "{output}/{name}.*",
         },
-        **more,
     }
 
 

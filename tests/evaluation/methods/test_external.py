@@ -1,7 +1,6 @@
 """Running a published method: a stub with a real repository, environment and program."""
 
 import logging
-import sys
 from fractions import Fraction
 
 import numpy as np
@@ -18,11 +17,9 @@ from evaluation.methods.stub import (
 
 from vividface.downloads import Lock
 from vividface.errors import InputError
-from vividface.evaluation.methods.external import DegradedClip, restore_with_published, write_missing
+from vividface.evaluation.methods.external import DegradedClip, restore_with_published
 from vividface.evaluation.runs import Run
 from vividface.video import probe, read_clip
-
-VERSION = "{}.{}".format(*sys.version_info[:2])
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +33,6 @@ def environment(tmp_path_factory, repository):
     """An environment that all tests of this file share, since making one takes a second."""
     folder = tmp_path_factory.mktemp("environment")
     values = describe(*repository, "frames")
-    values["environment"]["python"] = VERSION
     installation = installation_of(values, folder)
     installation.fetch([], Lock(folder / "lock.json"))
     return installation.interpreter.folder
@@ -47,9 +43,8 @@ def install(repository, environment, tmp_path):
     """`install(kind, **keys)`: the stub with these keys of its description, fetched."""
 
     def make(kind, **keys):
-        values = describe(*repository, kind, **keys)
-        values["environment"]["python"] = VERSION
-        installation = installation_of(values, tmp_path)
+        values = describe(*repository, kind)
+        installation = installation_of({**values, **keys}, tmp_path)
         if not installation.interpreter.folder.exists():
             installation.folder.mkdir(exist_ok=True)
             installation.interpreter.folder.symlink_to(environment)
@@ -180,9 +175,3 @@ def test_aligned_faces_go_through_the_protocol(install, clips, tmp_path):
     assert Run.read(tmp_path / "out").timed_clip == "second"
     with pytest.raises(InputError, match="takes aligned faces alone"):
         restore_with_published(installation, clips, tmp_path / "none")
-
-
-def test_a_folder_without_results_says_why(tmp_path):
-    write_missing("stub", "no GPU", tmp_path / "out")
-    run = Run.read(tmp_path / "out")
-    assert (run.missing, run.num_frames, run.seconds) == ("no GPU", {}, None)

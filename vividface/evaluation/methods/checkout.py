@@ -35,7 +35,8 @@ def fetch_source(method: PublishedMethod, folder: Path) -> None:
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         _git(method, temporary, "init", "--quiet")
-        _git(method, temporary, "fetch", "--quiet", "--depth=1", address, method.commit)
+        _git(method, temporary, "remote", "add", "origin", address)
+        _git(method, temporary, "fetch", "--quiet", "--depth=1", "origin", method.commit)
         _git(method, temporary, "checkout", "--quiet", "--detach", "FETCH_HEAD")
         head = _git(method, temporary, "rev-parse", "HEAD").strip()
         if head != method.commit:
@@ -44,7 +45,8 @@ def fetch_source(method: PublishedMethod, folder: Path) -> None:
                 "correct `commit` in its description"
             )
         if method.submodules:
-            _git(method, temporary, "submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+            update = ("submodule", "--quiet", "update", "--init", "--recursive", "--depth=1")
+            _git(method, temporary, *_mirrored(), *update)
         _apply_patches(method, temporary)
 
 
@@ -60,6 +62,14 @@ def repository_address(repository: str) -> str:
             if copy.is_dir():
                 return str(copy.absolute())
     return repository
+
+
+def _mirrored() -> list[str]:
+    """Options of git that fetch submodules from the mirror, if there is one."""
+    if mirror := os.environ.get("VIVIDFACE_MIRROR"):
+        copies = f"url.{Path(mirror).absolute()}/.insteadOf=https://github.com/"
+        return ["-c", copies, "-c", "protocol.file.allow=always"]
+    return []
 
 
 def _apply_patches(method: PublishedMethod, folder: Path) -> None:

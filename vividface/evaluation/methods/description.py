@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -14,8 +14,9 @@ from vividface.files import digest
 
 _SHA256 = r"^[0-9a-f]{64}$"
 # What a command, and the place of a result, may name.
-PLACEHOLDERS = frozenset({"input", "output", "name", "fps", "num_frames", "weights", "source"})
-_OF_A_CLIP = ("name", "fps", "num_frames")
+_OF_A_CLIP = ("name", "fps", "num_frames", "width", "height")
+_PLACES = ("source", "weights")
+PLACEHOLDERS = frozenset({"input", "output", *_OF_A_CLIP, *_PLACES})
 
 
 class _Part(BaseModel):
@@ -30,12 +31,12 @@ def _inside(path: str) -> str:
     return path
 
 
-def _known_placeholders(text: str) -> str:
+def _known_placeholders(text: str, known: Collection[str] = PLACEHOLDERS) -> str:
     try:
         names = {name for _, name, _, _ in string.Formatter().parse(text) if name is not None}
     except ValueError as error:
         raise ValueError(f"{text!r}: {error}") from None
-    if unknown := sorted(names - PLACEHOLDERS):
+    if unknown := sorted(names.difference(known)):
         raise ValueError(f"{text!r}: there is no placeholder {{{unknown[0]}}}")
     return text
 
@@ -141,7 +142,7 @@ class Environment(_Part):
         packages: lines of pip's requirements; one may be an option such as `--extra-index-url ...`.
         conda: packages of conda-forge that pip has not; the environment is then made by conda.
         setup: commands that are run in the checkout afterwards.
-        variables: environment variables of every command.
+        variables: environment variables of every command; they may name {source} and {weights}.
     """
 
     python: str = Field(pattern=r"^3\.\d+$")
@@ -150,6 +151,13 @@ class Environment(_Part):
     setup: list[list[str]] = []
     variables: dict[str, str] = {}
 
+    @field_validator("variables")
+    @classmethod
+    def _placeholders_are_places(cls, variables: dict[str, str]) -> dict[str, str]:
+        for value in variables.values():
+            _known_placeholders(value, _PLACES)
+        return variables
+
 
 class Input(_Part):
     """What a command reads.
@@ -157,8 +165,7 @@ class Input(_Part):
     Attributes:
         kind: `video`: one video a run; `frames`: one folder of frames a run; `videos`: a folder of videos;
             `frame_folders`: a folder of folders of frames. The last two take all clips in one run.
-        codec: codec of the videos: `ffv1` (lossless, .mkv), `h264_rgb` (lossless, .mp4), or `h264` (.mp4,
-            yuv420p at crf 0, for what reads nothing else: colours lose half their resolution).
+        codec: codec of the videos, lossless: `ffv1` in .mkv, or `h264_rgb` in .mp4 for what reads no .mkv.
         frame_name: name of a frame, by its number from 0.
         size: what the frames are resized to (area): `keep`; `square_512`; `quarter`, for a network that
             enlarges four times.
@@ -166,7 +173,7 @@ class Input(_Part):
     """
 
     kind: Literal["video", "frames", "videos", "frame_folders"]
-    codec: Literal["ffv1", "h264_rgb", "h264"] = "ffv1"
+    codec: Literal["ffv1", "h264_rgb"] = "ffv1"
     frame_name: str = "%08d.png"
     size: Literal["keep", "square_512", "quarter"] = "keep"
     protocol: Literal["whole", "aligned"] = "whole"
@@ -236,7 +243,10 @@ class Output(_Part):
     size: Literal["same", "any"] = "same"
     lossy: str = ""
 
-    _placeholders = field_validator("path")(_known_placeholders)
+    @field_validator("path")
+    @classmethod
+    def _placeholders_are_known(cls, path: str) -> str:
+        return _known_placeholders(path)
 
 
 class PublishedMethod(_Part):
@@ -257,7 +267,8 @@ class PublishedMethod(_Part):
         patches: changed lines of its code.
         input: what it reads.
         frames: numbers of frames that it takes.
-        commands: command lines, run one after the other in the checkout.
+        commands: command lines, run one after the other.
+        folder: folder of the checkout that they run in.
         parses_arguments: whether the command's script reads its arguments with argparse, so that
             `vividface methods check` can try them.
         seconds: pattern of the seconds of the model alone in what it prints, with one group; all matches are
@@ -281,6 +292,7 @@ class PublishedMethod(_Part):
     input: Input
     frames: Frames = Frames()
     commands: list[Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
+    folder: str = ""
     parses_arguments: bool = True
     seconds: str = ""
     output: Output

@@ -59,13 +59,15 @@ class Interpreter:
         own = self.programs / command[0]
         return [str(own) if own.exists() else command[0], *command[1:]]
 
-    def variables(self, source: Path, more: Mapping[str, str]) -> dict[str, str]:
+    def variables(self, more: Mapping[str, str], *, source: Path, weights: Path) -> dict[str, str]:
         """The environment variables of what runs in it.
 
         Args:
-            source: folder of the method's code, which is on Python's path.
             more: the method's own variables.
+            source: folder of the method's code, which is on Python's path.
+            weights: folder of its weights.
         """
+        places = {"source": str(source), "weights": str(weights)}
         path = os.pathsep.join([str(self.programs), os.environ.get("PATH", os.defpath)])
         return {
             "PATH": path,
@@ -73,17 +75,20 @@ class Interpreter:
             "PYTHONPATH": str(source),
             "PYTHONNOUSERSITE": "1",
             "PYTHONUNBUFFERED": "1",
-            **more,
+            **{name: value.format_map(places) for name, value in more.items()},
         }
 
 
-def build_environment(method: PublishedMethod, interpreter: Interpreter, source: Path) -> None:
+def build_environment(
+    method: PublishedMethod, interpreter: Interpreter, source: Path, *, weights: Path
+) -> None:
     """Install what a method needs, unless that is done; an interrupted installation is taken up again.
 
     Args:
         method: the method.
         interpreter: environment to be made.
         source: folder of the method's code.
+        weights: folder of its weights.
 
     Raises:
         InputError: there is no fitting Python, or a package cannot be installed.
@@ -101,7 +106,7 @@ def build_environment(method: PublishedMethod, interpreter: Interpreter, source:
     if environment.packages:
         # A requirement such as `-r requirements.txt` is of the checkout.
         _run([*_installer(interpreter), "--requirement", str(requirements)], title, source)
-    variables = interpreter.variables(source, environment.variables)
+    variables = interpreter.variables(environment.variables, source=source, weights=weights)
     for command in environment.setup:
         run_program(interpreter.resolved(command), title=title, folder=source, variables=variables)
     freeze = run_program(
@@ -194,7 +199,5 @@ def conda_file(method: PublishedMethod) -> str:
     if environment.packages:
         dependencies.append({"pip": environment.packages})
     values = {"channels": ["conda-forge", "nodefaults"], "dependencies": dependencies}
-    head = (
-        f"# {method.title}, from its description in vividface/evaluation/methods/published/; `make schema`\n"
-    )
+    head = f"# {method.title}: written by `make schema` from vividface/evaluation/methods/published/.\n"
     return head + yaml.safe_dump(values, sort_keys=False, width=1000)

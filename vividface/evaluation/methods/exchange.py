@@ -18,7 +18,6 @@ from vividface.video import write_clip
 
 _OPTIONS: dict[str, dict[str, str | int]] = {
     "h264_rgb": {"vcodec": "libx264rgb", "qp": 0, "preset": "fast"},
-    "h264": {"vcodec": "libx264", "pix_fmt": "yuv420p", "crf": 0, "preset": "fast"},
 }
 
 

@@ -88,19 +88,6 @@ def restore_with_published(
         ).write(temporary)
 
 
-def write_missing(method: str, reason: str, output: Path) -> None:
-    """Write a folder of results without any, that says why.
-
-    Args:
-        method: name of the method.
-        reason: reason, as tables print it.
-        output: folder of the results, written atomically.
-    """
-    with atomic_path(output) as temporary:
-        temporary.mkdir()
-        Run(method=method, num_frames={}, missing=reason).write(temporary)
-
-
 def _restored(
     program: _Program, clips: Sequence[DegradedClip], aligned: Protocol | None
 ) -> Iterator[tuple[DegradedClip, np.ndarray]]:
@@ -189,11 +176,16 @@ class _Program:
     def _run(self, path: Path, output: Path, *, clip: str, piece: Piece | None) -> None:
         values = self._values(path, output, piece)
         interpreter, source = self.installation.interpreter, self.installation.source
-        variables = interpreter.variables(source, {**_OFFLINE, **self.method.environment.variables})
+        variables = interpreter.variables(
+            {**_OFFLINE, **self.method.environment.variables},
+            source=source,
+            weights=self.installation.weights,
+        )
         started, printed = time.perf_counter(), ""
         for command in self.method.commands:
             words = interpreter.resolved([word.format_map(values) for word in command])
-            printed += run_program(words, title=self.method.title, folder=source, variables=variables)
+            folder = source / self.method.folder
+            printed += run_program(words, title=self.method.title, folder=folder, variables=variables)
         seconds = time.perf_counter() - started
         if self.method.seconds:
             found = re.findall(self.method.seconds, printed)
@@ -219,8 +211,9 @@ class _Program:
             "source": str(self.installation.source),
         }
         if piece is not None:
-            fps = f"{float(piece.fps):g}"
-            values |= {"name": piece.name, "fps": fps, "num_frames": str(len(piece.frames))}
+            num_frames, height, width = piece.frames.shape[:3]
+            values |= {"name": piece.name, "fps": f"{float(piece.fps):g}", "num_frames": str(num_frames)}
+            values |= {"width": str(width), "height": str(height)}
         return values
 
 

@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from vividface.downloads import Download, Lock, cache_directory, fetch_file
 from vividface.errors import InputError
 from vividface.evaluation.methods.checkout import fetch_source
@@ -50,22 +52,46 @@ class Installation:
         return self.folder / "weights"
 
     def missing(self, accepted: Collection[str]) -> list[str]:
-        """Reasons why it cannot run here, a GPU aside: what is not accepted, and what is not there.
+        """Reasons why it cannot run here: what is not accepted, and what is not there.
 
         Args:
             accepted: ids of the licences that the user accepts.
         """
         reasons = refusals(self.name, self.method, accepted)
-        if not self.source.is_dir() or not self.interpreter.is_complete:
+        lacking = [file for file in self.method.weights if not self._has(file)]
+        by_hand = [file for file in lacking if isinstance(file, HandWeights)]
+        if not self.source.is_dir() or not self.interpreter.is_complete or len(by_hand) < len(lacking):
             reasons.append(f"{self.name}: is not fetched; run `vividface methods fetch {self.name}`")
-        return reasons + [_advice(self, file) for file in self.method.weights if not self._has(file)]
+        reasons += [_ask_for(self, file) for file in by_hand]
+        return [*reasons, self.missing_gpu] if self.missing_gpu else reasons
+
+    @property
+    def missing_gpu(self) -> str:
+        """Why it cannot compute on this machine, or nothing."""
+        if self.method.needs_gpu and not torch.cuda.is_available():
+            return f"{self.name}: runs on a GPU alone, and none is visible here"
+        return ""
 
     def _has(self, file: Weights) -> bool:
         path = self.weights / file.path
         return fetched_commit(path) is not None if isinstance(file, HubWeights) else path.exists()
 
+    def prepare(self, accepted: Collection[str]) -> None:
+        """Bring the code and build the environment; what is there already stays. Needs the network.
+
+        Args:
+            accepted: ids of the licences that the user accepts.
+
+        Raises:
+            InputError: a licence is not accepted, or a part cannot be brought; the message says which.
+        """
+        if refused := refusals(self.name, self.method, accepted):
+            raise InputError(refused[0])
+        fetch_source(self.method, self.source)
+        build_environment(self.method, self.interpreter, self.source, weights=self.weights)
+
     def fetch(self, accepted: Collection[str], lock: Lock) -> dict[str, str]:
-        """Bring all of it; what is there already stays. Needs the network.
+        """Bring the weights too; what is there already stays. Needs the network.
 
         Args:
             accepted: ids of the licences that the user accepts.
@@ -77,11 +103,8 @@ class Installation:
         Raises:
             InputError: a licence is not accepted, or a part cannot be fetched; the message says which.
         """
-        if refused := refusals(self.name, self.method, accepted):
-            raise InputError(refused[0])
-        fetch_source(self.method, self.source)
+        self.prepare(accepted)
         fetched = {file.path: self._fetch_weights(file, lock) for file in self.method.weights}
-        build_environment(self.method, self.interpreter, self.source)
         for file in self.method.weights:
             _link(self.source / file.path, self.weights / file.path)
         return fetched
@@ -98,7 +121,7 @@ class Installation:
 
     def _check_by_hand(self, file: HandWeights, path: Path, lock: Lock) -> str:
         if not path.exists():
-            raise InputError(_advice(self, file))
+            raise InputError(_ask_for(self, file))
         if path.is_dir():
             return ""
         found = sha256(path)
@@ -126,11 +149,9 @@ def refusals(name: str, method: PublishedMethod, accepted: Collection[str]) -> l
     ]
 
 
-def _advice(installation: Installation, file: Weights) -> str:
+def _ask_for(installation: Installation, file: HandWeights) -> str:
     path, name = installation.weights / file.path, installation.name
-    if isinstance(file, HandWeights):
-        return f"{name}: needs {file.file}, which no program can fetch; get it from {file.page} as {path}"
-    return f"{name}: its weights {file.path} are not fetched; run `vividface methods fetch {name}`"
+    return f"{name}: needs {file.file}, which no program can fetch; get it from {file.page} as {path}"
 
 
 def _link(link: Path, target: Path) -> None:

@@ -1,0 +1,55 @@
+"""`vividface methods`."""
+
+import json
+
+import numpy as np
+import pytest
+from evaluation.methods.stub import PROGRAM, describe, installation_of, make_repository
+
+from vividface.cli.main import main
+from vividface.evaluation.methods.catalogue import published_methods
+from vividface.video import read_clip, write_clip
+
+
+@pytest.fixture
+def stub(tmp_path, monkeypatch):
+    """The file of the stub's description, under a licence that has to be accepted."""
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
+    commit = make_repository(tmp_path / "code", {"restore.py": PROGRAM})
+    licence = {"id": "mine", "title": "M", "page": "https://a.b"}
+    installation_of({**describe(tmp_path / "code", commit, "video"), "licences": [licence]}, tmp_path)
+    return str(tmp_path / "stub.yaml")
+
+
+def test_all_methods_are_listed_with_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
+    assert main(["methods", "list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert {line.split()[0] for line in lines} == {*published_methods(), "missing:"}
+    (keep,) = [index for index, line in enumerate(lines) if line.startswith("keep ")]
+    assert "frames, aligned" in lines[keep]
+    assert "s-lab-1.0" in lines[keep]
+    assert lines[keep + 1].strip() == "missing: is not fetched; run `vividface methods fetch keep`"
+
+
+def test_a_method_is_fetched_checked_and_run(stub, tmp_path, moving_frames, capsys):
+    write_clip(tmp_path / "in/film.mkv", moving_frames, 24)
+    out = tmp_path / "out"
+    run = ["methods", "run", stub, str(tmp_path / "in"), "-o", str(out), "--accept", "mine"]
+    assert main(run) == 1
+    assert "is not fetched; run `vividface methods fetch" in capsys.readouterr().err
+    assert main(["methods", "fetch", stub, "--accept", "mine"]) == 0
+    assert main(["methods", "check", stub, "--accept", "mine"]) == 0
+    assert "its program takes its arguments" in capsys.readouterr().out
+    assert main(run) == 0
+    np.testing.assert_array_equal(read_clip(out / "film.mkv"), moving_frames)
+    assert json.loads((out / "run.json").read_text())["num_frames"] == {"film": 9}
+    assert main(run) == 1
+    assert f"{out}: exists already" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["fetch", "check", "run"])
+def test_a_licence_that_is_not_accepted_is_refused_with_its_page(stub, tmp_path, capsys, action):
+    more = [str(tmp_path), "-o", str(tmp_path / "out")] if action == "run" else []
+    assert main(["methods", action, stub, *more]) == 1
+    assert "its licence mine (M) is not accepted; read https://a.b" in capsys.readouterr().err

@@ -1,0 +1,104 @@
+"""A benchmark restored with a published method or, where that cannot be, the reason: nothing stops for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Collection
+from fractions import Fraction
+from importlib import import_module
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+
+from vividface.config import FacesConfig
+from vividface.downloads import Lock
+from vividface.errors import InputError, MissingWeightsError
+from vividface.evaluation.methods.catalogue import published_method
+from vividface.evaluation.methods.external import DegradedClip, Protocol, restore_with_published
+from vividface.evaluation.methods.installation import Installation
+from vividface.evaluation.methods.run import write_missing
+from vividface.files import write_json
+from vividface.video import probe, read_clip
+
+logger = logging.getLogger(__name__)
+
+
+def fetch_for_benchmarks(name: str, output: Path, *, accepted: Collection[str], lock: Lock) -> None:
+    """Fetch a published method, and write what came, or why it cannot be run.
+
+    Args:
+        name: name of the method.
+        output: JSON file: `commit`, `packages`, checksums of `weights`, and `missing`, which is empty where
+            nothing is.
+        accepted: ids of the licences that the user accepts.
+        lock: checksums and commits of what comes without one.
+    """
+    method = published_method(name)
+    installation = Installation.of(name, method)
+    fetched = {"commit": method.commit, "packages": [], "weights": {}, "missing": ""}
+    try:
+        fetched["weights"] = installation.fetch(accepted, lock)
+        fetched["packages"] = installation.interpreter.packages
+    except InputError as error:
+        logger.warning("%s", error)
+        fetched["missing"] = str(error)
+    write_json(output, fetched)
+
+
+def restore_benchmark(
+    name: str, fetched: Path, *, clips: pd.DataFrame, faces_config: FacesConfig, output: Path
+) -> None:
+    """Restore a benchmark's clips with a published method, or write why it cannot be run.
+
+    Args:
+        name: name of the method.
+        fetched: file of `fetch_for_benchmarks`.
+        clips: one row per clip: `clip_id`, and the paths `lq` and `hq`; lq frames are resized to the size of
+            hq.
+        faces_config: face backend, of which methods of aligned faces alone take any notice.
+        output: folder of the results, written atomically.
+
+    Raises:
+        InputError: the method's program fails.
+    """
+    installation = Installation.of(name, published_method(name))
+    try:
+        aligned = None
+        reason = json.loads(fetched.read_text())["missing"] or installation.missing_gpu
+        if not reason and installation.method.input.protocol == "aligned":
+            aligned = aligned_protocol(faces_config)
+    except MissingWeightsError as error:
+        reason = str(error)
+    if reason:
+        logger.warning("%s", reason)
+        write_missing(name, reason, output)
+        return
+    rows = [_clip(row["clip_id"], row["lq"], row["hq"]) for row in clips.to_dict("records")]
+    restore_with_published(installation, rows, output, aligned=aligned)
+
+
+def aligned_protocol(faces_config: FacesConfig) -> Protocol:
+    """How methods of aligned faces are run on whole frames.
+
+    Args:
+        faces_config: face backend, which finds the faces.
+
+    Raises:
+        MissingWeightsError: the backend's weights, or the background's, have not been fetched.
+    """
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    module = import_module("vividface.evaluation.methods.aligned")
+    protocol: Protocol = module.load_aligned_protocol(faces_config, device)
+    return protocol
+
+
+def _clip(clip_id: str, lq: str, hq: str) -> DegradedClip:
+    info = probe(hq)
+
+    def read() -> np.ndarray:
+        return read_clip(lq, size=(info.width, info.height))
+
+    return DegradedClip(clip_id, read, Fraction(info.fps))
