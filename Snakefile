@@ -11,7 +11,7 @@ from snakemake.utils import min_version
 
 from vividface.config import merge, merge_files, validate_config
 from vividface.errors import InputError
-from vividface.evaluation.methods.catalogue import published_method
+from vividface.evaluation.methods.catalogue import configured_method
 from vividface.filtering.rubric import load_rubric
 from vividface.workflow.snakemake_state import collect_records
 
@@ -31,7 +31,7 @@ try:
     rubric = load_rubric(cfg.filter.rubric)
     # The published methods to run, by their names.
     PUBLISHED = {
-        name: published_method(name)
+        name: configured_method(name, method)
         for name, method in cfg.evaluation.methods.items()
         if method.kind == "published"
     }

@@ -137,6 +137,7 @@ def published_keys(wildcards):
     aligned = PUBLISHED[wildcards.method].input.protocol == "aligned"
     return [
         f"evaluation.methods.{wildcards.method}.kind",
+        f"evaluation.methods.{wildcards.method}.description",
         *(DETECTION if aligned else []),
     ]
 

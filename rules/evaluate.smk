@@ -43,7 +43,10 @@ rule fetch_method:
     conda:
         "../envs/vividface.yaml"
     params:
-        config=lambda wildcards: cfg.pick(f"evaluation.methods.{wildcards.method}.kind"),
+        config=lambda wildcards: cfg.pick(
+            f"evaluation.methods.{wildcards.method}.kind",
+            f"evaluation.methods.{wildcards.method}.description",
+        ),
         method=lambda wildcards: PUBLISHED[wildcards.method].fingerprint,
         # Only its own: what is accepted of other methods runs nothing again.
         accepted=lambda wildcards: [

@@ -21,7 +21,11 @@ TABLES = [
     "evaluation.baselines",
     "evaluation.bootstrap",
     *(f"evaluation.methods.{name}.title" for name in FOLDERS),
-    *(f"evaluation.methods.{name}.kind" for name in PUBLISHED),
+    *(
+        f"evaluation.methods.{name}.{key}"
+        for name in PUBLISHED
+        for key in ("kind", "description")
+    ),
     "faces.backend",
     "model.preset",
 ]

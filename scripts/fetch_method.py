@@ -4,11 +4,14 @@ from pathlib import Path
 
 from vividface.downloads import LOCKS, Lock
 from vividface.evaluation.methods.benchmark import fetch_for_benchmarks
+from vividface.evaluation.methods.catalogue import configured_method
+from vividface.evaluation.methods.installation import Installation
 from vividface.workflow.rule import run_rule
 
-with run_rule(snakemake):
+with run_rule(snakemake) as rule:
+    name = snakemake.wildcards.method
     fetch_for_benchmarks(
-        snakemake.wildcards.method,
+        Installation.of(name, configured_method(name, rule.config.evaluation.methods[name])),
         Path(snakemake.output.fetched),
         accepted=snakemake.params.accepted,
         lock=Lock(LOCKS / "methods.json"),

@@ -24,6 +24,7 @@ def sources_of(source):
 
 # Laid over the paper's experiment, so that every section is in use somewhere.
 HERE = Path(__file__).parent
+KEEP = HERE.parents[1] / "vividface/evaluation/methods/published/keep.yaml"
 OVERLAYS = {
     "paper": {
         "num_shards": 2,
@@ -82,6 +83,7 @@ VALUES = {
     "degradation.keep.interpolations": {"area": 2},
     "evaluation.accept_licences": ["s-lab-1.0"],
     "evaluation.baselines": ["bicubic"],
+    "evaluation.methods.*.description": str(KEEP),
     "evaluation.methods.*.folders": {"vfhq_test": str(HERE.parent)},
     "evaluation.metrics": ["psnr_rgb"],
     "filter.offsets": {"clarity": 1},

@@ -50,6 +50,9 @@ class PublishedMethodConfig(Section):
     """A method that others published, run here in its own environment: a row of the tables it belongs to."""
 
     kind: Literal["published"] = key("kind of the method", "")
+    description: Path | None = key(
+        "file that describes it, as docs/methods.md says; null takes the one of its name", "", default=None
+    )
 
 
 class EvaluationConfig(Section):

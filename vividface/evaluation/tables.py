@@ -8,9 +8,9 @@ from pathlib import Path
 import pandas as pd
 
 from vividface.config import BASELINES, Config
-from vividface.config.evaluation import FolderMethodConfig
+from vividface.config.evaluation import FolderMethodConfig, PublishedMethodConfig
 from vividface.evaluation.comparison import Comparison
-from vividface.evaluation.methods.catalogue import published_method
+from vividface.evaluation.methods.catalogue import configured_method
 from vividface.evaluation.metrics import variant
 from vividface.evaluation.notes import differences
 from vividface.evaluation.paper import PaperTable, paper_tables
@@ -97,6 +97,11 @@ class _Filling:
         self._runs = runs
         self._config = config
         self._methods = config.methods()
+        self._published = {
+            name: configured_method(name, method)
+            for name, method in config.evaluation.methods.items()
+            if isinstance(method, PublishedMethodConfig)
+        }
 
     def table(self, number: int, paper: PaperTable) -> Table:
         """One of the paper's tables: its own rows, then the measured ones, benchmark by benchmark."""
@@ -135,10 +140,9 @@ class _Filling:
 
     def _others(self, number: int) -> list[str]:
         """The methods of others in a table: folders of results stand in every one."""
+        methods = self._config.evaluation.methods
         return [
-            name
-            for name, method in self._config.evaluation.methods.items()
-            if isinstance(method, FolderMethodConfig) or number in published_method(name).tables
+            name for name in methods if name not in self._published or number in self._published[name].tables
         ]
 
     def _rows(self, dataset: str, methods: list[str]) -> pd.DataFrame:
@@ -171,7 +175,7 @@ class _Filling:
             return BASELINES[method]
         if method in self._config.evaluation.methods:
             other = self._config.evaluation.methods[method]
-            return other.title if isinstance(other, FolderMethodConfig) else published_method(method).title
+            return other.title if isinstance(other, FolderMethodConfig) else self._published[method].title
         return f"{self._config.variants[method].title} (ours, {self._config.model.preset})"
 
     def _notes(self, paper: PaperTable, benchmarks: list[str]) -> list[str]:
@@ -188,12 +192,7 @@ class _Filling:
         return notes
 
     def _published_notes(self, methods: list[str]) -> list[str]:
-        others = self._config.evaluation.methods
-        titles = [
-            published_method(name).title
-            for name in methods
-            if name in others and not isinstance(others[name], FolderMethodConfig)
-        ]
+        titles = [self._published[name].title for name in methods if name in self._published]
         if not titles:
             return []
         return [

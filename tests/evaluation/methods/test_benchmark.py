@@ -19,14 +19,12 @@ FACES = FacesConfig.of_backend("mediapipe")
 
 
 @pytest.fixture
-def stub(tmp_path, monkeypatch):
-    """`stub(**keys)`: the file of the description with these keys; its parts go to a cache of the test's."""
-    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
+def stub(tmp_path):
+    """`stub(**keys)`: the stub with these keys of its description."""
     commit = make_repository(tmp_path / "code", {"restore.py": PROGRAM})
 
     def make(**keys):
-        installation_of({**describe(tmp_path / "code", commit, "frames"), **keys}, tmp_path)
-        return str(tmp_path / "stub.yaml")
+        return installation_of({**describe(tmp_path / "code", commit, "frames"), **keys}, tmp_path)
 
     return make
 
@@ -41,11 +39,11 @@ def clips(moving_frames, tmp_path):
     )
 
 
-def restore(name, clips, folder, accepted=()):
+def restore(installation, clips, folder, accepted=()):
     lock = Lock(folder / "lock.json")
-    benchmark.fetch_for_benchmarks(name, folder / "fetched.json", accepted=accepted, lock=lock)
+    benchmark.fetch_for_benchmarks(installation, folder / "fetched.json", accepted=accepted, lock=lock)
     benchmark.restore_benchmark(
-        name, folder / "fetched.json", clips=clips, faces_config=FACES, output=folder / "out"
+        installation, folder / "fetched.json", clips=clips, faces_config=FACES, output=folder / "out"
     )
     return Run.read(folder / "out"), json.loads((folder / "fetched.json").read_text())
 

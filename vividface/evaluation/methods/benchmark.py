@@ -16,7 +16,6 @@ import torch
 from vividface.config import FacesConfig
 from vividface.downloads import Lock
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.methods.catalogue import published_method
 from vividface.evaluation.methods.external import DegradedClip, Protocol, restore_with_published
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.methods.run import write_missing
@@ -26,19 +25,19 @@ from vividface.video import probe, read_clip
 logger = logging.getLogger(__name__)
 
 
-def fetch_for_benchmarks(name: str, output: Path, *, accepted: Collection[str], lock: Lock) -> None:
+def fetch_for_benchmarks(
+    installation: Installation, output: Path, *, accepted: Collection[str], lock: Lock
+) -> None:
     """Fetch a published method, and write what came, or why it cannot be run.
 
     Args:
-        name: name of the method.
+        installation: the method.
         output: JSON file: `commit`, `packages`, checksums of `weights`, and `missing`, which is empty where
             nothing is.
         accepted: ids of the licences that the user accepts.
         lock: checksums and commits of what comes without one.
     """
-    method = published_method(name)
-    installation = Installation.of(name, method)
-    fetched = {"commit": method.commit, "packages": [], "weights": {}, "missing": ""}
+    fetched = {"commit": installation.method.commit, "packages": [], "weights": {}, "missing": ""}
     try:
         fetched["weights"] = installation.fetch(accepted, lock)
         fetched["packages"] = installation.interpreter.packages
@@ -49,12 +48,12 @@ def fetch_for_benchmarks(name: str, output: Path, *, accepted: Collection[str], 
 
 
 def restore_benchmark(
-    name: str, fetched: Path, *, clips: pd.DataFrame, faces_config: FacesConfig, output: Path
+    installation: Installation, fetched: Path, *, clips: pd.DataFrame, faces_config: FacesConfig, output: Path
 ) -> None:
     """Restore a benchmark's clips with a published method, or write why it cannot be run.
 
     Args:
-        name: name of the method.
+        installation: the method.
         fetched: file of `fetch_for_benchmarks`.
         clips: one row per clip: `clip_id`, and the paths `lq` and `hq`; lq frames are resized to the size of
             hq.
@@ -64,7 +63,6 @@ def restore_benchmark(
     Raises:
         InputError: the method's program fails.
     """
-    installation = Installation.of(name, published_method(name))
     try:
         aligned = None
         reason = json.loads(fetched.read_text())["missing"] or installation.missing_gpu
@@ -74,7 +72,7 @@ def restore_benchmark(
         reason = str(error)
     if reason:
         logger.warning("%s", reason)
-        write_missing(name, reason, output)
+        write_missing(installation.name, reason, output)
         return
     rows = [_clip(row["clip_id"], row["lq"], row["hq"]) for row in clips.to_dict("records")]
     restore_with_published(installation, rows, output, aligned=aligned)

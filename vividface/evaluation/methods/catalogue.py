@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from vividface.config.evaluation import PublishedMethodConfig
 from vividface.config.loading import describe_problems, read_yaml
 from vividface.errors import InputError
 from vividface.evaluation.methods.description import PublishedMethod
@@ -41,6 +42,23 @@ def published_method(name: str) -> PublishedMethod:
         known = ", ".join(file.stem for file in sorted(_FOLDER.glob("*.yaml")))
         raise InputError(f"{name}: there is no such published method; choose of {known}")
     return read_method(path)
+
+
+def configured_method(name: str, method_config: PublishedMethodConfig) -> PublishedMethod:
+    """The method that a name of the configuration stands for.
+
+    Args:
+        name: its name.
+        method_config: its section.
+
+    Raises:
+        InputError: there is no such method, or its description is wrong.
+    """
+    return (
+        published_method(name)
+        if method_config.description is None
+        else read_method(method_config.description)
+    )
 
 
 def read_method(path: Path) -> PublishedMethod:
