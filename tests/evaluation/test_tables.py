@@ -4,13 +4,14 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from vividface.config import BASELINES
-from vividface.config.evaluation import FolderMethodConfig
+from vividface.config.evaluation import FolderMethodConfig, PublishedMethodConfig
 from vividface.evaluation.runs import Run
 from vividface.evaluation.tables import build_tables, read_results, write_summary, write_tables
 
@@ -233,6 +234,44 @@ def test_a_method_that_restored_nothing_is_a_row_that_says_why(config):
     assert "its licence is not accepted" in {cell.reason for cell in row.cells}
     (bicubic,) = [row for row in built[7].rows if row.method.startswith("degraded input")]
     assert bicubic.cells[0].value is not None
+
+
+def test_a_published_method_stands_in_its_tables_and_a_missing_one_says_why(config):
+    methods = {name: PublishedMethodConfig(kind="published") for name in ("keep", "difface")}
+    evaluation = config.evaluation.model_copy(update={"methods": methods})
+    config = config.model_copy(update={"evaluation": evaluation})
+    table = metrics(config)
+    missing = table["method"] == "keep"
+    table = table.assign(
+        value=table["value"].mask(missing), reason=table["reason"].mask(missing, "keep: no GPU is visible")
+    )
+    nothing = Run(method="keep", num_frames={}, missing="keep: no GPU is visible")
+    timed = replace(RUN, method="difface", time_of="DifFace: its own program", peak_memory_mb=None)
+    found = {**runs(config), ("held_out", "keep"): nothing, ("held_out", "difface"): timed}
+    tables = build_tables(table, found, config)
+    measured = {
+        number: {row.method: row for row in built.rows if row.source == "measured"}
+        for number, built in tables.items()
+    }
+    assert [number for number, rows in measured.items() if "KEEP" in rows] == [1, 2]
+    assert [number for number, rows in measured.items() if "DifFace" in rows] == [7]
+    keep, difface = measured[1]["KEEP"], measured[7]["DifFace"]
+    assert keep.num_clips is None
+    assert {cell.value for cell in keep.cells} == {None}
+    assert keep.cells[0].reason == "keep: no GPU is visible"
+    assert difface.cells[0].value is not None
+    assert difface.num_clips == 3
+    main = measured[1]["VividFace (ours, nano)"]
+    assert main.cells[0].value is not None, "a method that is missing takes no clip from the others"
+    assert tables[7].notes[-1].startswith("DifFace: run here from the published code; docs/methods.md says")
+
+
+def test_the_time_of_a_program_of_others_says_what_it_is_of():
+    run = replace(RUN, time_of="KEEP: its own program, with loading of the model, reading and writing")
+    assert run.conditions == (
+        "Time of KEEP: its own program, with loading of the model, reading and writing, on a clip of 10 "
+        "frames of 128x128; a CPU"
+    )
 
 
 def test_results_of_others_are_a_row_of_every_table_of_their_benchmark(config):

@@ -10,6 +10,7 @@ import yaml
 from vividface.config import merge_files, validate_config
 from vividface.config.documentation import config_keys
 from vividface.errors import InputError
+from vividface.evaluation.methods.catalogue import published_methods
 from vividface.workflow.reruns import reruns
 
 KEYS = {key.path: key for key in config_keys() if key.kind}
@@ -24,6 +25,8 @@ def sources_of(source):
 
 # Laid over the paper's experiment, so that every section is in use somewhere.
 HERE = Path(__file__).parent
+THEIRS = {"kind": "folder", "title": "t", "folders": {"vfhq_test": str(HERE)}}
+PUBLISHED = {"kind": "published"}
 KEEP = HERE.parents[1] / "vividface/evaluation/methods/published/keep.yaml"
 OVERLAYS = {
     "paper": {
@@ -34,7 +37,11 @@ OVERLAYS = {
             "train": {**OTHER, "role": "train"},
             "test": {**OTHER, "role": "benchmark", "degrade": False},
         },
-        "evaluation": {"baselines": ["codeformer", "autoencoder", "untuned"]},
+        "evaluation": {
+            "baselines": ["codeformer", "autoencoder", "untuned"],
+            # One of aligned faces, which have to be found.
+            "methods": {**dict.fromkeys(published_methods()), "keep": PUBLISHED},
+        },
     },
     "folder": sources_of({"kind": "folder", "path": "videos"}),
     "url": sources_of({"kind": "url", "files": [{"url": "https://a.b/c.zip"}]}),
@@ -47,10 +54,7 @@ OVERLAYS = {
         "degradation": {"model": "keep"},
         "variants": {"by_metric": {"title": "t", "selected_by": "metric"}},
         "evaluation": {
-            "methods": {
-                "theirs": {"kind": "folder", "title": "t", "folders": {"vfhq_test": str(HERE)}},
-                "keep": {"kind": "published"},
-            }
+            "methods": {**dict.fromkeys(published_methods()), "folder": THEIRS, "seedvr2_numz": PUBLISHED}
         },
     },
 }
@@ -84,6 +88,7 @@ VALUES = {
     "evaluation.accept_licences": ["s-lab-1.0"],
     "evaluation.baselines": ["bicubic"],
     "evaluation.methods.*.description": str(KEEP),
+    "evaluation.methods.*.kind": (THEIRS, PUBLISHED | {"description": str(KEEP)}),
     "evaluation.methods.*.folders": {"vfhq_test": str(HERE.parent)},
     "evaluation.metrics": ["psnr_rgb"],
     "filter.offsets": {"clarity": 1},
@@ -130,7 +135,8 @@ def places(values, names):
 def another(key, value):
     """Values that the key might have instead, the likeliest first."""
     if key.path in VALUES:
-        return [VALUES[key.path]]
+        values = VALUES[key.path]
+        return list(values) if isinstance(values, tuple) else [values]
     choices = re.findall(r"`([^`]+)`", key.kind)
     if choices:
         return [choice for choice in choices if choice != value]
@@ -167,7 +173,7 @@ def _changed(base, key, names, member, spots):
             where, name = where[name][0], member
         for other in another(key, where.get(name)):
             before = copy.deepcopy(where)
-            if key.path.endswith("source.kind"):
+            if key.path.endswith(".kind"):
                 where.clear()
                 where.update(other)
             else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -136,7 +137,11 @@ def _create(environment: Environment, folder: Path, title: str) -> None:
             )
         _create_with_conda(conda, environment, folder, title)
     elif uv := shutil.which("uv"):
-        _run([uv, "venv", "--allow-existing", "--python", environment.python, str(folder)], title, folder)
+        _run(
+            [uv, "venv", "--seed", "--allow-existing", "--python", environment.python, str(folder)],
+            title,
+            folder,
+        )
     elif python := _system_python(environment.python):
         without_pip = [] if environment.packages else ["--without-pip"]
         _run([python, "-m", "venv", *without_pip, str(folder)], title, folder)
@@ -200,4 +205,5 @@ def conda_file(method: PublishedMethod) -> str:
         dependencies.append({"pip": environment.packages})
     values = {"channels": ["conda-forge", "nodefaults"], "dependencies": dependencies}
     head = f"# {method.title}: written by `make schema` from vividface/evaluation/methods/published/.\n"
+    head += "".join(f"# Then, in the checkout: {shlex.join(command)}\n" for command in environment.setup)
     return head + yaml.safe_dump(values, sort_keys=False, width=1000)
