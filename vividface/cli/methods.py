@@ -114,8 +114,9 @@ def _run(options: argparse.Namespace) -> None:
     ]
     aligned = None
     if method.input.protocol == "aligned":
-        from vividface.evaluation.methods.benchmark import aligned_protocol
+        from vividface.devices import choose_device
+        from vividface.evaluation.methods.aligned import load_aligned_protocol
 
-        aligned = aligned_protocol(FacesConfig.of_backend(options.faces))
+        aligned = load_aligned_protocol(FacesConfig.of_backend(options.faces), choose_device("auto"))
     restore_with_published(installation, clips, output, aligned=aligned)
     print(f"{output}: {len(clips)} videos restored with {method.title}")

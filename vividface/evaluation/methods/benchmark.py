@@ -6,17 +6,17 @@ import json
 import logging
 from collections.abc import Collection
 from fractions import Fraction
-from importlib import import_module
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 
 from vividface.config import FacesConfig
+from vividface.devices import choose_device
 from vividface.downloads import Lock
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.methods.external import DegradedClip, Protocol, restore_with_published
+from vividface.evaluation.methods.aligned import load_aligned_protocol
+from vividface.evaluation.methods.external import DegradedClip, restore_with_published
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.methods.run import write_missing
 from vividface.files import write_json
@@ -67,7 +67,7 @@ def restore_benchmark(
         aligned = None
         reason = json.loads(fetched.read_text())["missing"] or installation.missing_gpu
         if not reason and installation.method.input.protocol == "aligned":
-            aligned = aligned_protocol(faces_config)
+            aligned = load_aligned_protocol(faces_config, choose_device("auto"))
     except MissingWeightsError as error:
         reason = str(error)
     if reason:
@@ -76,21 +76,6 @@ def restore_benchmark(
         return
     rows = [_clip(row["clip_id"], row["lq"], row["hq"]) for row in clips.to_dict("records")]
     restore_with_published(installation, rows, output, aligned=aligned)
-
-
-def aligned_protocol(faces_config: FacesConfig) -> Protocol:
-    """How methods of aligned faces are run on whole frames.
-
-    Args:
-        faces_config: face backend, which finds the faces.
-
-    Raises:
-        MissingWeightsError: the backend's weights, or the background's, have not been fetched.
-    """
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    module = import_module("vividface.evaluation.methods.aligned")
-    protocol: Protocol = module.load_aligned_protocol(faces_config, device)
-    return protocol
 
 
 def _clip(clip_id: str, lq: str, hq: str) -> DegradedClip:
