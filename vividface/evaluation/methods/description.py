@@ -235,13 +235,11 @@ class Output(_Part):
         kind: `frames` or `video`.
         path: pattern of the frames, or of the video, with placeholders; relative to the checkout or absolute.
         size: `same` as what was given, or `any`, which is resized to the clip's (area): an enlarging network.
-        lossy: how the method's own writing loses quality, or empty.
     """
 
     kind: Literal["frames", "video"]
     path: str
     size: Literal["same", "any"] = "same"
-    lossy: str = ""
 
     @field_validator("path")
     @classmethod
