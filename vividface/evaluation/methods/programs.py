@@ -35,8 +35,7 @@ def run_program(
     Raises:
         InputError: it cannot be started, or ends with another status than 0.
     """
-    shown = shlex.join(command)
-    logger.info("%s: %s", title, shown)
+    logger.info("%s: %s", title, shlex.join(command))
     try:
         process = subprocess.Popen(
             command,
@@ -66,9 +65,9 @@ def run_program(
             process.kill()
             raise
     if process.returncode:
-        raise InputError(
-            f"{title}: `{_shortened(shown)}` ends with status {process.returncode}: {' | '.join(last)}"
-        )
+        # The log has its path.
+        shown = _shortened(shlex.join([Path(command[0]).name, *command[1:]]))
+        raise InputError(f"{title}: `{shown}` ends with status {process.returncode}: {' | '.join(last)}")
     return "".join(printed)
 
 
