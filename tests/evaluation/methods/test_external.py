@@ -25,7 +25,7 @@ from vividface.video import probe, read_clip
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stub") / "repository"
-    return folder, make_repository(folder, {"restore.py": PROGRAM})
+    return folder, make_repository(folder, {"restore.py": PROGRAM, "tool/inner.py": PROGRAM})
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,12 @@ def test_a_program_runs_in_its_own_environment_and_its_output_is_logged(install,
         restore_with_published(installation, clips[1:], tmp_path / "out")
     assert f"environment {installation.interpreter.folder} value" in caplog.text
     assert "input c0000p000 5" in caplog.text
+
+
+def test_a_program_runs_in_a_folder_of_its_code(install, clips, tmp_path):
+    installation = install("frames", folder="tool", commands=[["python", "inner.py", *COMMAND[2:]]])
+    restore_with_published(installation, clips[1:], tmp_path / "out")
+    np.testing.assert_array_equal(read_clip(tmp_path / "out/second.mkv"), clips[1].read())
 
 
 def test_pieces_are_padded_by_repeating_the_last_frame_and_trimmed(install, clips, tmp_path, caplog):
