@@ -169,6 +169,8 @@ class Input(_Part):
         frame_name: name of a frame, by its number from 0.
         size: what the frames are resized to (area): `keep`; `square_512`; `quarter`, for a network that
             enlarges four times.
+        multiple: number of px that both sides are brought to a multiple of, by repeating the last row and
+            column, which are cut off the result.
         protocol: `whole` frames, or `aligned` faces of 512 px, cropped and pasted back as KEEP does.
     """
 
@@ -176,6 +178,7 @@ class Input(_Part):
     codec: Literal["ffv1", "h264_rgb"] = "ffv1"
     frame_name: str = "%08d.png"
     size: Literal["keep", "square_512", "quarter"] = "keep"
+    multiple: int = Field(default=1, ge=1)
     protocol: Literal["whole", "aligned"] = "whole"
 
     @property

@@ -28,12 +28,14 @@ class Piece:
     Attributes:
         name: name of its file or folder: letters and digits alone, since programs cut names at dots.
         frames: frames (F, H, W, 3) uint8, RGB, of the size that the program is given.
+        size: width and height of the picture in them, without what fills up to a multiple.
         fps: frame rate.
         num_frames: number of frames that are wanted: the first ones of what comes out.
     """
 
     name: str
     frames: np.ndarray
+    size: tuple[int, int]
     fps: Fraction
     num_frames: int
 
@@ -51,8 +53,10 @@ def cut(name: str, frames: np.ndarray, fps: Fraction, *, method: PublishedMethod
     for number, (start, stop) in enumerate(method.frames.pieces(len(frames))):
         piece = np.stack([_given_size(frame, method.input) for frame in frames[start:stop]])
         missing = method.frames.padded(len(piece)) - len(piece)
-        padded = np.concatenate([piece, np.repeat(piece[-1:], missing, axis=0)])
-        pieces.append(Piece(f"{name}p{number:03d}", padded, fps, stop - start))
+        below, right = (-side % method.input.multiple for side in piece.shape[1:3])
+        padded = np.pad(piece, ((0, missing), (0, below), (0, right), (0, 0)), mode="edge")
+        size = (piece.shape[2], piece.shape[1])
+        pieces.append(Piece(f"{name}p{number:03d}", padded, size, fps, stop - start))
     return pieces
 
 
@@ -113,7 +117,12 @@ def read_output(
             f"{method.title}: wrote frames of {sizes[0]} px, but was given {sizes[1]}; correct `output.size` "
             "in its description"
         )
-    return np.stack([resize_by_area(frame, size) for frame in frames[: piece.num_frames]])
+    # Of a network that enlarges, the filling is enlarged too.
+    width, height = (
+        round(side * now / before)
+        for side, now, before in zip(piece.size, frames.shape[2:0:-1], given, strict=True)
+    )
+    return np.stack([resize_by_area(frame[:height, :width], size) for frame in frames[: piece.num_frames]])
 
 
 def _footage(pattern: str, method: PublishedMethod) -> Footage:
