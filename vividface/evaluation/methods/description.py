@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import string
 from collections.abc import Collection, Iterator
@@ -316,6 +317,16 @@ class PublishedMethod(_Part):
     def _weights_are_inside(cls, weights: list[Any]) -> list[Any]:
         for file in weights:
             _inside(file.path)
+        return weights
+
+    @field_validator("weights")
+    @classmethod
+    def _weights_are_apart(cls, weights: list[Any]) -> list[Any]:
+        # Of a folder that is seen in the checkout as one link, nothing can be linked to another place.
+        paths = sorted((PurePosixPath(file.path) for file in weights), key=lambda path: path.parts)
+        for outer, inner in itertools.pairwise(paths):
+            if inner.is_relative_to(outer):
+                raise ValueError(f"{str(inner)!r} lies in {str(outer)!r}, which is other weights")
         return weights
 
     @model_validator(mode="after")
