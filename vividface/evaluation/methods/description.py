@@ -134,6 +134,20 @@ class Patch(_Part):
     why: str
     diff: str
 
+    @field_validator("diff")
+    @classmethod
+    def _hunks_are_whole(cls, diff: str) -> str:
+        # git says so too, but only after the code has been fetched.
+        for hunk in re.split(r"^(?=@@ )", diff, flags=re.MULTILINE)[1:]:
+            header, *lines = re.split(r"^--- ", hunk, flags=re.MULTILINE)[0].splitlines()
+            found = [sum(line[:1] not in other for line in lines) for other in (("+", "\\"), ("-", "\\"))]
+            if found != [int(count or 1) for count in re.findall(r"[-+]\d+(?:,(\d+))?", header)[:2]]:
+                raise ValueError(
+                    f"the hunk {header!r} has other numbers of lines than it says; YAML drops empty lines at "
+                    "the end, so give it another line of context"
+                )
+        return diff
+
 
 class Environment(_Part):
     """What the method's code needs.
