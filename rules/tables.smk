@@ -20,12 +20,9 @@ TABLES = [
     "variants.*.selected_set",
     "evaluation.baselines",
     "evaluation.bootstrap",
+    "evaluation.methods.*.kind",
     *(f"evaluation.methods.{name}.title" for name in FOLDERS),
-    *(
-        f"evaluation.methods.{name}.{key}"
-        for name in PUBLISHED
-        for key in ("kind", "description")
-    ),
+    *(f"evaluation.methods.{name}.description" for name in PUBLISHED),
     "faces.backend",
     "model.preset",
 ]

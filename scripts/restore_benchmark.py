@@ -4,7 +4,8 @@ from pathlib import Path
 
 from vividface.data.clips import locate_clips
 from vividface.errors import MissingWeightsError
-from vividface.evaluation.methods.run import load_method, restore_clips, write_missing
+from vividface.evaluation.methods.run import load_method, restore_clips
+from vividface.evaluation.runs import write_missing
 from vividface.workflow.rule import run_rule
 
 with run_rule(snakemake) as rule:

@@ -7,7 +7,7 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from vividface.files import write_json
+from vividface.files import atomic_path, write_json
 
 _FILE = "run.json"
 
@@ -79,3 +79,16 @@ class Run:
             f"Time: the median of {len(self.seconds_per_run)} after a warm-up, on {clip}; {self.device}, "
             f"{self.threads} thread{'s' if self.threads > 1 else ''}{weights}"
         )
+
+
+def write_missing(method: str, reason: str, output: Path) -> None:
+    """Write a folder of results without any, that says why.
+
+    Args:
+        method: name of the method.
+        reason: reason, as tables print it.
+        output: folder of the results, written atomically.
+    """
+    with atomic_path(output) as temporary:
+        temporary.mkdir()
+        Run(method=method, num_frames={}, missing=reason).write(temporary)

@@ -15,9 +15,9 @@ from vividface.evaluation.footage import Footage
 from vividface.evaluation.measure import Measuring, RestoredClip, measure_clips
 from vividface.evaluation.methods import face_images
 from vividface.evaluation.methods.face_images import FaceImageRestorer, load_face_network
-from vividface.evaluation.methods.run import load_method, restore_clips, write_missing
+from vividface.evaluation.methods.run import load_method, restore_clips
 from vividface.evaluation.missing import missing_measurements
-from vividface.evaluation.runs import Run
+from vividface.evaluation.runs import Run, write_missing
 from vividface.video import read_clip, write_clip
 from vividface.weights.cache import weights_path
 

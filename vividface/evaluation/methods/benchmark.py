@@ -15,10 +15,9 @@ from vividface.config import FacesConfig
 from vividface.devices import choose_device
 from vividface.downloads import Lock
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.methods.aligned import load_aligned_protocol
 from vividface.evaluation.methods.external import DegradedClip, restore_with_published
 from vividface.evaluation.methods.installation import Installation
-from vividface.evaluation.methods.run import write_missing
+from vividface.evaluation.runs import write_missing
 from vividface.files import write_json
 from vividface.video import probe, read_clip
 
@@ -67,6 +66,9 @@ def restore_benchmark(
         aligned = None
         reason = json.loads(fetched.read_text())["missing"] or installation.missing_gpu
         if not reason and installation.method.input.protocol == "aligned":
+            # It brings torch, which no other method needs here.
+            from vividface.evaluation.methods.aligned import load_aligned_protocol
+
             aligned = load_aligned_protocol(faces_config, choose_device("auto"))
     except MissingWeightsError as error:
         reason = str(error)

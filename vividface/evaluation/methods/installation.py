@@ -6,8 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
+from vividface.devices import choose_device
 from vividface.downloads import Download, Lock, cache_directory, fetch_file
 from vividface.errors import InputError
 from vividface.evaluation.methods.checkout import fetch_source
@@ -68,7 +67,7 @@ class Installation:
     @property
     def missing_gpu(self) -> str:
         """Why it cannot compute on this machine, or nothing."""
-        if self.method.needs_gpu and not torch.cuda.is_available():
+        if self.method.needs_gpu and choose_device("auto") != "cuda":
             return f"{self.name}: runs on a GPU alone, and none is visible here"
         return ""
 

@@ -138,19 +138,6 @@ def restore_clips(
         run.write(temporary)
 
 
-def write_missing(method: str, reason: str, output: Path) -> None:
-    """Write a folder of results without any, that says why.
-
-    Args:
-        method: name of the method.
-        reason: reason, as tables print it.
-        output: folder of the results, written atomically.
-    """
-    with atomic_path(output) as temporary:
-        temporary.mkdir()
-        Run(method=method, num_frames={}, missing=reason).write(temporary)
-
-
 def _seconds(frames: np.ndarray, method: Method, config: RestorationConfig) -> float:
     started = time.perf_counter()
     _restore(frames, method, config)
