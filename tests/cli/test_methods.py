@@ -24,11 +24,11 @@ def stub(tmp_path, monkeypatch):
 def test_all_methods_are_listed_with_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
     assert main(["methods", "list"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    head, *lines = capsys.readouterr().out.splitlines()
     assert {line.split()[0] for line in lines} == {*published_methods(), "missing:"}
     (keep,) = [index for index, line in enumerate(lines) if line.startswith("keep ")]
-    assert "frames, aligned" in lines[keep]
-    assert "s-lab-1.0" in lines[keep]
+    columns = [head.index(title) for title in ("method", "reads", "licence to accept")]
+    assert [lines[keep].index(cell) for cell in ("KEEP", "frames, aligned", "s-lab-1.0")] == columns
     assert lines[keep + 1].strip() == "missing: is not fetched; run `vividface methods fetch keep`"
 
 

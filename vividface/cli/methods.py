@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from vividface.cli.types import Commands
     from vividface.evaluation.methods.installation import Installation
 
+_COLUMNS = "{:20} {:30} {:16} {}"
+
 
 def add_commands(commands: Commands) -> None:
     """Add the commands to the parser's."""
@@ -61,10 +63,11 @@ def _list(options: argparse.Namespace) -> None:
     from vividface.evaluation.methods.catalogue import published_methods
     from vividface.evaluation.methods.installation import Installation
 
+    print(_COLUMNS.format("name", "method", "reads", "licence to accept"))
     for name, method in published_methods().items():
         accept = [licence.id for licence in method.to_accept()]
         kind = f"{method.input.kind}{', aligned' if method.input.protocol == 'aligned' else ''}"
-        print(f"{name:20} {method.title:30} {kind:16} {', '.join(accept) or 'free'}")
+        print(_COLUMNS.format(name, method.title, kind, ", ".join(accept) or "none"))
         for reason in Installation.of(name, method).missing(accept):
             print(f"{'':20} missing: {reason.removeprefix(f'{name}: ')}")
 
