@@ -1,9 +1,11 @@
 """`vividface methods`."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 from evaluation.methods.stub import PROGRAM, describe, installation_of, make_repository
 
 from vividface.cli.main import main
@@ -46,6 +48,17 @@ def test_a_method_is_fetched_checked_and_run(stub, tmp_path, moving_frames, caps
     assert json.loads((out / "run.json").read_text())["num_frames"] == {"film": 9}
     assert main(run) == 1
     assert f"{out}: exists already" in capsys.readouterr().err
+
+
+def test_an_error_names_the_file_of_all_that_a_program_printed(stub, tmp_path, capsys):
+    description = yaml.safe_load(Path(stub).read_text())
+    code = "print(*range(9), sep='\\n'); raise SystemExit(1)"
+    description["environment"]["setup"] = [["python", "-c", code]]
+    Path(stub).write_text(yaml.safe_dump(description))
+    assert main(["methods", "check", stub, "--accept", "mine"]) == 1
+    log = tmp_path / "cache/methods/stub/log.txt"
+    assert f"ends with status 1: 6 | 7 | 8; all output is in {log}" in capsys.readouterr().err
+    assert log.read_text().splitlines()[-9:] == [*"012345678"]
 
 
 @pytest.mark.parametrize("action", ["fetch", "check", "run"])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,6 +62,25 @@ def _installation(options: argparse.Namespace) -> Installation:
     return Installation.of(options.name, published_method(options.name))
 
 
+@contextmanager
+def _program_log(installation: Installation) -> Iterator[None]:
+    """Keep what programs of others print in the method's `log.txt`, which an error then names."""
+    path = installation.folder / "log.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    logger = logging.getLogger("vividface.evaluation.methods")
+    handler = logging.FileHandler(path, delay=True)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{error}; all output is in {path}" if path.exists() else str(error)) from None
+    finally:
+        logger.removeHandler(handler)
+        handler.close()
+
+
 def _list(options: argparse.Namespace) -> None:
     from vividface.evaluation.methods.catalogue import published_methods
     from vividface.evaluation.methods.installation import Installation
@@ -76,7 +98,8 @@ def _fetch(options: argparse.Namespace) -> None:
     from vividface.downloads import Lock, cache_directory
 
     installation = _installation(options)
-    installation.fetch(options.accept, Lock(cache_directory() / "methods/lock.json"))
+    with _program_log(installation):
+        installation.fetch(options.accept, Lock(cache_directory() / "methods/lock.json"))
     print(f"{options.name}: is fetched, in {installation.folder}")
 
 
@@ -88,15 +111,18 @@ def _check(options: argparse.Namespace) -> None:
     installation = _installation(options)
     if refused := refusals(options.name, installation.method, options.accept):
         raise InputError(refused[0])
-    fetch_source(installation.method, installation.source)
-    print(f"{options.name}: the code is at commit {installation.method.commit}, with every patch")
-    if unknown := check_options(installation):
-        raise InputError(f"{options.name}: its code names no option {', '.join(unknown)}; correct `commands`")
-    print(f"{options.name}: its code names every option that is given")
-    installation.prepare(options.accept)
-    print(f"{options.name}: the environment is complete")
-    check_arguments(installation)
-    print(f"{options.name}: its program takes its arguments")
+    with _program_log(installation):
+        fetch_source(installation.method, installation.source)
+        print(f"{options.name}: the code is at commit {installation.method.commit}, with every patch")
+        if unknown := check_options(installation):
+            raise InputError(
+                f"{options.name}: its code names no option {', '.join(unknown)}; correct `commands`"
+            )
+        print(f"{options.name}: its code names every option that is given")
+        installation.prepare(options.accept)
+        print(f"{options.name}: the environment is complete")
+        check_arguments(installation)
+        print(f"{options.name}: its program takes its arguments")
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -121,5 +147,6 @@ def _run(options: argparse.Namespace) -> None:
         from vividface.evaluation.methods.aligned import load_aligned_protocol
 
         aligned = load_aligned_protocol(FacesConfig.of_backend(options.faces), choose_device("auto"))
-    restore_with_published(installation, clips, output, aligned=aligned)
+    with _program_log(installation):
+        restore_with_published(installation, clips, output, aligned=aligned)
     print(f"{output}: {len(clips)} videos restored with {method.title}")
