@@ -49,7 +49,7 @@ def test_the_whole_demo_with_the_controller_restarted_in_the_middle(cluster, wor
         if rule != "slurm":
             found.setdefault(rule, []).append(first)
     local = {"fetch_weights", "fetch_dataset", "find_shared", "plan_clips", "gather_clips", "select_clips"}
-    others = {"extract_lq", "import_results", "empty_prompt"}
+    others = {"extract_lq", "import_results", "run_method", "empty_prompt"}
     others |= {"repeat_scores", "clip_quality", "study_sets", "filter_study"}
     assert set(found) == local | set(gpus) - others
     for rule, lines in found.items():
