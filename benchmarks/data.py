@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import subprocess
 import tempfile
@@ -32,6 +31,7 @@ from vividface.data.extraction import extract_clips
 from vividface.data.planning import plan_clips
 from vividface.data.shots import find_shots
 from vividface.data.sources import fetch_dataset
+from vividface.devices import peak_memory_mb
 from vividface.faces.dlib import DlibBackend
 from vividface.video import ffmpeg_executable, probe, write_clip
 
@@ -201,7 +201,7 @@ def main() -> None:
             "degradation": degradation(config, options, Path(directory) / "degradation"),
             "extraction": extraction(config, options, Path(directory) / "extraction"),
         }
-    results["peak_memory_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    results["peak_memory_mb"] = peak_memory_mb("cpu")
     if options.output:
         options.output.write_text(json.dumps(results, indent=2) + "\n")
 

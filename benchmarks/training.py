@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import statistics
 import tempfile
 import time
@@ -25,6 +24,7 @@ from torch import nn
 
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClip, PixelClips
+from vividface.devices import peak_memory_mb
 from vividface.models.base import SPATIAL, TEMPORAL
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import random_model
@@ -127,10 +127,7 @@ def _timed(
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - started)
     median = statistics.median(seconds[1:])
-    if options.device == "cuda":
-        memory = torch.cuda.max_memory_allocated() / 2**20
-    else:
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    memory = peak_memory_mb(options.device)
     return {"seconds": median, "samples_per_second": samples / median, "peak_memory_mb": memory}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,24 @@ def device_name(device: str) -> str:
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()
+
+
+def peak_memory_mb(device: str) -> float:
+    """The peak of what tensors held of the GPU's memory, or of this process's memory so far, MiB.
+
+    Args:
+        device: `cpu` or `cuda`.
+    """
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated() / 2**20
+    # Windows has no such module.
+    import resource
+
+    # In bytes on macOS, else in KiB.
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 
 
 def choose_dtype(asked: str, device: str) -> torch.dtype:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import gc
 import os
 import platform
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from typing import Any, Literal
 import diffusers
 import torch
 
-from vividface.devices import is_out_of_memory
+from vividface.devices import device_name, is_out_of_memory, peak_memory_mb
 from vividface.errors import InputError
 from vividface.models.base import SPATIAL, TEMPORAL, Autoencoder
 from vividface.models.compilation import compile_parts
@@ -191,26 +189,17 @@ def describe_machine(device: str) -> dict[str, str]:
         "torch": torch.__version__,
         "diffusers": diffusers.__version__,
     }
-    processor = f"{_cpu()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
+    processor = f"{device_name('cpu')}, {os.cpu_count()} cores, {torch.get_num_threads()} threads"
     if device == "cpu":
         return {"device": processor, **versions}
     memory = torch.cuda.get_device_properties(0).total_memory / 2**30
     return {
-        "device": f"{torch.cuda.get_device_name()}, {memory:.0f} GiB",
+        "device": f"{device_name(device)}, {memory:.0f} GiB",
         "processor": processor,
         **versions,
         "cuda": str(torch.version.cuda),
         "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
     }
-
-
-def _cpu() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor())
 
 
 def _measured(call: Callable[[], object], device: str, *, num_repetitions: int, num_frames: int) -> Figure:
@@ -250,9 +239,5 @@ def _reset_memory(device: str) -> None:
 
 
 def _memory(device: str) -> dict[str, Any]:
-    if device == "cuda":
-        peaks = torch.cuda.max_memory_allocated(), torch.cuda.max_memory_reserved()
-        return {"peak_memory_mb": peaks[0] / 2**20, "reserved_memory_mb": peaks[1] / 2**20}
-    # In bytes on macOS, else in KiB.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return {"peak_memory_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit}
+    reserved = torch.cuda.max_memory_reserved() / 2**20 if device == "cuda" else None
+    return {"peak_memory_mb": peak_memory_mb(device), "reserved_memory_mb": reserved}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from tqdm import tqdm
 
 from vividface.config import FACE_NETWORKS, Config, RestorationConfig
-from vividface.devices import choose_dtype, device_name
+from vividface.devices import choose_dtype, device_name, peak_memory_mb
 from vividface.evaluation.methods.aligned import load_aligned_protocol
 from vividface.evaluation.methods.builtin import load_builtin
 from vividface.evaluation.methods.face_images import load_face_network
@@ -130,7 +129,7 @@ def restore_clips(
             seconds_per_run=seconds,
             width=size[0],
             height=size[1],
-            peak_memory_mb=_peak_memory_mb(device),
+            peak_memory_mb=peak_memory_mb(device),
             device=device_name(device),
             threads=torch.get_num_threads(),
             dtype=method.dtype,
@@ -151,9 +150,3 @@ def _restore(frames: np.ndarray, method: Method, config: RestorationConfig) -> n
     restored = np.stack(list(stream))
     # Only for a diffusion model does the configuration hold `colour`.
     return correct_colours(restored, frames, kind=config.colour) if method.num_steps else restored
-
-
-def _peak_memory_mb(device: str) -> float:
-    if device == "cuda":
-        return torch.cuda.max_memory_allocated() / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
