@@ -131,6 +131,7 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"{output}: exists already; give a new folder")
     from vividface.config import FacesConfig
     from vividface.evaluation.footage import find_footage
+    from vividface.evaluation.methods.benchmark import protocol_of
     from vividface.evaluation.methods.external import DegradedClip, restore_with_published
 
     installation = _installation(options)
@@ -141,12 +142,7 @@ def _run(options: argparse.Namespace) -> None:
         DegradedClip(name, footage.read, footage.fps(options.fps))
         for name, footage in find_footage(options.input).items()
     ]
-    aligned = None
-    if method.input.protocol == "aligned":
-        from vividface.devices import choose_device
-        from vividface.evaluation.methods.aligned import load_aligned_protocol
-
-        aligned = load_aligned_protocol(FacesConfig.of_backend(options.faces), choose_device("auto"))
+    aligned = protocol_of(method, FacesConfig.of_backend(options.faces))
     with _program_log(installation):
         restore_with_published(installation, clips, output, aligned=aligned)
     print(f"{output}: {len(clips)} videos restored with {method.title}")

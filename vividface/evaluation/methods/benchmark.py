@@ -15,7 +15,8 @@ from vividface.config import FacesConfig
 from vividface.devices import choose_device
 from vividface.downloads import Lock
 from vividface.errors import InputError, MissingWeightsError
-from vividface.evaluation.methods.external import DegradedClip, restore_with_published
+from vividface.evaluation.methods.description import PublishedMethod
+from vividface.evaluation.methods.external import DegradedClip, Protocol, restore_with_published
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.runs import write_missing
 from vividface.files import write_json
@@ -65,11 +66,8 @@ def restore_benchmark(
     try:
         aligned = None
         reason = json.loads(fetched.read_text())["missing"] or installation.missing_gpu
-        if not reason and installation.method.input.protocol == "aligned":
-            # It brings torch, which no other method needs here.
-            from vividface.evaluation.methods.aligned import load_aligned_protocol
-
-            aligned = load_aligned_protocol(faces_config, choose_device("auto"))
+        if not reason:
+            aligned = protocol_of(installation.method, faces_config)
     except MissingWeightsError as error:
         reason = str(error)
     if reason:
@@ -78,6 +76,24 @@ def restore_benchmark(
         return
     rows = [_clip(row["clip_id"], row["lq"], row["hq"]) for row in clips.to_dict("records")]
     restore_with_published(installation, rows, output, aligned=aligned)
+
+
+def protocol_of(method: PublishedMethod, faces_config: FacesConfig) -> Protocol | None:
+    """How a method of aligned faces is run on whole frames; None for one that takes these.
+
+    Args:
+        method: the method.
+        faces_config: face backend, which finds the faces.
+
+    Raises:
+        MissingWeightsError: the backend's weights, or the background's, have not been fetched.
+    """
+    if method.input.protocol != "aligned":
+        return None
+    # It brings torch, which no other method needs here.
+    from vividface.evaluation.methods.aligned import load_aligned_protocol
+
+    return load_aligned_protocol(faces_config, choose_device("auto"))
 
 
 def _clip(clip_id: str, lq: str, hq: str) -> DegradedClip:
