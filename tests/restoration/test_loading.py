@@ -7,8 +7,11 @@ import pytest
 
 from vividface.errors import InputError
 from vividface.models.presets import NANO
+from vividface.restoration import loading
 from vividface.restoration.enhance import enhance_video
 from vividface.restoration.loading import RestorerOptions, enhance_config, load_restorer
+from vividface.weights import cache
+from vividface.weights.catalogue import GROUPS
 
 from .helpers import restorer_of
 
@@ -29,6 +32,21 @@ def test_windows_are_those_of_the_training_unless_given():
     assert enhance_config(restorer, window=1).overlap == 0
     with pytest.raises(InputError, match="options: scale: Input should be less than or equal to 8"):
         enhance_config(restorer, scale=9)
+
+
+@pytest.mark.parametrize("weights_are_here", [True, False])
+def test_a_gpu_takes_facexlib_only_where_nothing_has_to_be_fetched(monkeypatch, tmp_path, weights_are_here):
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    if weights_are_here:
+        for name in GROUPS["facexlib"]:
+            cache._local(name).touch()
+    expected = "facexlib" if weights_are_here else "mediapipe"
+    assert loading._backend_name(RestorerOptions(), "cuda") == expected
+    assert loading._backend_name(RestorerOptions(), "cpu") == "mediapipe"
+    assert loading._backend_name(RestorerOptions(faces="facexlib"), "cuda") == "facexlib"
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    assert loading._backend_name(RestorerOptions(), "cuda") == "mediapipe"
 
 
 def test_a_restorer_knows_the_clips_it_was_trained_on(checkpoint):

@@ -100,7 +100,12 @@ def _add_model(group: argparse._ArgumentGroup) -> None:
         help="another autoencoder for the same latents: taew2_1, a tiny one, or a folder",
     )
     backends = ["auto", "mediapipe", "dlib", "facexlib"]
-    add("--faces", choices=backends, default="auto", help="auto: facexlib on a GPU, else mediapipe")
+    add(
+        "--faces",
+        choices=backends,
+        default="auto",
+        help="auto: facexlib if it and a GPU are here, else mediapipe",
+    )
     add("--size", type=int, help="px, side of a face's crop in mode full (default: as in training)")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="auto: a GPU if there is one")
     add(
@@ -328,7 +333,7 @@ def _load(options: argparse.Namespace) -> FaceRestorer:
         ),
         tell=_tell,
     )
-    print(f"model: {restorer.description} (--model names another)", file=sys.stderr)
+    print(f"model: {restorer.description} (--model and --faces name others)", file=sys.stderr)
     return restorer
 
 

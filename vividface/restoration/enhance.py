@@ -110,7 +110,8 @@ def enhance_video(
             Intel AMX or AVX-512 BF16, else fp32.
         autoencoder: `taew2_1`, or folder of another autoencoder for the same latents; None takes the
             checkpoint's.
-        faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, else mediapipe.
+        faces: face backend, `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, if it
+            and its weights are here, else mediapipe.
         size: side of a face's crop in the mode `full`, px; None takes that of the training clips.
         fps: frame rate of a folder of images.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,6 +28,7 @@ from vividface.models.compilation import compile_parts
 from vividface.restoration.base import StrengthRestorer
 from vividface.restoration.compiled import CompiledRestorer, Tell
 from vividface.restoration.pipeline import OneStepFacePipeline
+from vividface.weights.cache import is_cached
 from vividface.weights.published import PUBLISHED, is_whole, published_folder
 
 Mode = Literal["full", "crop"]
@@ -48,8 +50,8 @@ class RestorerOptions:
         dtype: type of the weights, `fp32`, `bf16`, or `auto`; see `choose_dtype`.
         autoencoder: `taew2_1`, or folder of another autoencoder for the same latents; None takes the
             checkpoint's.
-        faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a
-            GPU, else mediapipe.
+        faces: face backend of `full`: `mediapipe`, `dlib`, `facexlib`, or `auto`: facexlib on a GPU, if it
+            and its weights are here, else mediapipe.
         size: side of a face's crop, px; None takes that of the training clips.
         tile: whether large frames are encoded and decoded in tiles; slower, in less memory.
         offload: whether the GPU holds only the part that computes.
@@ -145,7 +147,8 @@ def load_restorer(options: RestorerOptions, *, tell: Tell | None = None) -> Face
         backend=backend,
         hands=HandFinder() if faces in _OUTLINES else None,
         fingerprint=fingerprint,
-        description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}",
+        description=f"{name} on the {'GPU' if device == 'cuda' else 'CPU'}"
+        + (f", faces found by {faces}" if faces else ""),
         model=str(name),
         num_repeated=lambda: pipeline.num_repeated,
         has_one_length=options.compile,
@@ -254,9 +257,13 @@ def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneS
 
 
 def _backend_name(options: RestorerOptions, device: str) -> str:
-    if options.faces == "auto":
-        return "facexlib" if device == "cuda" else "mediapipe"
-    return options.faces
+    """The face backend; where none is named, one that is whole without a download."""
+    if options.faces != "auto":
+        return options.faces
+    if device == "cpu" or find_spec("facexlib") is None:
+        return "mediapipe"
+    needed = (FacesConfig.of_backend("facexlib").detector, "bisenet", "arcface")
+    return "facexlib" if all(map(is_cached, needed)) else "mediapipe"
 
 
 def _load_backend(name: str, device: str) -> FaceBackend:
