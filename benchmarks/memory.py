@@ -1,19 +1,24 @@
-"""Peak memory of a GPU's paths at their true sizes, counted without a GPU (`benchmarks/dry_gpu.py`).
+"""Peak memory of a GPU's paths at true size, counted without a GPU (`benchmarks/dry_gpu.py`) or measured.
 
-    python -m benchmarks.memory                   # the table of docs/benchmarks.md
+    python -m benchmarks.memory                   # the table of docs/benchmarks.md, counted
     python -m benchmarks.memory restore encode    # those rows whose names begin so
+    python -m benchmarks.memory --measure         # measured on the GPU that is here
 
-Networks have random weights, which a count does not need. What is not counted is the scratch memory inside of
-kernels and what the allocator keeps; `benchmarks/inference.py` measures on a GPU.
+Networks have random weights or none, on which the memory does not depend. What is not counted is the scratch
+memory inside of kernels.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import os
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from datetime import date
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -26,6 +31,7 @@ import pandas as pd
 import torch
 from safetensors.torch import save_file
 from scipy.io import savemat
+from torch import nn
 
 from benchmarks.dry_gpu import dry_gpu
 from vividface.config import FacesConfig, LatentStageConfig, PixelStageConfig, load_config
@@ -33,18 +39,21 @@ from vividface.data import encoding
 from vividface.data.latents import LatentClips
 from vividface.data.pixels import PixelClips
 from vividface.data.samples import Sample
+from vividface.devices import device_name, peak_memory_mb
 from vividface.evaluation.metrics import METRICS, Clip, SetMetric
 from vividface.faces.base import Face
 from vividface.faces.facexlib import FacexlibBackend
 from vividface.faces.mobilefacenet import MobileFaceNetIdentity
 from vividface.models.base import Autoencoder, freeze
+from vividface.models.perceptual import load_dists
 from vividface.models.presets import random_model
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
 from vividface.restoration.pipeline import OneStepFacePipeline
-from vividface.training.base import StageConfig
+from vividface.training.base import Batch, StageConfig
+from vividface.training.job import TrainingPaths
 from vividface.training.monitor import Monitor
 from vividface.training.stages import LatentStage, PixelStage
-from vividface.training.trainer import OneStepModule
+from vividface.training.trainer import OneStepModule, Trainer
 from vividface.weights import cache
 from vividface.weights.catalogue import CATALOGUE
 
@@ -82,14 +91,14 @@ def restore(
         pipeline.enable_model_cpu_offload(device="cuda")
     else:
         pipeline.to("cuda")
-    restored = pipeline.restore(np.zeros((*_SHAPE, 3), np.uint8))
+    restored = pipeline.restore(_noise(_SHAPE[0]))
     assert restored.shape == (*_SHAPE, 3)
 
 
 def encode_shard() -> None:
     """Encode a clip and its degraded version, in float32, as the rule `encode_latents` does."""
     _, autoencoder = random_model("wan-1.3b")
-    frames, masks = np.zeros((*_SHAPE, 3), np.uint8), np.zeros(_SHAPE, bool)
+    frames, masks = _noise(_SHAPE[0]), np.zeros(_SHAPE, bool)
     written: dict[str, torch.Tensor] = {}
     with (
         patch.object(encoding, "read_clip", lambda *_, **__: frames),
@@ -136,7 +145,7 @@ def measure(name: str, num_frames: int) -> None:
         name: name of `METRICS`.
         num_frames: number of frames of the clip.
     """
-    metric, frames = METRICS[name](), np.zeros((num_frames, *_SHAPE[1:], 3), np.uint8)
+    metric, frames = METRICS[name](), _noise(num_frames)
     if isinstance(metric, SetMetric):
         metric.features(frames, "cuda")
     else:
@@ -166,6 +175,43 @@ def validate(stage: str) -> None:
             monitor.validate(made.examples(model), 1)
 
 
+def train(stage: str) -> None:
+    """Two steps of a training stage by the trainer, of one micro-batch each.
+
+    Args:
+        stage: `latent` or `pixel`.
+    """
+    config = load_config(_ROOT / "config.yaml")
+    transformer, autoencoder = random_model("wan-1.3b")
+    transformer.requires_grad_(requires_grad=True)
+    made: LatentStage | PixelStage
+    if stage == "latent":
+        stage_config: StageConfig | None = config.latent_stage
+        made, shape = _latent_stage(config.latent_stage, autoencoder), (16, 21, 64, 64)
+    else:
+        stage_config = config.pixel_stage
+        made = _pixel_stage(config.pixel_stage, autoencoder, dists=load_dists())
+        shape = (3, config.pixel_stage.num_frames, *_SHAPE[1:])
+    assert stage_config is not None
+    with tempfile.TemporaryDirectory() as folder:
+        names = ("curve", "validation", "states", "monitor", "stop")
+        paths = TrainingPaths(**{name: Path(folder) / name for name in names})
+        trainer = Trainer(transformer, made, config=stage_config, paths=paths, seed=0, settings={})
+        trainer._accelerator.gradient_accumulation_steps = 1
+        # The optimizer's moments are there from the second on.
+        for _ in range(2):
+            lq, hq = torch.rand(2, stage_config.micro_batch, *shape)
+            mask, focus = torch.ones_like(lq[:, 0]), torch.ones(len(lq), dtype=torch.bool)
+            started = time.perf_counter()
+            trainer._advance([Batch(lq=lq, hq=hq, mask=mask, focus=focus, clip_ids=["clip"] * len(lq))])
+            torch.cuda.synchronize()
+            print(f"a step of {len(lq)} samples: {time.perf_counter() - started:.2f} s", file=sys.stderr)
+
+
+def _noise(num_frames: int) -> np.ndarray:
+    return np.random.default_rng(0).integers(256, size=(num_frames, *_SHAPE[1:], 3), dtype=np.uint8)
+
+
 def _latent_stage(config: LatentStageConfig | None, autoencoder: Autoencoder) -> LatentStage:
     assert config is not None
     latents = torch.zeros(16, 21, 64, 64)
@@ -175,14 +221,16 @@ def _latent_stage(config: LatentStageConfig | None, autoencoder: Autoencoder) ->
     )
 
 
-def _pixel_stage(config: PixelStageConfig | None, autoencoder: Autoencoder) -> PixelStage:
+def _pixel_stage(
+    config: PixelStageConfig | None, autoencoder: Autoencoder, *, dists: nn.Module | None = None
+) -> PixelStage:
     assert config is not None
     frames = torch.zeros(3, config.num_frames, *_SHAPE[1:])
     clips = MagicMock(spec=PixelClips)
     clips.__len__.return_value = 1
     clips.read.return_value = Sample(frames, frames, frames[0], "clip")
     return PixelStage(
-        clips, validation=clips, autoencoder=autoencoder, dists=None, config=config, p=0.5, seed=0
+        clips, validation=clips, autoencoder=autoencoder, dists=dists, config=config, p=0.5, seed=0
     )
 
 
@@ -203,6 +251,8 @@ PATHS: dict[str, Callable[[], None]] = {
     "encode latents, float32": encode_shard,
     "validate the latent stage": partial(validate, "latent"),
     "validate the pixel stage": partial(validate, "pixel"),
+    "two steps of the latent stage, `micro_batch: 4`": partial(train, "latent"),
+    "two steps of the pixel stage, `micro_batch: 2`": partial(train, "pixel"),
     "detect by RetinaFace, 8 x 1920 x 1080": partial(look_at_faces, "detect"),
     "parse by BiSeNet, 8 faces": partial(look_at_faces, "parse"),
     "identity by ArcFace, 8 faces": partial(look_at_faces, "embed"),
@@ -216,6 +266,27 @@ def count(path: Callable[[], None]) -> float:
     with _random_weights(), dry_gpu() as memory:
         path()
     return memory.peak / 2**20
+
+
+def measure_path(path: Callable[[], None]) -> float:
+    """The peak of a path on the GPU that is here, MiB."""
+    gc.collect()
+    torch.cuda.empty_cache()
+    torch.cuda.reset_peak_memory_stats()
+    # A loss of zeros has no gradient.
+    trained = isinstance(path, partial) and path.func is train
+    with _random_weights(), nullcontext() if trained else _no_drawing():
+        path()
+    return peak_memory_mb("cuda")
+
+
+@contextmanager
+def _no_drawing() -> Iterator[None]:
+    """Weights of zeros: to draw 1.3 billion of them takes the CPU longer than the GPU needs for a path."""
+    with ExitStack() as stack:
+        for name in ("normal_", "uniform_"):
+            stack.enter_context(patch.object(torch.Tensor, name, lambda tensor, *_, **__: tensor.zero_()))
+        yield
 
 
 @contextmanager
@@ -250,16 +321,22 @@ def read_table(document: Path = _DOCUMENT) -> dict[str, list[str]]:
 
 
 def main() -> None:
-    """Count, and print the table; what was measured is taken over from the documentation."""
+    """Count or measure, and print the table; the other column is taken over from the documentation."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("names", nargs="*", help="beginnings of the rows' names (default: all)")
-    chosen = tuple(parser.parse_args().names)
-    table = read_table()
+    parser.add_argument("--measure", action="store_true", help="measure on the GPU instead of counting")
+    options = parser.parse_args()
+    chosen, table = tuple(options.names), read_table()
     print(_TITLE, "| --- | --- | --- |", sep="\n")
     for name, path in PATHS.items():
-        if not chosen or name.startswith(chosen):
-            measured = table.get(name, ["", "not measured"])[1]
-            print(f"| {name} | {count(path):,.0f} | {measured} |", flush=True)
+        if chosen and not name.startswith(chosen):
+            continue
+        counted, measured = table.get(name, ["not counted", "not measured"])
+        if options.measure:
+            measured = f"{measure_path(path):,.0f} ({device_name('cuda')}, {date.today():%Y-%m-%d})"
+        else:
+            counted = f"{count(path):,.0f}"
+        print(f"| {name} | {counted} | {measured} |", flush=True)
 
 
 if __name__ == "__main__":
