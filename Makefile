@@ -6,20 +6,38 @@ PYTHON ?= $(firstword $(foreach version,3.11 3.12 3.13,$(if $(shell command -v p
 CORES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
+# `make TORCH=cpu install`: torch without CUDA (or TORCH=cu130: with another) of PyTorch's own index, by a lock of its own.
+BUILD := $(addprefix -,$(TORCH))
+INSTALL := $(addprefix UV_TORCH_BACKEND=,$(TORCH)) $(BIN)/python envs/install.py --quiet --no-deps
+COMPILE := $(VENV)/uv/bin/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 \
+	--no-header --no-annotate --no-emit-index-url
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# As pip does; without, whoever may not write into .venv compiles whenever Python starts.
+export UV_COMPILE_BYTECODE ?= true
+
+.DELETE_ON_ERROR:
 
 .PHONY: help install demo demo-scratch publish pull test test-slurm test-package coverage lint format schema docs wheel lock clean
 
 help: ## show this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*## /\t/' | expand -t 12
 
-install: $(VENV)/installed ## create .venv and install the locked packages
+install: $(VENV)/installed$(BUILD) ## create .venv and install the locked packages
 
-$(VENV)/installed: requirements.lock pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+$(VENV)/installed$(BUILD): requirements$(BUILD).lock pyproject.toml envs/install.py | $(VENV)/uv
+	$(INSTALL) --require-hashes --requirement $<
+	$(INSTALL) --no-build-isolation --editable .
 	touch $@
+
+# Installs faster than pip, which envs/install.py falls back on where this fails.
+$(VENV)/uv: envs/uv.txt
+	$(PYTHON) -m venv $(VENV)
+	-$(BIN)/python -m pip install --quiet --require-hashes --only-binary :all: --upgrade --target $@ --requirement $<
+	mkdir -p $@ && touch $@
+
+requirements-%.lock: requirements.lock | $(VENV)/uv
+	cp $< $@
+	$(COMPILE) --torch-backend $* pyproject.toml --extra all --group dev --override overrides.txt --output-file $@
 
 demo: install ## run the whole workflow on real face video at nano scale, from the model in the package
 	@if snakemake --configfile configs/demo.yaml --cores $(CORES) --dry-run --quiet all 2>&1 | grep -q 'Nothing to be done'; \
@@ -77,9 +95,9 @@ docs: install ## build the documentation's site into site/
 wheel: install ## build the wheel into dist/
 	python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 
-lock: ## resolve requirements.lock anew from pyproject.toml, for all supported versions of Python
-	uv pip compile pyproject.toml --extra all --group dev --universal --generate-hashes --override overrides.txt \
-		--python-version 3.11 --no-header --no-annotate --no-emit-index-url --upgrade --output-file requirements.lock
+lock: $(VENV)/uv ## resolve requirements.lock anew from pyproject.toml, for all supported versions of Python; and uv
+	$(COMPILE) --upgrade pyproject.toml --extra all --group dev --override overrides.txt --output-file requirements.lock
+	echo uv | $(COMPILE) --upgrade - --output-file envs/uv.txt
 
 clean: ## remove what the workflow made (not the cache of downloads)
 	rm -rf data checkpoints results provenance logs .snakemake site dist build .coverage*
