@@ -139,6 +139,14 @@ def test_a_package_that_the_lock_does_not_know_is_installed_by_neither(install, 
     assert not (install.project / ".venv/installed").exists()
 
 
+def test_a_package_without_a_checksum_is_installed_by_neither(install):
+    lock = install.project / "requirements.lock"
+    lock.write_text(lock.read_text().partition("stub-package")[0] + "stub-package==1.0\n")
+    status, said, python = install()
+    assert status != 0, said
+    assert value_of(python) == "ModuleNotFoundError: No module named 'stub_package'"
+
+
 def test_another_build_of_torch_has_a_lock_of_its_own(install, index):
     lock = install.project / "requirements.lock"
     (install.project / "requirements-cpu.lock").write_text(lock.read_text())
