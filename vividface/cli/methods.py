@@ -104,7 +104,7 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    from vividface.evaluation.methods.checking import check_arguments, check_options
+    from vividface.evaluation.methods.checking import check_arguments, check_options, check_timed
     from vividface.evaluation.methods.checkout import fetch_source
     from vividface.evaluation.methods.installation import refusals
 
@@ -121,6 +121,10 @@ def _check(options: argparse.Namespace) -> None:
         print(f"{options.name}: its code names every option that is given")
         installation.prepare(options.accept)
         print(f"{options.name}: the environment is complete")
+        if undefined := check_timed(installation):
+            raise InputError(f"{options.name}: nothing defines {', '.join(undefined)}; correct `timed`")
+        if installation.method.timed:
+            print(f"{options.name}: its code or its packages define every function that is timed")
         check_arguments(installation)
         print(f"{options.name}: its program takes its arguments")
 

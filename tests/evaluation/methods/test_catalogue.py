@@ -46,6 +46,15 @@ def test_a_method_is_found_by_its_name_or_its_file(write):
             r"environment\.variables: '\{output\}': there is no placeholder",
         ),
         ({"seconds": "took [0-9]+"}, r"seconds: .*needs one group"),
+        ({"timed": ["network.Network"]}, r"timed\.0: String should match"),
+        (
+            {"timed": ["a:b"], "seconds": "took ([0-9]+)"},
+            r"timed: the program prints its time by itself, as `seconds` says",
+        ),
+        (
+            {"timed": ["a:b"], "commands": [["restore.py", "{input}"]]},
+            r"timed: no command runs a script of Python",
+        ),
         ({"input": {"kind": "tape"}}, r"input\.kind: Input should be 'video'"),
         (
             {"input": {"kind": "videos"}, "commands": [["run", "{name}"]]},
@@ -102,6 +111,11 @@ def test_a_method_of_the_paper_has_the_papers_title_in_its_tables(name):
     method = METHODS[name]
     printed = {number for number, table in paper_tables().items() if method.title in table.rows}
     assert printed <= set(method.tables)
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_time_of_every_method_is_that_of_its_model_alone(name):
+    assert METHODS[name].timed
 
 
 @pytest.mark.parametrize("name", METHODS)

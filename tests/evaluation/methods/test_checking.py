@@ -5,7 +5,7 @@ from evaluation.methods.stub import COMMAND, PROGRAM, describe, installation_of,
 
 from vividface.downloads import Lock
 from vividface.errors import InputError
-from vividface.evaluation.methods.checking import check_arguments, check_options
+from vividface.evaluation.methods.checking import check_arguments, check_options, check_timed
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +57,14 @@ def test_a_program_without_a_parser_is_left_alone(install):
     installation = install("print('done')", parses_arguments=False)
     assert check_options(installation) == []
     check_arguments(installation)
+
+
+def test_timed_functions_that_nothing_defines_are_told(install):
+    here = ["__main__:restore", "restore:restore", "network:Network.forward"]
+    gone = ["part:value", "network:Network.Head", "network:Network", "network:forward", "argparse:main"]
+    installation = install(timed=[*here, *gone])
+    package = installation.interpreter.packages_folder / "network"
+    package.mkdir()
+    code = "class Network:\n    class Head:\n        pass\n    def forward(self):\n        pass\n"
+    (package / "__init__.py").write_text(code)
+    assert check_timed(installation) == gone

@@ -166,6 +166,44 @@ def test_the_time_of_the_model_alone_is_taken_where_the_program_prints_it(instal
     assert "the model alone, as its own program prints it" in run.conditions
 
 
+# A clock that only the model moves, two seconds for a frame.
+NETWORK = """
+import time
+now = [0.0]
+time.perf_counter = lambda: now[0]
+
+
+class Network:
+    def forward(self, num_frames):
+        now[0] += 2 * num_frames
+"""
+RESTORING = f"""
+import argparse
+from network import Network
+{PROGRAM}
+now = Network().forward(len(list(arguments.input.iterdir())))
+"""
+
+
+@pytest.mark.parametrize(("kind", "seconds"), [("frames", 18.0), ("frame_folders", 4 * 9 / 14)])
+def test_the_time_of_the_model_alone_is_that_of_its_calls(install, clips, tmp_path, kind, seconds):
+    """Of two clips in a run of all, the first has 9 of 14 frames; its three pieces have 9 in runs of one."""
+    pieces = {"frames": {"maximum": 3}} if kind == "frames" else {}
+    installation = install(kind, patches=[patch_of(RESTORING)], timed=["network:Network.forward"], **pieces)
+    (installation.source / "network.py").write_text(NETWORK)
+    restore_with_published(installation, clips, tmp_path / "out")
+    run = Run.read(tmp_path / "out")
+    assert run.seconds == pytest.approx(seconds)
+    assert "Stub: the model alone, the calls of Network.forward in its own program" in run.conditions
+    np.testing.assert_array_equal(read_clip(tmp_path / "out/second.mkv"), clips[1].read())
+
+
+def test_a_model_that_is_never_called_is_an_error(install, clips, tmp_path):
+    installation = install("frames", timed=["network:Network.forward"])
+    with pytest.raises(InputError, match=r"Stub: called none of network:Network\.forward; correct `timed`"):
+        restore_with_published(installation, clips, tmp_path / "out")
+
+
 def test_aligned_faces_go_through_the_protocol(install, clips, tmp_path):
     """The protocol crops, and pastes what comes back; a clip without a face is left to it alone."""
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vividface.errors import InputError
 from vividface.evaluation.methods import parse_only
-from vividface.evaluation.methods.description import PLACEHOLDERS
+from vividface.evaluation.methods.description import PLACEHOLDERS, script_place
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.methods.programs import run_program
 
@@ -55,14 +55,51 @@ def check_arguments(installation: Installation) -> None:
             )
 
 
+def check_timed(installation: Installation) -> list[str]:
+    """The timed functions of a method that neither its code nor its packages define; runs nothing.
+
+    Args:
+        installation: the method, whose code and environment are there.
+    """
+    return [name for name in installation.method.timed if not _defines(installation, *name.split(":"))]
+
+
+def _defines(installation: Installation, module: str, name: str) -> bool:
+    """Whether the first file that Python would take for a module defines a function of this name."""
+    folder = installation.source / installation.method.folder
+    scripts = [
+        folder / command[place]
+        for command in installation.method.commands
+        if (place := script_place(command))
+    ]
+    folders = [
+        *(script.parent for script in scripts),
+        installation.source,
+        installation.interpreter.packages_folder,
+    ]
+    path = Path(*module.split("."))
+    files = [folder / file for folder in folders for file in (path / "__init__.py", path.with_suffix(".py"))]
+    found = scripts[:1] if module == "__main__" else [file for file in files if file.is_file()]
+    scope: list[ast.stmt] = ast.parse(found[0].read_bytes()).body if found else []
+    *outer, last = name.split(".")
+    for part in outer:
+        scope = [
+            inner
+            for node in scope
+            if isinstance(node, ast.ClassDef) and node.name == part
+            for inner in node.body
+        ]
+    return any(isinstance(node, ast.FunctionDef) and node.name == last for node in scope)
+
+
 def _scripts(installation: Installation) -> list[tuple[str, list[str]]]:
     """The scripts of the commands, each with what follows it."""
     if not installation.method.parses_arguments:
         return []
     scripts = []
     for command in installation.method.commands:
-        places = [place for place, word in enumerate(command) if word.endswith(".py")]
-        scripts += [(command[place], command[place + 1 :]) for place in places[:1]]
+        if place := script_place(command):
+            scripts.append((command[place], command[place + 1 :]))
     return scripts
 
 

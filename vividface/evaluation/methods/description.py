@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 import string
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from vividface.files import digest
 
 _SHA256 = r"^[0-9a-f]{64}$"
+_FUNCTION = r"^\w+(\.\w+)*:\w+(\.\w+)?$"
 # What a command, and the place of a result, may name.
 _OF_A_CLIP = ("name", "fps", "num_frames", "width", "height")
 _PLACES = ("source", "weights")
@@ -40,6 +41,11 @@ def _known_placeholders(text: str, known: Collection[str] = PLACEHOLDERS) -> str
     if unknown := sorted(names.difference(known)):
         raise ValueError(f"{text!r}: there is no placeholder {{{unknown[0]}}}")
     return text
+
+
+def script_place(command: Sequence[str]) -> int | None:
+    """The place of a script of Python in a command line, behind the program that runs it; or None."""
+    return next((place for place, word in enumerate(command) if place and word.endswith(".py")), None)
 
 
 def _compiling(pattern: str) -> str:
@@ -287,8 +293,11 @@ class PublishedMethod(_Part):
         folder: folder of the checkout that they run in.
         parses_arguments: whether the command's script reads its arguments with argparse, so that
             `vividface methods check` can try them.
+        timed: functions `module:function` or `module:Class.method` of a program in Python whose calls are the
+            model alone, without loading, reading and writing; `__main__` is the script's own module. Their
+            seconds are added; a call within another counts once.
         seconds: pattern of the seconds of the model alone in what it prints, with one group; all matches are
-            added. Empty where it prints none.
+            added. Without it, and without `timed`, the whole program is timed.
         output: where its results come out.
         known_faults: faults of its code that move its figures, a sentence each.
     """
@@ -310,6 +319,7 @@ class PublishedMethod(_Part):
     commands: list[Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
     folder: str = ""
     parses_arguments: bool = True
+    timed: list[Annotated[str, Field(pattern=_FUNCTION)]] = []
     seconds: str = ""
     output: Output
     known_faults: list[str] = []
@@ -352,6 +362,12 @@ class PublishedMethod(_Part):
             raise ValueError(
                 f"commands: one run takes all clips, so that {{{'}, {'.join(_OF_A_CLIP)}}} say nothing"
             )
+        if self.timed and self.seconds:
+            raise ValueError(
+                "timed: the program prints its time by itself, as `seconds` says; give one of them"
+            )
+        if self.timed and not any(script_place(command) for command in self.commands):
+            raise ValueError("timed: no command runs a script of Python, a word that ends in .py")
         return self
 
     @property

@@ -46,6 +46,11 @@ class Interpreter:
         return self.programs / "python"
 
     @property
+    def packages_folder(self) -> Path:
+        """Folder of its packages."""
+        return next(self.folder.glob("lib/python3.*/site-packages"), self.folder / "lib")
+
+    @property
     def is_complete(self) -> bool:
         """Whether everything is installed."""
         return (self.folder / _COMPLETE).is_file()

@@ -16,7 +16,8 @@ from tqdm import tqdm
 
 from vividface.devices import device_name
 from vividface.errors import InputError
-from vividface.evaluation.methods.description import PublishedMethod
+from vividface.evaluation.methods import timed_calls
+from vividface.evaluation.methods.description import PublishedMethod, script_place
 from vividface.evaluation.methods.exchange import Piece, cut, read_output, write_input
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.methods.programs import run_program
@@ -30,6 +31,7 @@ Protocol = Callable[[np.ndarray, Restorer], np.ndarray]
 
 # Programs of others would look for newer files, although a job has no network.
 _OFFLINE = {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+_TIMED = timed_calls.PRINTED.format("([0-9.]+)", "([0-9]+)")
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ class _Program:
         what = "its own program, with loading of the model, reading and writing"
         if self.method.seconds:
             what = "the model alone, as its own program prints it"
+        if self.method.timed:
+            calls = ", ".join(name.partition(":")[2] for name in self.method.timed)
+            what = f"the model alone, the calls of {calls} in its own program, without a warm-up"
         share = "; by frames, this clip's share of one run of all clips" if "" in self.seconds else ""
         return f"{self.method.title}: {what}{share}"
 
@@ -183,19 +188,40 @@ class _Program:
         )
         started, printed = time.perf_counter(), ""
         for command in self.method.commands:
-            words = interpreter.resolved([word.format_map(values) for word in command])
+            words = interpreter.resolved([word.format_map(values) for word in self._timed(command)])
             folder = source / self.method.folder
             printed += run_program(words, title=self.method.title, folder=folder, variables=variables)
-        seconds = time.perf_counter() - started
-        if self.method.seconds:
-            found = re.findall(self.method.seconds, printed)
-            if not found:
-                raise InputError(
-                    f"{self.method.title}: printed nothing that fits {self.method.seconds!r}; correct "
-                    "`seconds` in its description"
-                )
-            seconds = sum(map(float, found))
+        elapsed = time.perf_counter() - started
+        seconds = self._seconds_of_the_model(printed)
+        seconds = elapsed if seconds is None else seconds
         self.seconds[clip] = self.seconds.get(clip, 0.0) + seconds
+
+    def _timed(self, command: list[str]) -> list[str]:
+        """A command line that runs its script with timed calls, where the method has some."""
+        place = script_place(command)
+        if not self.method.timed or place is None:
+            return command
+        return [*command[:place], timed_calls.__file__, ",".join(self.method.timed), *command[place:]]
+
+    def _seconds_of_the_model(self, printed: str) -> float | None:
+        """The seconds that a program printed; None where the method's description names none."""
+        method = self.method
+        if method.timed:
+            found = re.findall(_TIMED, printed)
+            if not sum(int(calls) for _, calls in found):
+                raise InputError(
+                    f"{method.title}: called none of {', '.join(method.timed)}; correct `timed` in its "
+                    "description"
+                )
+            return sum(float(seconds) for seconds, _ in found)
+        if not method.seconds:
+            return None
+        if not (found := re.findall(method.seconds, printed)):
+            raise InputError(
+                f"{method.title}: printed nothing that fits {method.seconds!r}; correct `seconds` in its "
+                "description"
+            )
+        return sum(map(float, found))
 
     def _read(self, piece: Piece, path: Path, output: Path, *, size: tuple[int, int]) -> np.ndarray:
         values = self._values(path, output, piece)

@@ -60,7 +60,12 @@ def _remarks(method: PublishedMethod) -> list[str]:
             f"- Brought by hand, from [its page]({file.page}): {file.file}, as `{file.path}`."
             for file in by_hand
         ),
+        *([f"- Timed: {_calls(method.timed)}."] if method.timed else []),
         *(f"- Changed: {patch.why}" for patch in method.patches),
         *(f"- Known: {fault}" for fault in method.known_faults),
         *([] if by_hand or method.patches or method.known_faults else ["- Nothing is changed or known."]),
     ]
+
+
+def _calls(timed: list[str]) -> str:
+    return ", ".join(f"`{name.partition(':')[2]}`" for name in timed)
