@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 from collections.abc import Sequence
 
 from vividface import __version__
 from vividface.cli import benchmark, enhance, evaluate, methods, rubric, versions, web, weights
-from vividface.cli.status import FAILED, INTERRUPTED
+from vividface.cli.status import CLOSED_PIPE, FAILED, INTERRUPTED
 from vividface.errors import InputError, describe
 from vividface.extras import explain_missing
+
+_STDOUT, _STDERR = 1, 2
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -22,8 +25,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         the exit status: 0; 1 with one line on standard error for bad input; 3 when the input was damaged, so
-        that the result is not all of it; 130 when interrupted.
+        that the result is not all of it; 130 when interrupted; 141, quietly, when nobody reads the output.
     """
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            _flush_output()
+    except BrokenPipeError:
+        if not (unread := _unread_outputs()):
+            raise
+        # Python would write again, and complain, when it ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for output in unread:
+            os.dup2(nowhere, output)
+        return CLOSED_PIPE
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return int(options.run(options) or 0)
@@ -39,10 +58,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(str(error) or "interrupted", file=sys.stderr)
         return INTERRUPTED
     except Exception as error:
-        if os.environ.get("VIVIDFACE_TRACEBACK"):
+        is_of_output = isinstance(error, BrokenPipeError) and _unread_outputs()
+        if is_of_output or os.environ.get("VIVIDFACE_TRACEBACK"):
             raise
         print(f"error: {describe(error)}", file=sys.stderr)
         return FAILED
+
+
+def _flush_output() -> None:
+    """Write what standard output holds; only a pipe that nobody reads is an error here."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError:
+        # Python tries again when it ends, and says what is wrong.
+        return
+
+
+def _unread_outputs() -> list[int]:
+    """The descriptors of standard output and standard error that are pipes which nobody reads."""
+    poll = select.poll()
+    for output in (_STDOUT, _STDERR):
+        poll.register(output, 0)
+    return [output for output, event in poll.poll(0) if event & (select.POLLERR | select.POLLHUP)]
 
 
 def _parser() -> argparse.ArgumentParser:
