@@ -3,6 +3,7 @@
 from vividface.config import FACE_NETWORKS
 from vividface.config.filtering import SECTIONS as JUDGE_SECTIONS
 from vividface.config.filtering import SelectionConfig
+from vividface.weights.cache import licences_to_accept
 
 TRAIN = list(cfg.by_role("train"))
 BENCHMARKS = list(cfg.by_role("benchmark"))
@@ -140,6 +141,15 @@ def published_keys(wildcards):
         f"evaluation.methods.{wildcards.method}.description",
         *(DETECTION if aligned else []),
     ]
+
+
+def accepted_of_weights():
+    """The accepted licences of the weights, as parameters: none where the weights ask for none."""
+    asked = licences_to_accept(cfg.weights)
+    accepted = [
+        licence for licence in asked if licence in cfg.evaluation.accept_licences
+    ]
+    return {"accepted": accepted} if asked else {}
 
 
 def method_keys(wildcards):

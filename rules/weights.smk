@@ -13,6 +13,7 @@ rule fetch_weights:
     conda:
         "../envs/vividface.yaml"
     params:
+        **accepted_of_weights(),
         config=cfg.pick("weights"),
     message:
         "Fetching third-party weights"

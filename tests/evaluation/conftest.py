@@ -4,7 +4,7 @@ import pytest
 
 from vividface.config import load_config
 from vividface.errors import InputError
-from vividface.weights.cache import fetch_group
+from vividface.weights.cache import fetch_groups
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +19,7 @@ def fetched():
 
     def fetch(group):
         try:
-            fetch_group(group)
+            fetch_groups([group])
         except InputError as error:
             pytest.skip(f"the weights of {group} are not to be had here: {error}")
 

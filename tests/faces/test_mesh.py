@@ -10,7 +10,7 @@ from vividface.errors import InputError
 from vividface.faces.load import load_backend
 from vividface.faces.mesh import FaceMesh, RefinedFaceMesh
 from vividface.video import read_clip
-from vividface.weights.cache import fetch_group
+from vividface.weights.cache import fetch_groups
 
 # MediaPipe 0.10.14's own answer (solutions.face_mesh, settled on the frame) for frame 0 of HDTF_1_GT.mp4.
 MEDIAPIPE = {
@@ -40,7 +40,7 @@ MEDIAPIPE = {
 @pytest.mark.parametrize("network", [RefinedFaceMesh, FaceMesh])
 def test_mesh_is_mediapipes(network, shared):
     try:
-        fetch_group("facemesh")
+        fetch_groups(["facemesh"])
     except InputError as error:
         pytest.skip(f"the weights of facemesh are not to be had here: {error}")
     frame = read_clip(shared / "faces" / "bench" / "HDTF_1_GT.mp4", 0, 1)[0]

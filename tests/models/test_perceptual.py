@@ -5,13 +5,13 @@ import torch
 
 from vividface.errors import InputError, MissingWeightsError
 from vividface.models.perceptual import load_dists
-from vividface.weights.cache import fetch_group
+from vividface.weights.cache import fetch_groups
 
 
 @pytest.fixture(scope="module")
 def dists():
     try:
-        fetch_group("dists")
+        fetch_groups(["dists"])
     except InputError as error:
         pytest.skip(f"the weights of DISTS are not to be had here: {error}")
     return load_dists()

@@ -10,7 +10,7 @@ from vividface.errors import InputError
 from vividface.training.base import Example
 from vividface.training.monitor import Monitor
 from vividface.training.worker import train_latent_stage
-from vividface.weights.cache import fetch_group
+from vividface.weights.cache import fetch_groups
 
 
 def test_curves_and_sample_grids_are_written(latent_job):
@@ -33,7 +33,7 @@ def test_weights_and_biases_without_its_package_is_one_clear_line(make_job, monk
 @pytest.fixture
 def lpips_weights():
     try:
-        fetch_group("lpips_alex")
+        fetch_groups(["lpips_alex"])
     except InputError as error:
         pytest.skip(f"the weights of LPIPS are not to be had here: {error}")
 

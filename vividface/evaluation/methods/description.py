@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from vividface.files import digest
+from vividface.weights.licences import Licence
 
 _SHA256 = r"^[0-9a-f]{64}$"
 _FUNCTION = r"^\w+(\.\w+)*:\w+(\.\w+)?$"
@@ -56,22 +57,6 @@ def _compiling(pattern: str) -> str:
     if num_groups != 1:
         raise ValueError(f"{pattern!r}: needs one group, the number of seconds")
     return pattern
-
-
-class Licence(_Part):
-    """A licence of a method's code or weights.
-
-    Attributes:
-        id: short name, by which a user accepts it.
-        title: its name, and what it covers.
-        page: address of its text or, where none is stated, of the method.
-        accept: whether a user has to accept it: it is no open-source licence.
-    """
-
-    id: str = Field(pattern=r"^[a-z0-9][a-z0-9.-]*$")
-    title: str
-    page: str
-    accept: bool = True
 
 
 class WebWeights(_Part):

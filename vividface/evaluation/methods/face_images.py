@@ -15,6 +15,8 @@ import torch
 from torch import nn
 
 from vividface.errors import MissingWeightsError
+from vividface.weights.catalogue import CATALOGUE
+from vividface.weights.licences import refusals
 from vividface.weights.networks import load_network
 
 # Faces restored at a time.
@@ -51,14 +53,10 @@ class _FaceNetwork:
     Attributes:
         build: function that makes it, with random weights.
         options: keyword arguments of its call.
-        licence: id of the licence that a user has to accept; empty for an open-source one.
-        terms: name and address of that licence.
     """
 
     build: Callable[[], nn.Module]
     options: dict[str, Any] = field(default_factory=dict)
-    licence: str = ""
-    terms: str = ""
 
 
 _NETWORKS = {
@@ -66,8 +64,6 @@ _NETWORKS = {
         _codeformer,
         # Its fidelity weight w, which its script has by default.
         {"weight": 0.5},
-        licence="s-lab-1.0",
-        terms="S-Lab License 1.0, non-commercial: https://github.com/sczhou/CodeFormer/blob/master/LICENSE",
     ),
     "gfpgan": _FaceNetwork(_gfpgan, {"return_rgb": False}),
     "restoreformer": _FaceNetwork(_restoreformer),
@@ -121,11 +117,9 @@ def load_face_network(name: str, *, accepted: Collection[str], device: str = "cp
         InputError: the file is not of this network.
     """
     network = _NETWORKS[name]
-    if network.licence and network.licence not in accepted:
-        raise MissingWeightsError(
-            f"{name}: its licence {network.licence} is not accepted; read it ({network.terms}) and, if you "
-            f"accept it, add {network.licence} to evaluation.accept_licences"
-        )
+    licence = CATALOGUE[name].to_accept
+    if licence is not None and (refused := refusals(name, [licence], accepted)):
+        raise MissingWeightsError(refused[0])
     try:
         built = network.build()
     except ModuleNotFoundError as error:

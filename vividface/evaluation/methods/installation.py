@@ -14,6 +14,7 @@ from vividface.evaluation.methods.description import HandWeights, HubWeights, Pu
 from vividface.evaluation.methods.environment import Interpreter, build_environment
 from vividface.files import sha256
 from vividface.hub import fetch_repository, fetched_commit
+from vividface.weights.licences import refusals
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,21 @@ class Installation:
         Args:
             accepted: ids of the licences that the user accepts.
         """
-        reasons = refusals(self.name, self.method, accepted)
+        reasons = self.refusals(accepted)
         lacking = [file for file in self.method.weights if not self._has(file)]
         by_hand = [file for file in lacking if isinstance(file, HandWeights)]
         if not self.source.is_dir() or not self.interpreter.is_complete or len(by_hand) < len(lacking):
             reasons.append(f"{self.name}: is not fetched; run `vividface methods fetch {self.name}`")
         reasons += [_ask_for(self, file) for file in by_hand]
         return [*reasons, self.missing_gpu] if self.missing_gpu else reasons
+
+    def refusals(self, accepted: Collection[str]) -> list[str]:
+        """A sentence for each of its licences that is not accepted.
+
+        Args:
+            accepted: ids of the licences that the user accepts.
+        """
+        return refusals(self.name, self.method.licences, accepted)
 
     @property
     def missing_gpu(self) -> str:
@@ -84,7 +93,7 @@ class Installation:
         Raises:
             InputError: a licence is not accepted, or a part cannot be brought; the message says which.
         """
-        if refused := refusals(self.name, self.method, accepted):
+        if refused := self.refusals(accepted):
             raise InputError(refused[0])
         fetch_source(self.method, self.source)
         build_environment(self.method, self.interpreter, self.source, weights=self.weights)
@@ -130,22 +139,6 @@ class Installation:
             )
         lock.check(f"{file.page}#{file.file}", found)
         return found
-
-
-def refusals(name: str, method: PublishedMethod, accepted: Collection[str]) -> list[str]:
-    """A sentence for each of a method's licences that is not accepted.
-
-    Args:
-        name: name of the method.
-        method: the method.
-        accepted: ids of the licences that the user accepts.
-    """
-    return [
-        f"{name}: its licence {licence.id} ({licence.title}) is not accepted; read {licence.page} and, if "
-        f"you accept it, add {licence.id} to evaluation.accept_licences (or --accept {licence.id})"
-        for licence in method.to_accept()
-        if licence.id not in accepted
-    ]
 
 
 def _ask_for(installation: Installation, file: HandWeights) -> str:
