@@ -41,6 +41,21 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+@contextmanager
+def resumable_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a folder beside `path` that becomes `path` when the block ends well.
+
+    Where the block fails, or the process is killed, the folder stays, and the next block is given the same.
+    """
+    path = Path(path)
+    temporary = path.with_name(f"{path.name}.partial")
+    temporary.mkdir(parents=True, exist_ok=True)
+    yield temporary
+    if path.is_dir():
+        shutil.rmtree(path)
+    temporary.replace(path)
+
+
 def remove_stale(path: Path | str) -> None:
     """Remove what processes that were killed in `atomic_path` left of a path."""
     path = Path(path)

@@ -1,16 +1,31 @@
 """`vividface methods`."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from evaluation.methods.stub import PROGRAM, describe, installation_of, make_repository
+from evaluation.methods.stub import (
+    PROGRAM,
+    STOPPING,
+    describe,
+    installation_of,
+    make_repository,
+    patch_of,
+)
 
 from vividface.cli.main import main
 from vividface.evaluation.methods.catalogue import published_methods
 from vividface.video import read_clip, write_clip
+
+# s: how long a test that is broken waits.
+PATIENCE = 120
 
 
 @pytest.fixture
@@ -48,6 +63,37 @@ def test_a_method_is_fetched_checked_and_run(stub, tmp_path, moving_frames, caps
     assert json.loads((out / "run.json").read_text())["num_frames"] == {"film": 9}
     assert main(run) == 1
     assert f"{out}: exists already" in capsys.readouterr().err
+
+
+def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames):
+    """Killed while the program has the second of three videos; no half video is left."""
+    description = yaml.safe_load(Path(stub).read_text())
+    description["patches"] = [patch_of(STOPPING + PROGRAM)]
+    Path(stub).write_text(yaml.safe_dump(description))
+    assert main(["methods", "fetch", stub, "--accept", "mine"]) == 0
+    (source,) = (tmp_path / "cache/methods/stub").glob("source-*")
+    (source / "stop").write_text("c0001p000")
+    (source / "wait").touch()
+    for number, name in enumerate("abc"):
+        write_clip(tmp_path / f"in/{name}.mkv", moving_frames[number:], 24)
+    out, runs = tmp_path / "out", source / "runs"
+    run = ["methods", "run", stub, str(tmp_path / "in"), "-o", str(out), "--accept", "mine"]
+    process = subprocess.Popen([sys.executable, "-m", "vividface", *run], start_new_session=True)
+    deadline = time.monotonic() + PATIENCE
+    while not (runs.exists() and len(runs.read_text().split()) == 2):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    assert [path.name for path in (tmp_path / "out.partial").glob("[!.]*")] == ["a.mkv"]
+    (source / "stop").unlink()
+    assert main(run) == 0
+    assert runs.read_text().split() == ["c0000p000", "c0001p000", "c0001p000", "c0002p000"]
+    for number, name in enumerate("abc"):
+        np.testing.assert_array_equal(read_clip(out / f"{name}.mkv"), moving_frames[number:])
+    assert not (tmp_path / "out.partial").exists()
 
 
 def test_an_error_names_the_file_of_all_that_a_program_printed(stub, tmp_path, capsys):

@@ -5,7 +5,7 @@ import copy
 import pandas as pd
 import pytest
 import yaml
-from evaluation.methods.stub import PROGRAM, describe, make_repository
+from evaluation.methods.stub import PROGRAM, STOPPING, describe, make_repository
 
 from vividface.downloads import cache_directory
 from vividface.evaluation.runs import Run
@@ -49,3 +49,26 @@ def test_one_that_runs_has_values_and_one_that_may_not_says_why(workspace):
     assert workspace.planned(*TARGETS) == {}
     workspace.overlay["evaluation"]["accept_licences"] = ["s-lab-1.0"]
     assert workspace.planned(*TARGETS) == {"fetch_method": 1, "run_method": 1, "measure": 1}
+
+
+def test_a_stopped_rule_is_resumed_at_its_clip(workspace, tmp_path):
+    """Snakemake removes the outputs of a job that failed; what it has restored is not among them."""
+    commit = make_repository(tmp_path / "stopping", {"restore.py": STOPPING + PROGRAM})
+    description = tmp_path / "stub.yaml"
+    description.write_text(yaml.safe_dump(describe(tmp_path / "stopping", commit, "video")))
+    workspace.overlay["datasets"]["test"]["max_clips"] = 3
+    folder = workspace.folder / "results/restored/test"
+    assert workspace.snakemake("data/methods/stub.json").returncode == 0
+    (source,) = (tmp_path / "cache/methods/stub").glob("source-*")
+    (source / "stop").write_text("c0001p000")
+    result = workspace.snakemake("results/restored/test/stub")
+    assert result.returncode == 1
+    assert not (folder / "stub").exists()
+    assert len(list((folder / "stub.partial").glob("*.mkv"))) == 1
+    (source / "stop").unlink()
+    result = workspace.snakemake("results/restored/test/stub")
+    assert result.returncode == 0, result.stdout[-4000:] + result.stderr[-4000:]
+    given = (source / "runs").read_text().split()
+    assert given == ["c0000p000", "c0001p000", "c0001p000", "c0002p000"]
+    assert len(Run.read(folder / "stub").num_frames) == 3
+    assert not (folder / "stub.partial").exists()

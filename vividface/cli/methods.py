@@ -146,6 +146,7 @@ def _run(options: argparse.Namespace) -> None:
         for name, footage in find_footage(options.input).items()
     ]
     aligned = protocol_of(method, FacesConfig.of_backend(options.faces))
+    settings = options.faces if aligned is not None else None
     with _program_log(installation):
-        restore_with_published(installation, clips, output, aligned=aligned)
+        restore_with_published(installation, clips, output, aligned=aligned, settings=settings)
     print(f"{output}: {len(clips)} videos restored with {method.title}")

@@ -56,6 +56,18 @@ WRITE_BLACK = """import struct, zlib
         pixels = chunk(b"IDAT", zlib.compress(bytes(7)))
         data = b"\\x89PNG\\r\\n\\x1a\\n" + header + pixels + chunk(b"IEND", b"")
         (target / image.name).write_bytes(data)"""
+# What it does first, so that a test sees its runs and can stop one: the name of what it was given goes to the
+# file `runs` of its code, and where that is the name in the file `stop`, it waits for being killed, or fails.
+STOPPING = """
+import sys, time
+from pathlib import Path
+
+given = Path(sys.argv[sys.argv.index("--input") + 1]).stem
+with open("runs", "a") as runs:
+    print(given, file=runs)
+if Path("stop").exists() and Path("stop").read_text() == given:
+    time.sleep(600) if Path("wait").exists() else sys.exit("stopped")
+"""
 # The Python of this process, which is there.
 VERSION = "{}.{}".format(*sys.version_info[:2])
 COMMAND = ["python", "restore.py", "--input", "{input}", "--output", "{output}"]

@@ -1,6 +1,7 @@
 """Running a published method: a stub with a real repository, environment and program."""
 
 import logging
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from evaluation.methods.stub import (
     COMMAND,
     PROGRAM,
+    STOPPING,
     WRITE_BLACK,
     describe,
     installation_of,
@@ -202,6 +204,74 @@ def test_a_model_that_is_never_called_is_an_error(install, clips, tmp_path):
     installation = install("frames", timed=["network:Network.forward"])
     with pytest.raises(InputError, match=r"Stub: called none of network:Network\.forward; correct `timed`"):
         restore_with_published(installation, clips, tmp_path / "out")
+
+
+@pytest.fixture
+def stopped(install, clips, tmp_path):
+    """The stub, whose run ended with an error at its second clip of two."""
+    installation = install("frames", patches=[patch_of(STOPPING + PROGRAM)], seconds="model took ([0-9.]+) s")
+    (installation.source / "stop").write_text("c0001p000")
+    with pytest.raises(InputError, match="stopped"):
+        restore_with_published(installation, clips, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    (installation.source / "stop").unlink()
+    (installation.source / "runs").unlink()
+    return installation
+
+
+def runs_of(installation):
+    return (installation.source / "runs").read_text().split()
+
+
+def test_a_stopped_run_is_resumed_at_its_clip(stopped, clips, tmp_path):
+    """Half a video, as of a process that was killed while it wrote, is written again."""
+    (tmp_path / "out.partial/second.mkv").write_bytes(b"half")
+    restore_with_published(stopped, clips, tmp_path / "out")
+    assert runs_of(stopped) == ["c0001p000"]
+    for clip in clips:
+        np.testing.assert_array_equal(read_clip(tmp_path / f"out/{clip.name}.mkv"), clip.read())
+    names = {"first.clip-000000.mkv", "second.mkv", "run.json"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == names
+    assert not (tmp_path / "out.partial").exists()
+    run = Run.read(tmp_path / "out")
+    assert run.num_frames == {"first.clip-000000": 9, "second": 5}
+    assert (run.timed_clip, run.seconds, run.width, run.height) == ("first.clip-000000", 1.5, 64, 48)
+
+
+def test_a_clip_that_is_not_the_same_any_more_is_restored_again(stopped, clips, tmp_path):
+    frames = 255 - clips[0].read()
+    clips[0] = DegradedClip(clips[0].name, lambda: frames, clips[0].fps)
+    restore_with_published(stopped, clips, tmp_path / "out")
+    assert runs_of(stopped) == ["c0000p000", "c0001p000"]
+    np.testing.assert_array_equal(read_clip(tmp_path / f"out/{clips[0].name}.mkv"), frames)
+
+
+@pytest.mark.parametrize("change", ["settings", "method", "fps"])
+def test_clips_that_were_restored_otherwise_are_restored_again(stopped, clips, tmp_path, change):
+    if change == "fps":
+        clips[0] = DegradedClip(clips[0].name, clips[0].read, Fraction(24))
+    if change == "method":
+        method = stopped.method.model_copy(update={"num_steps": 3})
+        stopped = replace(stopped, method=method)
+    settings = "dlib" if change == "settings" else None
+    restore_with_published(stopped, clips, tmp_path / "out", settings=settings)
+    assert runs_of(stopped) == ["c0000p000", "c0001p000"]
+
+
+def test_a_clip_that_is_wanted_no_more_is_left_out(stopped, clips, tmp_path):
+    restore_with_published(stopped, clips[1:], tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"second.mkv", "run.json"}
+
+
+def test_a_run_of_all_clips_begins_anew(install, clips, tmp_path):
+    installation = install("videos", patches=[patch_of(STOPPING + PROGRAM)])
+    (installation.source / "stop").write_text("input")
+    with pytest.raises(InputError, match="stopped"):
+        restore_with_published(installation, clips, tmp_path / "out")
+    assert not list(tmp_path.glob("*out*"))
+    (installation.source / "stop").unlink()
+    restore_with_published(installation, clips, tmp_path / "out")
+    assert runs_of(installation) == ["input", "input"]
 
 
 def test_aligned_faces_go_through_the_protocol(install, clips, tmp_path):

@@ -75,7 +75,8 @@ def restore_benchmark(
         write_missing(installation.name, reason, output)
         return
     rows = [_clip(row["clip_id"], row["lq"], row["hq"]) for row in clips.to_dict("records")]
-    restore_with_published(installation, rows, output, aligned=aligned)
+    settings = faces_config.model_dump(mode="json") if aligned is not None else None
+    restore_with_published(installation, rows, output, aligned=aligned, settings=settings)
 
 
 def protocol_of(method: PublishedMethod, faces_config: FacesConfig) -> Protocol | None:

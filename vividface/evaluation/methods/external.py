@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -22,7 +26,7 @@ from vividface.evaluation.methods.exchange import Piece, cut, read_output, write
 from vividface.evaluation.methods.installation import Installation
 from vividface.evaluation.methods.programs import run_program
 from vividface.evaluation.runs import Run
-from vividface.files import atomic_path
+from vividface.files import atomic_path, digest, resumable_folder, write_json
 from vividface.restoration.base import Restorer
 from vividface.video import write_clip
 
@@ -55,57 +59,109 @@ def restore_with_published(
     output: Path,
     *,
     aligned: Protocol | None = None,
+    settings: Any = None,
 ) -> None:
     """Restore clips to `output/{clip}.mkv`, without loss, and write `output/run.json`.
+
+    Where a program restores clip by clip, a run that was stopped is resumed at the clip at which it stopped:
+    the clips before it lie in `output.partial`. A program that takes all clips in one run begins anew.
 
     Args:
         installation: the method, which has been fetched.
         clips: clips to restore.
         output: folder of the results, written atomically.
         aligned: protocol of a method that takes aligned faces.
+        settings: settings of the protocol, a value of JSON; clips that were restored under others, or are no
+            longer the same, are restored again.
 
     Raises:
         InputError: the method's program fails, or its result does not fit what it was given.
     """
     method, program = installation.method, _Program(installation)
-    num_frames: dict[str, int] = {}
-    sizes: dict[str, tuple[int, int]] = {}
-    with atomic_path(output) as temporary:
-        temporary.mkdir()
-        for clip, frames in _restored(program, clips, aligned):
-            num_frames[clip.name], sizes[clip.name] = len(frames), (frames.shape[2], frames.shape[1])
-            write_clip(temporary / f"{clip.name}.mkv", frames, clip.fps)
+    if method.input.protocol == "aligned" and aligned is None:
+        raise InputError(f"{method.title}: takes aligned faces alone; give it the protocol for them")
+    with (atomic_path if method.input.takes_all else resumable_folder)(output) as folder:
+        folder.mkdir(exist_ok=True)
+        if method.input.takes_all:
+            restored = _restore_all(program, clips, folder)
+        else:
+            restored = _restore_each(program, clips, folder, aligned=aligned, settings=settings)
         # A clip without a face is none that an aligned method restores.
-        timed = next((clip.name for clip in clips if program.took(clip.name, num_frames)), "")
+        timed = next((name for name, clip in restored.items() if clip.seconds), "")
         Run(
             method=installation.name,
-            num_frames=num_frames,
+            num_frames={name: clip.num_frames for name, clip in restored.items()},
             num_steps=method.num_steps,
             timed_clip=timed,
-            seconds_per_run=[program.took(timed, num_frames)] if timed else [],
-            width=sizes[timed][0] if timed else 0,
-            height=sizes[timed][1] if timed else 0,
-            device=device_name("cuda" if method.needs_gpu else "cpu"),
+            seconds_per_run=[restored[timed].seconds] if timed else [],
+            width=restored[timed].width if timed else 0,
+            height=restored[timed].height if timed else 0,
+            device=restored[timed].device if timed else program.device,
             time_of=program.time_of,
-        ).write(temporary)
+        ).write(folder)
 
 
-def _restored(
-    program: _Program, clips: Sequence[DegradedClip], aligned: Protocol | None
-) -> Iterator[tuple[DegradedClip, np.ndarray]]:
-    reads = program.method.input
-    if reads.takes_all:
-        yield from program.restore_all(clips)
-        return
-    if reads.protocol == "aligned" and aligned is None:
-        raise InputError(f"{program.method.title}: takes aligned faces alone; give it the protocol for them")
+@dataclass(frozen=True)
+class _Restored:
+    """A restored clip.
+
+    Attributes:
+        num_frames: number of frames.
+        width: width, px.
+        height: height, px.
+        seconds: time that the program took, s; 0 where it restored nothing of the clip.
+        device: name of the processor or the GPU.
+    """
+
+    num_frames: int
+    width: int
+    height: int
+    seconds: float
+    device: str
+
+
+def _restore_all(program: _Program, clips: Sequence[DegradedClip], folder: Path) -> dict[str, _Restored]:
+    """Restore the clips in one run; the time of each is its share by frames."""
+    sizes = {}
+    for clip, frames in program.restore_all(clips):
+        sizes[clip.name] = frames.shape[:3]
+        write_clip(folder / f"{clip.name}.mkv", frames, clip.fps)
+    each = program.seconds[""] / sum(num_frames for num_frames, _, _ in sizes.values())
+    return {
+        name: _Restored(num_frames, width, height, each * num_frames, program.device)
+        for name, (num_frames, height, width) in sizes.items()
+    }
+
+
+def _restore_each(
+    program: _Program, clips: Sequence[DegradedClip], folder: Path, *, aligned: Protocol | None, settings: Any
+) -> dict[str, _Restored]:
+    """Restore the clips one by one; those that a stopped run left in the folder are taken as they are."""
+    restored = {}
     for number, clip in enumerate(tqdm(clips, desc=program.method.title, unit="clip")):
-        restore = program.restorer(clip, f"c{number:04d}")
         frames = clip.read()
-        yield (
-            clip,
-            restore(frames) if reads.protocol == "whole" or aligned is None else aligned(frames, restore),
-        )
+        content = [str(clip.fps), frames.shape, hashlib.sha256(np.ascontiguousarray(frames).data).hexdigest()]
+        fingerprint = digest([version("vividface"), program.method.fingerprint, settings, content])
+        # Written behind its video, so that a clip that has one is whole.
+        record = folder / f".{clip.name}.json"
+        if (done := _read_record(record, fingerprint)) is None:
+            record.unlink(missing_ok=True)
+            restore = program.restorer(clip, f"c{number:04d}")
+            result = restore(frames) if aligned is None else aligned(frames, restore)
+            write_clip(folder / f"{clip.name}.mkv", result, clip.fps)
+            num_frames, height, width = result.shape[:3]
+            done = _Restored(num_frames, width, height, program.seconds.get(clip.name, 0.0), program.device)
+            write_json(record, {"fingerprint": fingerprint, **asdict(done)})
+        restored[clip.name] = done
+    for file in folder.iterdir():
+        if file.name not in {f"{name}.mkv" for name in restored}:
+            file.unlink()
+    return restored
+
+
+def _read_record(path: Path, fingerprint: str) -> _Restored | None:
+    record = json.loads(path.read_text()) if path.is_file() else {}
+    return _Restored(**record) if record.pop("fingerprint", None) == fingerprint else None
 
 
 @dataclass
@@ -126,6 +182,11 @@ class _Program:
         return self.installation.method
 
     @property
+    def device(self) -> str:
+        """Name of the processor or the GPU that it runs on."""
+        return device_name("cuda" if self.method.needs_gpu else "cpu")
+
+    @property
     def time_of(self) -> str:
         """What the time is of, for tables."""
         what = "its own program, with loading of the model, reading and writing"
@@ -134,14 +195,10 @@ class _Program:
         if self.method.timed:
             calls = ", ".join(name.partition(":")[2] for name in self.method.timed)
             what = f"the model alone, the calls of {calls} in its own program, without a warm-up"
-        share = "; by frames, this clip's share of one run of all clips" if "" in self.seconds else ""
+        share = (
+            "; by frames, this clip's share of one run of all clips" if self.method.input.takes_all else ""
+        )
         return f"{self.method.title}: {what}{share}"
-
-    def took(self, clip: str, num_frames: Mapping[str, int]) -> float:
-        """The time of a clip, s; of one run of all clips its share by frames, 0 where it was not restored."""
-        if "" in self.seconds:
-            return self.seconds[""] * num_frames[clip] / sum(num_frames.values())
-        return self.seconds.get(clip, 0.0)
 
     def restorer(self, clip: DegradedClip, name: str) -> Restorer:
         """A function that restores frames of a clip, piece by piece."""
