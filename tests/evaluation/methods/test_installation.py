@@ -178,10 +178,16 @@ def test_a_file_that_no_program_can_fetch_is_asked_for(stub, lock, tmp_path):
 
 
 def test_the_environment_as_condas_file(stub):
-    environment = {"python": "3.8", "packages": ["--find-links x", "torch==1.0"], "conda": ["dlib"]}
+    environment = {
+        "python": "3.8",
+        "packages": ["--find-links x", "torch==1.0"],
+        "conda": ["dlib"],
+        "variables": {"HOME": "{source}"},
+    }
     text = conda_file(stub(environment=environment).method)
     assert yaml.safe_load(text) == {
         "channels": ["conda-forge", "nodefaults"],
         "dependencies": ["python=3.8", "pip", "dlib", {"pip": ["--find-links x", "torch==1.0"]}],
     }
+    assert "# Its commands need HOME={source}.\n" in text
     assert text.startswith("# Stub")

@@ -211,4 +211,5 @@ def conda_file(method: PublishedMethod) -> str:
     values = {"channels": ["conda-forge", "nodefaults"], "dependencies": dependencies}
     head = f"# {method.title}: written by `make schema` from vividface/evaluation/methods/published/.\n"
     head += "".join(f"# Then, in the checkout: {shlex.join(command)}\n" for command in environment.setup)
+    head += "".join(f"# Its commands need {name}={value}.\n" for name, value in environment.variables.items())
     return head + yaml.safe_dump(values, sort_keys=False, width=1000)
