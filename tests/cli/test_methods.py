@@ -65,7 +65,8 @@ def test_a_method_is_fetched_checked_and_run(stub, tmp_path, moving_frames, caps
     assert f"{out}: exists already" in capsys.readouterr().err
 
 
-def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames):
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
+def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames, monkeypatch, number):
     """Killed while the program has the second of three videos; no half video is left."""
     description = yaml.safe_load(Path(stub).read_text())
     description["patches"] = [patch_of(STOPPING + PROGRAM)]
@@ -74,26 +75,39 @@ def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames):
     (source,) = (tmp_path / "cache/methods/stub").glob("source-*")
     (source / "stop").write_text("c0001p000")
     (source / "wait").touch()
-    for number, name in enumerate("abc"):
-        write_clip(tmp_path / f"in/{name}.mkv", moving_frames[number:], 24)
+    for count, name in enumerate("abc"):
+        write_clip(tmp_path / f"in/{name}.mkv", moving_frames[count:], 24)
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "work"))
     out, runs = tmp_path / "out", source / "runs"
     run = ["methods", "run", stub, str(tmp_path / "in"), "-o", str(out), "--accept", "mine"]
-    process = subprocess.Popen([sys.executable, "-m", "vividface", *run], start_new_session=True)
-    deadline = time.monotonic() + PATIENCE
-    while not (runs.exists() and len(runs.read_text().split()) == 2):
-        assert process.poll() is None
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process = subprocess.Popen([sys.executable, "-m", "vividface", *run])
+    _wait_until(lambda: runs.exists() and len(runs.read_text().split()) == 2)
+    process.send_signal(number)
+    process.wait(PATIENCE)
+    program = int((source / "pid").read_text())
+    if number == signal.SIGKILL:
+        # Nothing of this process is left that could end its program.
+        os.kill(program, signal.SIGKILL)
+    else:
+        _wait_until(lambda: not Path(f"/proc/{program}").exists())
+        assert process.returncode == 128 + number
+        assert not list((tmp_path / "work").iterdir())
     assert not out.exists()
     assert [path.name for path in (tmp_path / "out.partial").glob("[!.]*")] == ["a.mkv"]
     (source / "stop").unlink()
     assert main(run) == 0
     assert runs.read_text().split() == ["c0000p000", "c0001p000", "c0001p000", "c0002p000"]
-    for number, name in enumerate("abc"):
-        np.testing.assert_array_equal(read_clip(out / f"{name}.mkv"), moving_frames[number:])
+    for count, name in enumerate("abc"):
+        np.testing.assert_array_equal(read_clip(out / f"{name}.mkv"), moving_frames[count:])
     assert not (tmp_path / "out.partial").exists()
+
+
+def _wait_until(is_so):
+    deadline = time.monotonic() + PATIENCE
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_an_error_names_the_file_of_all_that_a_program_printed(stub, tmp_path, capsys):

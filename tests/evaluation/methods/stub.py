@@ -59,9 +59,10 @@ WRITE_BLACK = """import struct, zlib
 # What it does first, so that a test sees its runs and can stop one: the name of what it was given goes to the
 # file `runs` of its code, and where that is the name in the file `stop`, it waits for being killed, or fails.
 STOPPING = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 
+Path("pid").write_text(str(os.getpid()))
 given = Path(sys.argv[sys.argv.index("--input") + 1]).stem
 with open("runs", "a") as runs:
     print(given, file=runs)
