@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from vividface.files import atomic_path, natural_order, sha256, write_json
+from vividface.files import atomic_path, natural_order, resumable_folder, sha256, write_json
 
 
 def test_appears_whole(tmp_path):
@@ -32,6 +32,20 @@ def test_folder_is_replaced(tmp_path):
         temporary.mkdir()
         (temporary / "new").touch()
     assert [path.name for path in target.iterdir()] == ["new"]
+
+
+def test_a_folder_that_was_not_finished_is_given_again(tmp_path):
+    target = tmp_path / "folder"
+    with pytest.raises(ValueError, match="stopped"), resumable_folder(target) as temporary:
+        (temporary / "a.txt").write_text("content")
+        raise ValueError("stopped")
+    assert not target.exists()
+    target.mkdir()
+    (target / "old.txt").touch()
+    with resumable_folder(target) as temporary:
+        assert (temporary / "a.txt").read_text() == "content"
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["folder"]
 
 
 def test_sha256_and_json(tmp_path):
