@@ -9,8 +9,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 # Their work is done by networks, or measures it.
 WITH_TORCH = {
     *("benchmark_faces", "clip_quality", "empty_prompt", "encode_latents", "enhance", "fetch_judge"),
-    *("filter_study", "measure", "render_report", "repeat_scores", "restore_benchmark", "study_sets"),
-    "write_tables",
+    *("measure", "restore_benchmark"),
 }
 
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from vividface.evaluation.metrics import METRICS, Clip, NotMeasurableError
-from vividface.evaluation.metrics.video import frechet_distance, prepare_window, window_starts
+from vividface.evaluation.metrics.video import frechet_distance, window_starts
+from vividface.evaluation.networks.i3d import prepare_window
 
 
 @pytest.fixture

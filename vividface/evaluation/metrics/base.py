@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from vividface.evaluation.metrics.features import ClipFaces
+
+# Tables need what a metric is alone; torch, which takes a second to import, is for what computes.
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class NotMeasurableError(Exception):
@@ -128,4 +130,6 @@ class SetMetric(Metric):
 
 def as_tensor(frames: np.ndarray, device: str = "cpu") -> Tensor:
     """Frames (F, H, W, 3) uint8 as a tensor (F, 3, H, W) in [0, 1]."""
+    import torch
+
     return torch.from_numpy(frames).to(device).permute(0, 3, 1, 2).float() / 255

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from safetensors import SafetensorError
@@ -15,9 +16,11 @@ from vividface.errors import InputError, MissingWeightsError
 from vividface.faces.base import Face
 from vividface.faces.load import load_backend
 from vividface.faces.mesh import FaceMesh, RefinedFaceMesh
-from vividface.faces.mobilefacenet import MobileFaceNetIdentity
 from vividface.faces.tracking import follow, interpolate, overlap
 from vividface.files import atomic_path
+
+if TYPE_CHECKING:
+    from vividface.faces.mobilefacenet import MobileFaceNetIdentity
 
 _MESHES: dict[str, type[FaceMesh]] = {"mesh_478": RefinedFaceMesh, "mesh_468": FaceMesh}
 FEATURES = ("identity", "identity_mobilefacenet", "fitted_landmarks", *_MESHES)
@@ -84,6 +87,8 @@ class FaceReader:
         if feature == "identity":
             self._backend.require_identity()
         elif feature == "identity_mobilefacenet" and self._mobilefacenet is None:
+            from vividface.faces.mobilefacenet import MobileFaceNetIdentity
+
             self._mobilefacenet = MobileFaceNetIdentity(self._device)
         elif feature in _MESHES and feature not in self._meshes:
             self._meshes[feature] = _MESHES[feature]()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import ClassVar
 
 import numpy as np
-import torch
 
 from vividface.evaluation.metrics.base import Clip, Metric, as_tensor
 from vividface.evaluation.metrics.faces import FaceMetric, FaceReferenceMetric, require_frames
@@ -84,15 +83,17 @@ class ClipConsistency(Metric):
 
         self._encoder = ClipImageEncoder()
 
-    @torch.inference_mode()
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
+        import torch
+
         require_frames(clip, 2)
         encoder = self._encoder.to(clip.device)
         starts = range(0, len(clip.frames), _BATCH)
         batches = (as_tensor(clip.frames[start : start + _BATCH], clip.device) for start in starts)
-        features = torch.cat([encoder(batch) for batch in batches])
-        return float((features[1:] @ features[0]).mean())
+        with torch.inference_mode():
+            features = torch.cat([encoder(batch) for batch in batches])
+            return float((features[1:] @ features[0]).mean())
 
 
 class IdentityDistance(FaceMetric):

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import isnan
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, as_tensor
-from vividface.models.perceptual import load_dists, load_lpips, load_musiq
 from vividface.weights.cache import weights_path
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 # Pixels at once: two frames of 512 px, whose VGG16 features take about half a gigabyte.
 _CHUNK_PIXELS = 1 << 19
@@ -37,22 +37,24 @@ class _ImageMetric(Metric):
             raise value
         return value
 
-    @torch.inference_mode()
     def measure_all(self, clips: Sequence[Clip]) -> list[float | NotMeasurableError]:
         """See `Metric`."""
+        import torch
+
         first = clips[0]
         network = self._network.to(first.device)
         chunk = max(_CHUNK_PIXELS // (first.frames.shape[1] * first.frames.shape[2]), 1)
         values: list[list[Tensor]] = [[] for _ in clips]
-        for start in range(0, len(first.frames), chunk):
-            reference = []
-            if self.needs_reference:
-                assert first.reference is not None
-                reference = [self._prepare(first.reference[start : start + chunk], first.device)]
-            for clip, row in zip(clips, values, strict=True):
-                frames = self._prepare(clip.frames[start : start + chunk], clip.device)
-                row.append(self._compare(network, frames, *reference).flatten())
-        return [self._mean(torch.cat(row)) for row in values]
+        with torch.inference_mode():
+            for start in range(0, len(first.frames), chunk):
+                reference = []
+                if self.needs_reference:
+                    assert first.reference is not None
+                    reference = [self._prepare(first.reference[start : start + chunk], first.device)]
+                for clip, row in zip(clips, values, strict=True):
+                    frames = self._prepare(clip.frames[start : start + chunk], clip.device)
+                    row.append(self._compare(network, frames, *reference).flatten())
+            return [self._mean(torch.cat(row)) for row in values]
 
     def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
         """Frames as the network takes them."""
@@ -124,90 +126,46 @@ class PSNR(_ImageMetric):
         return network
 
 
-class SSIMLuma(_ImageMetric):
+class _SSIM(_ImageMetric):
+    better, needs_reference = "higher", True
+    luma: ClassVar[Literal["yiq", "ycbcr"] | None] = None
+
+    def _build(self) -> nn.Module:
+        from vividface.evaluation.networks.ssim import SSIM
+
+        return SSIM(self.luma)
+
+
+class SSIMLuma(_SSIM):
     """Structural similarity (Wang et al., 2004) on luma, at most 1. The paper's column.
 
     Luma is pyiqa's: Y of YIQ, 0.299 R + 0.587 G + 0.114 B in 0..255, rounded. Structure that is reversed
     counts as 0, as in pyiqa.
     """
 
-    name, better, needs_reference = "ssim_y", "higher", True
-
-    def _build(self) -> nn.Module:
-        return _SSIM("yiq")
+    name, luma = "ssim_y", "yiq"
 
 
-class SSIMYCbCr(_ImageMetric):
+class SSIMYCbCr(_SSIM):
     """Structural similarity (Wang et al., 2004) on Y of BT.601's YCbCr, as in BasicSR; at most 1.
 
     Y lies in 16..235, not rounded, while the constants are those of 0..255: values are higher than those of
     `ssim_y`. Structure that is reversed counts below 0.
     """
 
-    name, better, needs_reference = "ssim_ycbcr", "higher", True
-
-    def _build(self) -> nn.Module:
-        return _SSIM("ycbcr")
+    name, luma = "ssim_ycbcr", "ycbcr"
 
 
-class SSIMColour(_ImageMetric):
+class SSIMColour(_SSIM):
     """Structural similarity (Wang et al., 2004), the mean over R, G and B, at most 1."""
 
-    name, better, needs_reference = "ssim_rgb", "higher", True
-
-    def _build(self) -> nn.Module:
-        return _SSIM(None)
-
-
-class _SSIM(nn.Module):
-    """SSIM, six times as fast as pyiqa's: the 11 x 11 Gaussian window is applied along rows, then columns.
-
-    Args:
-        luma: Y of YIQ as in pyiqa, of YCbCr as in BasicSR; None takes R, G and B as pyiqa does.
-    """
-
-    _window: Tensor
-
-    def __init__(self, luma: Literal["yiq", "ycbcr"] | None) -> None:
-        super().__init__()
-        self._luma = luma
-        window = torch.exp(-((torch.arange(11, dtype=torch.float64) - 5) ** 2) / (2 * 1.5**2))
-        self.register_buffer("_window", window / window.sum())
-
-    def forward(self, x: Tensor, y: Tensor) -> Tensor:
-        """(N,) from two batches (N, 3, H, W) in [0, 1]."""
-        x, y = (self._levels(image).double() for image in (x, y))
-        mean_x, mean_y, xx, yy, xy = (self._smooth(image) for image in (x, y, x * x, y * y, x * y))
-        c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-        variances = xx - mean_x**2 + yy - mean_y**2
-        structure = (2 * (xy - mean_x * mean_y) + c2) / (variances + c2)
-        if self._luma != "ycbcr":
-            structure = structure.relu()
-        luminance = (2 * mean_x * mean_y + c1) / (mean_x**2 + mean_y**2 + c1)
-        return (luminance * structure).mean(dim=(1, 2, 3))
-
-    def _levels(self, image: Tensor) -> Tensor:
-        """The compared channels of a batch, in 0..255."""
-        from pyiqa.archs.func_util import preprocess_rgb
-        from pyiqa.utils.color_util import rgb2ycbcr
-
-        if self._luma == "ycbcr":
-            luma: Tensor = rgb2ycbcr(image)[:, :1] * 255
-            return luma
-        levels: Tensor = preprocess_rgb(image, self._luma == "yiq", 255)
-        return levels
-
-    def _smooth(self, image: Tensor) -> Tensor:
-        rows = image.unfold(3, 11, 1) @ self._window
-        return rows.unfold(2, 11, 1) @ self._window
+    name, luma = "ssim_rgb", None
 
 
 class _LPIPS(_FeatureMetric):
     def _extractors(self) -> list[tuple[nn.Module, str]]:
-        scaling, features = self._network.scaling_layer, self._network.net
-        assert isinstance(scaling, nn.Module)
-        assert isinstance(features, nn.Module)
-        return [(scaling, "forward"), (features, "forward")]
+        modules = self._network.scaling_layer, self._network.net
+        return [(cast("nn.Module", module), "forward") for module in modules]
 
     def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
         return 2 * as_tensor(frames, device) - 1
@@ -223,6 +181,8 @@ class LPIPSAlex(_LPIPS):
     name, better, needs_reference = "lpips_alex", "lower", True
 
     def _build(self) -> nn.Module:
+        from vividface.models.perceptual import load_lpips
+
         return load_lpips("alex")
 
 
@@ -232,6 +192,8 @@ class LPIPSVGG(_LPIPS):
     name, better, needs_reference = "lpips_vgg", "lower", True
 
     def _build(self) -> nn.Module:
+        from vividface.models.perceptual import load_lpips
+
         return load_lpips("vgg")
 
 
@@ -244,6 +206,8 @@ class DISTS(_FeatureMetric):
     name, better, needs_reference = "dists", "lower", True
 
     def _build(self) -> nn.Module:
+        from vividface.models.perceptual import load_dists
+
         return load_dists()
 
     def _extractors(self) -> list[tuple[nn.Module, str]]:
@@ -259,6 +223,7 @@ class DISTSResized(DISTS):
     name = "dists_256"
 
     def _prepare(self, frames: np.ndarray, device: str) -> Tensor:
+        import torch
         from torchvision.transforms.functional import resize
 
         if min(frames.shape[1:3]) <= _DISTS_SIDE:
@@ -274,6 +239,8 @@ class MUSIQ(_ImageMetric):
     name, better, needs_reference = "musiq", "higher", False
 
     def _build(self) -> nn.Module:
+        from vividface.models.perceptual import load_musiq
+
         return load_musiq()
 
 
@@ -316,6 +283,8 @@ class NIQE(_ImageMetric):
         return super().measure_all(clips)
 
     def _compare(self, network: nn.Module, *images: Tensor) -> Tensor:
+        import torch
+
         try:
             return super()._compare(network, *images)
         except torch.linalg.LinAlgError:  # type: ignore[attr-defined]

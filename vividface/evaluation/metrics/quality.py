@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from vividface.evaluation.metrics.base import Clip, Metric
 from vividface.weights.cache import weights_path
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # What FasterVQA's network was trained on: 8 temporal fragments of 4 frames, every second one; 7 x 7 spatial
 # fragments of 32 px, at the same places in 8 frames.
 _TEMPORAL_FRAGMENTS, _FRAGMENT_FRAMES, _STEP = 8, 4, 2
 _FRAGMENTS, _FRAGMENT, _ALIGNED = 7, 32, 8
 _NUM_FRAMES, _SIDE = _TEMPORAL_FRAGMENTS * _FRAGMENT_FRAMES, _FRAGMENTS * _FRAGMENT
-_PIXEL_MEAN = torch.tensor([123.675, 116.28, 103.53])
-_PIXEL_STD = torch.tensor([58.395, 57.12, 57.375])
+_PIXEL_MEAN = (123.675, 116.28, 103.53)
+_PIXEL_STD = (58.395, 57.12, 57.375)
 # Of raw qualities, as the authors publish them.
 _RAW_MEAN, _RAW_STD = 0.14759505, 0.03613452
 _SEED = 0
@@ -41,16 +43,18 @@ class FasterVQA(Metric):
         self._network = load_fastervqa(weights_path("fastervqa"))
         self._num_draws = num_draws
 
-    @torch.inference_mode()
     def measure(self, clip: Clip) -> float:
         """See `Metric`."""
+        import torch
+
         network, random = self._network.to(clip.device), np.random.default_rng(_SEED)
         raw = []
-        for _ in range(self._num_draws):
-            indices = self._draw_frames(len(clip.frames), random)
-            fragments = _normalise(draw_fragments(clip.frames[indices], random))
-            raw.append(network(fragments.to(clip.device)).double().mean())
-        return float(torch.sigmoid((torch.stack(raw).mean() - _RAW_MEAN) / _RAW_STD))
+        with torch.inference_mode():
+            for _ in range(self._num_draws):
+                indices = self._draw_frames(len(clip.frames), random)
+                fragments = _normalise(draw_fragments(clip.frames[indices], random))
+                raw.append(network(fragments.to(clip.device)).double().mean())
+            return float(torch.sigmoid((torch.stack(raw).mean() - _RAW_MEAN) / _RAW_STD))
 
     def _draw_frames(self, num_frames: int, random: np.random.Generator) -> np.ndarray:
         return draw_frames(num_frames, random)
@@ -129,6 +133,9 @@ def _fragment_at(top: int, left: int) -> tuple[slice, slice]:
 
 def _enlarge(frames: np.ndarray) -> np.ndarray:
     """Frames (F, H, W, 3) whose shorter side has at least 224 px."""
+    import torch
+    from torch.nn import functional as F
+
     height, width = frames.shape[1:3]
     shorter = min(height, width)
     if shorter >= _SIDE:
@@ -141,5 +148,7 @@ def _enlarge(frames: np.ndarray) -> np.ndarray:
 
 def _normalise(fragments: np.ndarray) -> Tensor:
     """The network's input (1, 3, 32, 224, 224) from fragments (32, 224, 224, 3) uint8."""
-    normalised = (torch.from_numpy(fragments) - _PIXEL_MEAN) / _PIXEL_STD
+    import torch
+
+    normalised = (torch.from_numpy(fragments) - torch.tensor(_PIXEL_MEAN)) / torch.tensor(_PIXEL_STD)
     return normalised.permute(3, 0, 1, 2)[None]

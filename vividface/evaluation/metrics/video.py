@@ -8,12 +8,8 @@ shorter side is resized to 224 px (bilinear, without antialiasing), and the cent
 from __future__ import annotations
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
 
 from vividface.evaluation.metrics.base import Clip, Metric, NotMeasurableError, SetMetric
-from vividface.evaluation.networks.i3d import NUM_CLASSES, SIZE, load_i3d
 
 WINDOW = 16
 
@@ -124,32 +120,18 @@ class _WindowFeatures:
     """I3D's logits (K, 400) of a clip's windows."""
 
     def __init__(self) -> None:
+        from vividface.evaluation.networks.i3d import load_i3d
+
         self._network = load_i3d()
 
-    @torch.inference_mode()
     def __call__(self, frames: np.ndarray, device: str) -> np.ndarray:
-        network = self._network.to(device)
-        starts = window_starts(len(frames))
-        features = np.empty((len(starts), NUM_CLASSES), np.float32)
-        for row, start in zip(features, starts, strict=True):
-            window = torch.from_numpy(frames[start : start + WINDOW]).to(device)
-            row[:] = network(prepare_window(window)[None])[0].cpu().numpy()
-        return features
+        import torch
 
+        from vividface.evaluation.networks.i3d import prepare_window
 
-def prepare_window(frames: Tensor) -> Tensor:
-    """Frames as I3D takes them.
-
-    Args:
-        frames: frames (F, H, W, 3) uint8, RGB.
-
-    Returns:
-        the centre (3, F, 224, 224) in [-1, 1], the shorter side resized to 224 px.
-    """
-    height, width = frames.shape[1:3]
-    shorter = min(height, width)
-    size = [-(-side * SIZE // shorter) for side in (height, width)]
-    images = F.interpolate(frames.permute(0, 3, 1, 2).float(), size, mode="bilinear", align_corners=False)
-    top, left = ((side - SIZE) // 2 for side in size)
-    centre = images[:, :, top : top + SIZE, left : left + SIZE]
-    return centre.transpose(0, 1) / 127.5 - 1
+        network, rows = self._network.to(device), []
+        with torch.inference_mode():
+            for start in window_starts(len(frames)):
+                window = torch.from_numpy(frames[start : start + WINDOW]).to(device)
+                rows.append(network(prepare_window(window)[None])[0].cpu().numpy())
+        return np.stack(rows)

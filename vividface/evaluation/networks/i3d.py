@@ -83,6 +83,24 @@ def load_i3d() -> I3D:
     return freeze(network).to(memory_format=torch.channels_last_3d)
 
 
+def prepare_window(frames: Tensor) -> Tensor:
+    """Frames as I3D takes them.
+
+    Args:
+        frames: frames (F, H, W, 3) uint8, RGB.
+
+    Returns:
+        the centre (3, F, 224, 224) in [-1, 1], the shorter side resized to 224 px.
+    """
+    height, width = frames.shape[1:3]
+    shorter = min(height, width)
+    size = [-(-side * SIZE // shorter) for side in (height, width)]
+    images = F.interpolate(frames.permute(0, 3, 1, 2).float(), size, mode="bilinear", align_corners=False)
+    top, left = ((side - SIZE) // 2 for side in size)
+    centre = images[:, :, top : top + SIZE, left : left + SIZE]
+    return centre.transpose(0, 1) / 127.5 - 1
+
+
 def pad_same(videos: Tensor, kernel: _Shape, stride: _Shape) -> Tensor:
     """Pad with zeros as TensorFlow's SAME does: size n becomes ceil(n / stride) in the layer that follows.
 
