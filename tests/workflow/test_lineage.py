@@ -32,6 +32,8 @@ def config(repository):
 def run(tmp_path, monkeypatch, config):
     """A function that runs a rule's script in an empty working directory."""
     monkeypatch.chdir(tmp_path)
+    # A rule's script has a process of its own; this one is the tests'.
+    monkeypatch.setattr("vividface.models.lean._claimed", False)
 
     def run(rule, inputs, outputs, write, **wildcards):
         job = SimpleNamespace(

@@ -48,8 +48,10 @@ def add_commands(commands: Commands) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from vividface.devices import choose_device, choose_dtype
-    from vividface.restoration.speed import describe_machine
+    from vividface.models.lean import lean_diffusers
 
+    with lean_diffusers():
+        from vividface.restoration.speed import describe_machine
     if options.repetitions < 1:
         raise InputError(f"--repetitions {options.repetitions}: is not positive")
     if options.video and options.preset:

@@ -203,9 +203,9 @@ def _enhance_one(options: argparse.Namespace) -> int:
     # Before the weights, and the packages that run them, which take their time: a mistake is told at once.
     source = _open(options)
     _try(source, options)
+    restorer = _load(options)
     from vividface.restoration.enhance import enhance
 
-    restorer = _load(options)
     config = _config(restorer, options)
     result = enhance(
         source,
@@ -238,10 +238,10 @@ def _try(source: Source, options: argparse.Namespace) -> None:
 
 
 def _preview(options: argparse.Namespace) -> int:
-    from vividface.restoration.preview import preview
-
     source = _open(options)
     restorer = _load(options)
+    from vividface.restoration.preview import preview
+
     previews = []
     for shown in preview(
         source,
@@ -260,9 +260,9 @@ def _preview(options: argparse.Namespace) -> int:
 
 
 def _enhance_folder(videos: list[Path], options: argparse.Namespace) -> int:
+    restorer = _load(options)
     from vividface.restoration.folder import enhance_folder, result_paths
 
-    restorer = _load(options)
     config = _config(restorer, options)
     reports = reports_of(options, restorer.model, config)
     paths = report_paths(result_paths(videos, options.output))
@@ -314,8 +314,10 @@ def _excerpt(options: argparse.Namespace) -> Excerpt:
 def _load(options: argparse.Namespace) -> FaceRestorer:
     import torch
 
-    from vividface.restoration.loading import RestorerOptions, load_restorer
+    from vividface.models.lean import lean_diffusers
 
+    with lean_diffusers():
+        from vividface.restoration.loading import RestorerOptions, load_restorer
     torch.manual_seed(options.seed)
     restorer = load_restorer(
         RestorerOptions(

@@ -13,6 +13,7 @@ from vividface.cli import benchmark, enhance, evaluate, methods, rubric, version
 from vividface.cli.status import CLOSED_PIPE, FAILED, INTERRUPTED
 from vividface.errors import InputError, describe
 from vividface.extras import explain_missing
+from vividface.models.lean import claim_process
 
 _STDOUT, _STDERR = 1, 2
 
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         the exit status: 0; 1 with one line on standard error for bad input; 3 when the input was damaged, so
         that the result is not all of it; 130 when interrupted; 141, quietly, when nobody reads the output.
     """
+    if arguments is None:
+        claim_process()
     try:
         try:
             return _run(arguments)

@@ -24,7 +24,6 @@ from vividface.models.attention import choose_attention
 from vividface.models.autoencoders import WanAutoencoder
 from vividface.models.bundled import BUNDLED
 from vividface.models.checkpoints import load_autoencoder, load_checkpoint
-from vividface.models.compilation import compile_parts
 from vividface.restoration.base import StrengthRestorer
 from vividface.restoration.compiled import CompiledRestorer, Tell
 from vividface.restoration.pipeline import OneStepFacePipeline
@@ -252,6 +251,9 @@ def _load_pipeline(weights: Path, options: RestorerOptions, device: str) -> OneS
     if options.attention is not None:
         choose_attention(transformer, options.attention, device)
     if options.compile:
+        # The compiler takes long to import.
+        from vividface.models.compilation import compile_parts
+
         compile_parts(transformer, chosen)
     return pipeline
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from vividface.config import Config, validate_config
 from vividface.devices import choose_device
+from vividface.models.lean import claim_process
 from vividface.workflow.logs import rule_log
 from vividface.workflow.records import record_path, write_record
 
@@ -62,6 +63,7 @@ def run_rule(snakemake: Any) -> Iterator[RuleRun]:
     Args:
         snakemake: object that Snakemake gives to a script.
     """
+    claim_process()
     with rule_log(snakemake.log[0]):
         record_path(snakemake.rule, dict(snakemake.wildcards.items())).unlink(missing_ok=True)
         run = RuleRun(snakemake)

@@ -13,15 +13,12 @@ from tqdm import tqdm
 
 from vividface.config import FACE_NETWORKS, Config, RestorationConfig
 from vividface.devices import choose_dtype, device_name, peak_memory_mb
-from vividface.evaluation.methods.aligned import load_aligned_protocol
 from vividface.evaluation.methods.builtin import load_builtin
-from vividface.evaluation.methods.face_images import load_face_network
 from vividface.evaluation.runs import Run
 from vividface.files import atomic_path
-from vividface.models.checkpoints import build_autoencoder, build_transformer
+from vividface.models.lean import lean_diffusers
 from vividface.restoration.base import Restorer
 from vividface.restoration.colour import correct_colours
-from vividface.restoration.pipeline import OneStepFacePipeline
 from vividface.restoration.streaming import restore_stream
 from vividface.video import probe, read_clip, write_clip
 
@@ -60,11 +57,17 @@ def load_method(name: str, config: Config, *, checkpoint: Path | None, device: s
         InputError: there is no such method, or its weights cannot be loaded.
     """
     if checkpoint is None and name in FACE_NETWORKS:
+        from vividface.evaluation.methods.aligned import load_aligned_protocol
+        from vividface.evaluation.methods.face_images import load_face_network
+
         network = load_face_network(name, accepted=config.evaluation.accept_licences, device=device)
         protocol = load_aligned_protocol(config.faces, device)
         return Method(lambda frames: protocol(frames, network), num_steps=0, whole_clips=True)
     if checkpoint is None and name not in ("autoencoder", "untuned"):
         return Method(load_builtin(name), num_steps=0)
+    with lean_diffusers():
+        from vividface.models.checkpoints import build_autoencoder, build_transformer
+        from vividface.restoration.pipeline import OneStepFacePipeline
     dtype = choose_dtype(config.evaluation.dtype, device)
     if name == "autoencoder":
         autoencoder = build_autoencoder(config.model, dtype=dtype)
