@@ -23,11 +23,8 @@ def load_dists() -> nn.Module:
         MissingWeightsError: its VGG16 or its weights are not in the cache.
     """
     from pyiqa.archs.dists_arch import DISTS
-    from torchvision.models import vgg16
 
-    vgg = vgg16(weights=None)
-    features = load_file(weights_path("vgg16_features"))
-    vgg.load_state_dict(features, strict=False)
+    vgg = _load_backbone("vgg16")
     weights = torch.load(weights_path("dists_weights"), weights_only=True, map_location="cpu")
     # pyiqa builds its backbone with torchvision's downloader; hand it the one that is already here.
     with patch("torchvision.models.vgg16", lambda **_: vgg):
@@ -48,13 +45,10 @@ def load_lpips(backbone: Literal["alex", "vgg"]) -> nn.Module:
         MissingWeightsError: the backbone or the heads are not in the cache.
     """
     from pyiqa.archs.lpips_arch import LPIPS
-    from torchvision import models
 
     builder = {"alex": "alexnet", "vgg": "vgg16"}[backbone]
-    features = load_file(weights_path({"alex": "alexnet_features", "vgg": "vgg16_features"}[backbone]))
+    base = _load_backbone(builder)
     heads = torch.load(weights_path(f"lpips_{backbone}_heads"), weights_only=True, map_location="cpu")
-    base = getattr(models, builder)(weights=None)
-    base.load_state_dict(features, strict=False)
     # pyiqa builds its backbone with torchvision's downloader; hand it the one that is already here.
     with patch(f"torchvision.models.{builder}", lambda **_: base):
         network: nn.Module = LPIPS(pretrained=False, net=backbone)
@@ -76,3 +70,14 @@ def load_musiq() -> nn.Module:
 
     network: nn.Module = MUSIQ(pretrained=False)
     return load_network(network, "musiq")
+
+
+def _load_backbone(builder: str) -> nn.Module:
+    """A network of torchvision with the weights of its features; its classifier, most of it, stays empty."""
+    from torchvision import models
+
+    features = load_file(weights_path(f"{builder}_features"))
+    with torch.device("meta"):
+        network: nn.Module = getattr(models, builder)(weights=None)
+    network.load_state_dict(features, strict=False, assign=True)
+    return network
