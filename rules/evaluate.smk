@@ -122,7 +122,8 @@ rule restore_benchmark:
 
 
 rule benchmark_faces:
-    # Faces of the ground truth or, of a really degraded benchmark, of its clips, once for all methods.
+    # Faces of the ground truth, and its features for metrics of sets, once for all methods; of a really
+    # degraded benchmark the faces of its clips.
     input:
         weights="data/weights.json",
         clips="data/{dataset}/clips.parquet",

@@ -13,6 +13,7 @@ from vividface.evaluation.footage import Footage
 from vividface.evaluation.measure import Measuring, RestoredClip, measure_clips, write_benchmark_faces
 from vividface.evaluation.metrics import METRICS
 from vividface.evaluation.metrics.features import FaceReader, load_faces
+from vividface.evaluation.metrics.video import FVDSet
 from vividface.video import read_clip, write_clip
 
 FACES = FacesConfig(backend="dlib", detection_size=640)
@@ -96,6 +97,36 @@ def destroyed(path, output):
     frames = read_clip(path)
     write_clip(output, np.random.default_rng(0).integers(0, 256, frames.shape, dtype=np.uint8), 25)
     return {"face": output}
+
+
+def test_features_of_the_ground_truth_are_found_once(moving_frames, tmp_path, monkeypatch, fetched):
+    fetched("fvd")
+    true = np.concatenate([moving_frames, moving_frames[::-1]])[:17]
+    files = {"true": true, "late": np.concatenate([true[:1], true[:-1]])}
+    for name, frames in files.items():
+        write_clip(tmp_path / f"{name}.mkv", frames, 25)
+    reference, late = ({"a": tmp_path / f"{name}.mkv"} for name in files)
+    stored = tmp_path / "faces.safetensors"
+    write_benchmark_faces(reference, FACES, with_features=True, output=stored)
+    seen = []
+    features = FVDSet.features
+
+    def count(self, frames, device="cpu"):
+        seen.append(len(frames))
+        return features(self, frames, device)
+
+    monkeypatch.setattr(FVDSet, "features", count)
+    expected = measured(late, reference, metrics=["fvd_set"])
+    assert seen == [17, 17]
+    found = measured(late, reference, metrics=["fvd_set"], benchmark_faces=stored)
+    assert seen == [17, 17, 17]
+    pd.testing.assert_frame_equal(found, expected)
+    # Nothing is stored of a part of the ground truth, nor what another number of threads adds up.
+    measured(late, reference, metrics=["fvd_set"], benchmark_faces=stored, offsets={"mine": 1})
+    assert seen[3:] == [16, 16]
+    monkeypatch.setattr("torch.get_num_threads", lambda: 1000)
+    measured(late, reference, metrics=["fvd_set"], benchmark_faces=stored)
+    assert seen[5:] == [17, 17]
 
 
 def test_a_method_that_destroys_every_face_has_values_and_bad_ones(face_clips, tmp_path, fetched):

@@ -7,6 +7,7 @@ import signal
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from vividface.evaluation.metrics import (
     NotMeasurableError,
     SetMetric,
     load_metrics,
+    load_set_metrics,
     require_known,
     variant,
 )
@@ -33,6 +35,7 @@ from vividface.evaluation.metrics.features import (
     FaceReader,
     available_features,
     load_faces,
+    load_set_features,
     save_faces,
 )
 from vividface.video import read_clip
@@ -89,8 +92,9 @@ class Measuring:
     Attributes:
         metrics: names of the metrics, as in the configuration.
         faces_config: the face backend, whose identity network is the backbone of `ids` and `facecons`.
-        benchmark_faces: file of `write_benchmark_faces`, with the faces of the references or, without one, of
-            the degraded clips, in frames of the restored clips' size; what it lacks is found. Or None.
+        benchmark_faces: file of `write_benchmark_faces`, with the faces and features of the references or,
+            without one, the faces of the degraded clips, in frames of the restored clips' size; what it lacks
+            is found. Or None.
         device: device of the networks; those of mediapipe and dlib run on the CPU.
         num_processes: number of clips that are measured at a time.
 
@@ -222,7 +226,13 @@ class _Measurer:
         self._names = [variant(name, network) for name in measuring.metrics]
         self._metrics, self._missing = load_metrics(measuring.metrics, identity_network=network)
         self._reader = _load_reader(measuring, self._metrics, self._missing)
-        self._stored = load_faces(measuring.benchmark_faces) if measuring.benchmark_faces else {}
+        self._stored: dict[str, ClipFaces] = {}
+        self._set_features: dict[str, dict[str, np.ndarray]] = {}
+        if measuring.benchmark_faces is not None:
+            self._stored = load_faces(measuring.benchmark_faces)
+            self._set_features = load_set_features(
+                measuring.benchmark_faces, self._names, device=self._device
+            )
 
     def __call__(self, restored: RestoredClip) -> list[Measurement]:
         """The measurements of a clip."""
@@ -235,7 +245,8 @@ class _Measurer:
             alike = clips.setdefault((start, len(frames)), {})
             true = None if reference is None else reference[start : start + len(frames)]
             shared = next((clip.reference for clip in alike.values()), true)
-            clip = Clip(frames=frames, reference=shared, device=self._device)
+            known = self._known_features(restored.clip_id, true)
+            clip = Clip(frames=frames, reference=shared, device=self._device, reference_features=known)
             faces = None if expected is None else expected.part(start, len(frames))
             if faces is not None and degraded is not None:
                 faces = faces.resized(_scale(degraded, frames))
@@ -273,6 +284,12 @@ class _Measurer:
             return self._reader.read(degraded, ())
         return stored
 
+    def _known_features(self, clip_id: str, true: np.ndarray | None) -> Mapping[str, np.ndarray]:
+        """The stored features of a clip for metrics of sets; none where a part of it is compared with."""
+        stored = self._stored.get(clip_id)
+        whole = stored is not None and true is not None and len(stored.found) == len(true)
+        return self._set_features.get(clip_id, {}) if whole else {}
+
     def _with_faces(self, clip: Clip, expected: ClipFaces | None) -> Clip:
         """A clip with its faces; `expected` are those of its reference or its degraded frames."""
         if self._reader is None:
@@ -293,7 +310,7 @@ def write_benchmark_faces(
     output: Path,
     device: str = "cpu",
 ) -> None:
-    """Find the faces of a benchmark's clips once for all methods.
+    """Find the faces of a benchmark's clips, and their features for metrics of sets, once for all methods.
 
     Args:
         clips: files of the true clips or, of a really degraded benchmark, of the clips themselves, by id.
@@ -305,8 +322,17 @@ def write_benchmark_faces(
     """
     reader = FaceReader(faces_config, device)
     features = available_features(reader) if with_features else []
-    progress = tqdm(clips.items(), desc="faces", unit="clip")
-    save_faces(output, {clip: reader.read(read_clip(path), features) for clip, path in progress})
+    metrics = load_set_metrics() if with_features else []
+    faces: dict[str, ClipFaces] = {}
+    set_features: dict[str, dict[str, np.ndarray]] = {clip: {} for clip in clips}
+    for clip, path in tqdm(clips.items(), desc="faces", unit="clip"):
+        frames = read_clip(path)
+        faces[clip] = reader.read(frames, features)
+        for metric in metrics:
+            # Of a clip that is too short, `measure` says so.
+            with suppress(NotMeasurableError):
+                set_features[clip][metric.name] = metric.features(frames, device)
+    save_faces(output, faces, set_features=set_features, device=device)
 
 
 def _load_reader(
@@ -386,7 +412,8 @@ def _features_of_sets(
     first = next(iter(clips.values()))
     assert first.reference is not None
     try:
-        true = metric.features(first.reference, first.device).tolist()
+        known = first.reference_features.get(name)
+        true = (metric.features(first.reference, first.device) if known is None else known).tolist()
         features = {method: metric.features(c.frames, c.device).tolist() for method, c in clips.items()}
     except NotMeasurableError as error:
         return [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 from vividface.errors import InputError, MissingWeightsError
 from vividface.evaluation.metrics import identity, image, landmarks, motion, quality, video
@@ -16,6 +17,7 @@ __all__ = [
     "SetMetric",
     "direction",
     "load_metrics",
+    "load_set_metrics",
     "require_known",
     "variant",
 ]
@@ -110,3 +112,13 @@ def load_metrics(names: Iterable[str], *, identity_network: str) -> tuple[dict[s
             except MissingWeightsError as error:
                 missing[name] = str(error)
     return ready, missing
+
+
+def load_set_metrics() -> list[SetMetric]:
+    """Build the metrics of sets whose weights are in the cache."""
+    ready = []
+    for metric in METRICS.values():
+        if issubclass(metric, SetMetric):
+            with suppress(MissingWeightsError):
+                ready.append(metric())
+    return ready

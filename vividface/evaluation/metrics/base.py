@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -29,6 +29,7 @@ class Clip:
         faces: faces of the restored frames; None where no face metric is asked for.
         reference_faces: faces of the true frames; None without a reference.
         input_faces: faces of the degraded frames, whose places stand in where there is no reference, or None.
+        reference_features: features of the true frames by metric of sets, as far as they are known.
         device: device of the networks.
     """
 
@@ -37,6 +38,7 @@ class Clip:
     faces: ClipFaces | None = None
     reference_faces: ClipFaces | None = None
     input_faces: ClipFaces | None = None
+    reference_features: Mapping[str, np.ndarray] = field(default_factory=dict)
     device: str = "cpu"
 
 

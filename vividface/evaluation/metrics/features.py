@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.numpy import load_file, save
 
 from vividface.config import FacesConfig
@@ -176,9 +176,26 @@ def available_features(reader: FaceReader) -> list[str]:
     return ready
 
 
-def save_faces(path: Path, faces: Mapping[str, ClipFaces]) -> None:
-    """Write clips' faces to one safetensors file: `{clip}.boxes`, `{clip}.landmarks`, `{clip}.found`, ..."""
-    tensors = {}
+def save_faces(
+    path: Path,
+    faces: Mapping[str, ClipFaces],
+    *,
+    set_features: Mapping[str, Mapping[str, np.ndarray]] | None = None,
+    device: str = "cpu",
+) -> None:
+    """Write clips' faces to one safetensors file: `{clip}.boxes`, `{clip}.landmarks`, `{clip}.found`, ...
+
+    Args:
+        path: safetensors file.
+        faces: faces by clip.
+        set_features: features (K, D) by clip and metric of sets, kept as `{clip}.{metric}`; None for none.
+        device: device that these were computed on.
+    """
+    tensors = {
+        f"{clip}.{name}": array
+        for clip, arrays in (set_features or {}).items()
+        for name, array in arrays.items()
+    }
     for clip, clip_faces in faces.items():
         arrays = {
             "boxes": clip_faces.boxes,
@@ -188,7 +205,7 @@ def save_faces(path: Path, faces: Mapping[str, ClipFaces]) -> None:
         }
         tensors.update({f"{clip}.{name}": np.ascontiguousarray(array) for name, array in arrays.items()})
     with atomic_path(path) as temporary:
-        temporary.write_bytes(save(tensors))
+        temporary.write_bytes(save(tensors, {"computed_by": _computed_by(device)}))
 
 
 def load_faces(path: Path) -> dict[str, ClipFaces]:
@@ -204,7 +221,10 @@ def load_faces(path: Path) -> dict[str, ClipFaces]:
             by_clip.setdefault(clip, {})[name] = array
         return {
             clip: ClipFaces(
-                arrays.pop("boxes"), arrays.pop("landmarks"), arrays.pop("found").astype(bool), arrays
+                arrays["boxes"],
+                arrays["landmarks"],
+                arrays["found"].astype(bool),
+                {name: array for name, array in arrays.items() if name in FEATURES},
             )
             for clip, arrays in by_clip.items()
         }
@@ -212,3 +232,33 @@ def load_faces(path: Path) -> dict[str, ClipFaces]:
         raise InputError(
             f"{path}: does not hold a benchmark's faces ({error}); delete it and make it again"
         ) from None
+
+
+def load_set_features(
+    path: Path, metrics: Collection[str], *, device: str
+) -> dict[str, dict[str, np.ndarray]]:
+    """Read the features of metrics of sets that `save_faces` wrote.
+
+    Args:
+        path: file of `save_faces`, which `load_faces` has read.
+        metrics: names of the metrics.
+        device: device that would compute them.
+
+    Returns:
+        features (K, D) by clip and metric, as far as the file holds them, bit for bit as they would be.
+    """
+    features: dict[str, dict[str, np.ndarray]] = {}
+    with safe_open(path, "numpy") as file:
+        if (file.metadata() or {}).get("computed_by") == _computed_by(device):
+            for key in file.keys():  # noqa: SIM118 - a file of safetensors is no mapping
+                clip, _, name = key.rpartition(".")
+                if name in metrics:
+                    features.setdefault(clip, {})[name] = file.get_tensor(key)
+    return features
+
+
+def _computed_by(device: str) -> str:
+    """What rounding depends on: another number of threads adds up in another order."""
+    import torch
+
+    return f"{device}, {torch.get_num_threads()} threads"
