@@ -15,7 +15,7 @@ from vividface.models.prompt import write_prompt
 from vividface.models.transformer import OneStepTransformer
 from vividface.training import monitor
 from vividface.training.job import LatentStageJob, PixelStageJob
-from vividface.training.worker import train_latent_stage
+from vividface.training.run import train_latent_stage
 from vividface.video import write_clip
 
 CLIPS = [f"clip_{index}" for index in range(8)]

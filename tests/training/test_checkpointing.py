@@ -14,7 +14,7 @@ import pytest
 from vividface.config import TrainingConfig, is_execution
 from vividface.errors import InputError
 from vividface.training.job import write_job
-from vividface.training.worker import train_latent_stage
+from vividface.training.run import train_latent_stage
 
 from .helpers import fail_at_step, same_weights, state_names
 

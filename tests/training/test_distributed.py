@@ -12,8 +12,8 @@ from vividface.errors import InputError
 from vividface.models.checkpoints import build_transformer
 from vividface.training.distributed import make_optimizers, num_micro_batches
 from vividface.training.launcher import launch
+from vividface.training.run import train_latent_stage
 from vividface.training.trainer import OneStepModule
-from vividface.training.worker import train_latent_stage
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from accelerate import Accelerator
 from vividface.errors import InputError
 from vividface.training.base import Example
 from vividface.training.monitor import Monitor
-from vividface.training.worker import train_latent_stage
+from vividface.training.run import train_latent_stage
 from vividface.weights.cache import fetch_groups
 
 

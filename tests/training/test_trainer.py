@@ -10,8 +10,8 @@ import torch
 from safetensors.torch import load_file
 
 from vividface.errors import InputError, StoppedError
+from vividface.training.run import train_latent_stage
 from vividface.training.stages import LatentStage
-from vividface.training.worker import train_latent_stage
 
 from .helpers import same_weights, trained_weights
 

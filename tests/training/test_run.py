@@ -12,9 +12,9 @@ from vividface.errors import InputError
 from vividface.files import digest
 from vividface.models.autoencoders import DCTAutoencoder
 from vividface.models.checkpoints import load_checkpoint
-from vividface.training import worker
+from vividface.training import run
+from vividface.training.run import train_latent_stage, train_pixel_stage
 from vividface.training.trainer import Trainer
-from vividface.training.worker import train_latent_stage, train_pixel_stage
 
 from .conftest import CLIPS, PEOPLE
 from .helpers import same_weights, trained_weights
@@ -35,7 +35,7 @@ def seen(monkeypatch):
                 steps.append(set(stage.batch(step, part=0, num_parts=1).clip_ids))
             super().__init__(transformer, stage, config=config, **rest)
 
-    monkeypatch.setattr(worker, "Trainer", RecordingTrainer)
+    monkeypatch.setattr(run, "Trainer", RecordingTrainer)
     return steps
 
 
@@ -44,12 +44,12 @@ def validated(monkeypatch, seen):
     """The digest of the clips that each training is validated on."""
     digests = []
 
-    class RecordingTrainer(worker.Trainer):
+    class RecordingTrainer(run.Trainer):
         def __init__(self, *arguments, settings, **rest):
             digests.append(settings["validation clips"])
             super().__init__(*arguments, settings=settings, **rest)
 
-    monkeypatch.setattr(worker, "Trainer", RecordingTrainer)
+    monkeypatch.setattr(run, "Trainer", RecordingTrainer)
     return digests
 
 
