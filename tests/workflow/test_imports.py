@@ -5,11 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPTS = Path(__file__).parents[2] / "scripts"
-# Their work is done by networks, or measures it.
-WITH_TORCH = {
-    *("benchmark_faces", "clip_quality", "empty_prompt", "encode_latents", "enhance", "fetch_judge"),
-    *("measure", "restore_benchmark"),
+# Their work is done by the model, or by networks.
+WITH_DIFFUSERS = {"encode_latents", "enhance"}
+WITH_TORCH = WITH_DIFFUSERS | {
+    *("benchmark_faces", "clip_quality", "empty_prompt", "fetch_judge", "measure", "restore_benchmark"),
 }
 
 
@@ -19,9 +21,10 @@ def imports(script):
     return [ast.unparse(node) for node in tree.body if isinstance(node, (ast.Import, ast.ImportFrom))]
 
 
-def test_rules_without_networks_start_without_torch():
-    light = [script for script in SCRIPTS.glob("*.py") if script.stem not in WITH_TORCH]
+@pytest.mark.parametrize(("package", "users"), [("torch", WITH_TORCH), ("diffusers", WITH_DIFFUSERS)])
+def test_scripts_import_what_their_work_needs(package, users):
     lines = ["import sys"]
-    for script in light:
-        lines += [*imports(script), f"assert 'torch' not in sys.modules, {script.name!r}"]
+    for script in SCRIPTS.glob("*.py"):
+        if script.stem not in users:
+            lines += [*imports(script), f"assert {package!r} not in sys.modules, {script.name!r}"]
     subprocess.run([sys.executable, "-c", "\n".join(lines)], check=True)
