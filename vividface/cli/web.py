@@ -35,6 +35,7 @@ def _run(options: argparse.Namespace) -> None:
     from vividface.extras import require
 
     require("gradio")
+    models = _models(options.model)
     from vividface.web.examples import find_examples
     from vividface.web.server import ServerOptions, serve
 
@@ -45,7 +46,7 @@ def _run(options: argparse.Namespace) -> None:
             max_upload_mb=options.max_upload_mb,
             open_browser=options.open,
         ),
-        models=_models(options.model),
+        models=models,
         examples=find_examples(options.examples),
     )
 
@@ -53,8 +54,10 @@ def _run(options: argparse.Namespace) -> None:
 def _models(chosen: str | None) -> dict[str, str]:
     """The titles of the models that are there, the chosen one first."""
     from vividface.devices import choose_device
-    from vividface.restoration.loading import MODELS, checkpoint_folder, default_model, is_here
+    from vividface.models.lean import lean_diffusers
 
+    with lean_diffusers():
+        from vividface.restoration.loading import MODELS, checkpoint_folder, default_model, is_here
     first = chosen or default_model(choose_device("auto"))
     checkpoint_folder(first)
     names = dict.fromkeys([first, *(name for name in MODELS if is_here(name))])
