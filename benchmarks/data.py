@@ -4,14 +4,16 @@
 
 The plain way works on one clip after the other and one frame after the other, with OpenCV, NumPy and one
 ffmpeg process per file that is written, which may use all cores. Its degraded clips are resized back and
-stored without loss. Rounds alternate; ratios are of the medians. Degradation works on textured clips of
-512 x 512 that are made here; extraction on a video of a face (the demo's, or --video).
+stored without loss. Rounds alternate; ratios are of the medians, of the time that passed and of the CPU's.
+Degradation works on textured clips of 512 x 512 that are made here; extraction on a video of a face (the
+demo's, or --video).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import tempfile
@@ -120,16 +122,27 @@ def compare(
 ) -> dict[str, object]:
     """Alternate, after one round to warm up; prints and returns frames per second and the ratio."""
     times: dict[str, list[float]] = {"ours": [], "plain": []}
+    cpu: dict[str, list[float]] = {"ours": [], "plain": []}
     for turn in range(rounds + 1):
         for label, function in (("ours", ours), ("plain", plain)):
-            started = time.perf_counter()
+            started, used = time.perf_counter(), _cpu_seconds()
             function()
             if turn:
                 times[label].append(time.perf_counter() - started)
+                cpu[label].append(_cpu_seconds() - used)
     rates = {label: frames / statistics.median(seconds) for label, seconds in times.items()}
-    ratio = rates["ours"] / rates["plain"]
-    print(f"{name}: {rates['ours']:.1f} frames/s, plain {rates['plain']:.1f} frames/s, ratio {ratio:.2f}")
-    return {"frames_per_second": rates, "ratio": ratio, "seconds": times}
+    costs = {label: statistics.median(seconds) / frames for label, seconds in cpu.items()}
+    ratio, cpu_ratio = rates["ours"] / rates["plain"], costs["plain"] / costs["ours"]
+    print(
+        f"{name}: {rates['ours']:.1f} frames/s, plain {rates['plain']:.1f} frames/s, ratio {ratio:.2f}; CPU "
+        f"{1e3 * costs['ours']:.1f} ms a frame, plain {1e3 * costs['plain']:.1f} ms, ratio {cpu_ratio:.2f}"
+    )
+    return {"frames_per_second": rates, "ratio": ratio, "seconds": times, "cpu_ratio": cpu_ratio, "cpu": cpu}
+
+
+def _cpu_seconds() -> float:
+    """Of this process and of its children that have ended."""
+    return sum(os.times()[:4])
 
 
 def degradation(config: Config, options: argparse.Namespace, folder: Path) -> dict[str, object]:
@@ -137,7 +150,11 @@ def degradation(config: Config, options: argparse.Namespace, folder: Path) -> di
     for index, clip in enumerate(clips["clip_id"]):
         textured_clip(folder / "hq" / f"{clip}.mkv", options.frames, 512, index)
     settings = config.degradation
-    drawn = {clip: draw_parameters(settings, seed=0, clip_id=clip) for clip in clips["clip_id"]}
+    drawn = {
+        (clip, draw): draw_parameters(settings, seed=0, clip_id=clip, draw=draw)
+        for clip in clips["clip_id"]
+        for draw in range(options.draws)
+    }
 
     def ours() -> None:
         degrade_shard(
@@ -146,14 +163,15 @@ def degradation(config: Config, options: argparse.Namespace, folder: Path) -> di
             seed=0,
             hq_dir=folder / "hq",
             lq_dir=folder / "lq",
+            num_draws=options.draws,
             threads=options.threads,
         )
 
     def plain() -> None:
-        for clip, parameters in drawn.items():
-            plain_degrade(folder / "hq" / f"{clip}.mkv", folder / f"{clip}.mkv", parameters)
+        for (clip, draw), parameters in drawn.items():
+            plain_degrade(folder / "hq" / f"{clip}.mkv", folder / f"{clip}-{draw}.mkv", parameters)
 
-    frames = options.clips * options.frames
+    frames = len(drawn) * options.frames
     return compare("degradation", frames=frames, ours=ours, plain=plain, rounds=options.rounds)
 
 
@@ -190,6 +208,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--clips", type=int, default=6)
     parser.add_argument("--frames", type=int, default=81)
+    parser.add_argument("--draws", type=int, default=1, help="degradations of each clip")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--video", type=Path)
     parser.add_argument("--output", type=Path)

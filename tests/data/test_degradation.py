@@ -198,6 +198,9 @@ def test_a_clip_may_have_several_degradations(source, tmp_path):
     sums = [sha256(tmp_path / "three" / name) for name in names]
     assert len(set(sums)) == 3
     assert sums[2] == sha256(tmp_path / "one" / "v-000000.mkv"), "the first is that of a single one"
+    again = draw_parameters(CONFIG, seed=42, clip_id="v-000000", draw=2)
+    degrade_clip(source, tmp_path / "again.mkv", parameters=again, config=CONFIG)
+    assert sums[1] == sha256(tmp_path / "again.mkv"), "any one can be made again alone"
 
 
 def test_an_empty_shard_and_a_missing_clip(tmp_path):

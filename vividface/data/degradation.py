@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -122,12 +123,7 @@ def _draw_keep(ranges: KeepDegradation, seed: int, generator: np.random.Generato
 def degrade_clip(
     source: Path, destination: Path, *, parameters: DegradationParameters, config: DegradationConfig
 ) -> None:
-    """Degrade one clip, frame by frame; the result has the size that the encoder saw.
-
-    It is resized back where it is read (`vividface.video.read_clip`): so it is encoded once, takes a
-    hundredth of the space, and is what a user would have. Sides are rounded to even numbers, which yuv420p
-    needs. One encoder thread and noise from the clip's own seed make the same bytes from the same arguments,
-    and memory does not grow with the clip's length.
+    """Degrade one clip, as `degrade_draws` does.
 
     Args:
         source: path of the clip.
@@ -138,19 +134,45 @@ def degrade_clip(
     Raises:
         InputError: the clip cannot be read.
     """
+    degrade_draws(source, {destination: parameters}, config=config)
+
+
+def degrade_draws(
+    source: Path, draws: Mapping[Path, DegradationParameters], *, config: DegradationConfig
+) -> None:
+    """Degrade one clip in one or several ways, frame by frame; results have the size that the encoder saw.
+
+    They are resized back where they are read (`vividface.video.read_clip`): so a result is encoded once,
+    takes a hundredth of the space, and is what a user would have. Sides are rounded to even numbers, which
+    yuv420p needs. One encoder thread and noise from the draw's own seed make the same bytes from the same
+    arguments, whatever the other draws; memory does not grow with the clip's length.
+
+    Args:
+        source: path of the clip, which is decoded once.
+        draws: parameters of each degradation, of `draw_parameters`, by the path of its result.
+        config: codec, encoder preset, and the model's settings that are not drawn per clip.
+
+    Raises:
+        InputError: the clip cannot be read.
+    """
     info = probe(source)
-    width, height = (max(2, 2 * round(side / parameters.scale / 2)) for side in (info.width, info.height))
-    corrupt = corruption(parameters, config, width=width, height=height)
-    options: dict[str, str | int] = {
-        "vcodec": config.codec,
-        "preset": config.encoder_preset,
-        "crf": parameters.crf,
-        "pix_fmt": "yuv420p",
-        "threads": 1,
-    }
-    with VideoWriter(destination, width=width, height=height, fps=info.fps, options=options) as encoder:
+    with ExitStack() as encoders:
+        outputs = []
+        for destination, parameters in draws.items():
+            width, height = (max(2, 2 * round(s / parameters.scale / 2)) for s in (info.width, info.height))
+            options: dict[str, str | int] = {
+                "vcodec": config.codec,
+                "preset": config.encoder_preset,
+                "crf": parameters.crf,
+                "pix_fmt": "yuv420p",
+                "threads": 1,
+            }
+            writer = VideoWriter(destination, width=width, height=height, fps=info.fps, options=options)
+            corrupt = corruption(parameters, config, width=width, height=height)
+            outputs.append((corrupt, encoders.enter_context(writer)))
         for frame in iterate_frames(source):
-            encoder.write(corrupt(frame))
+            for corrupt, encoder in outputs:
+                encoder.write(corrupt(frame))
 
 
 def degrade_shard(
@@ -172,7 +194,7 @@ def degrade_shard(
         hq_dir: folder of the clips.
         lq_dir: folder of the degraded clips, written atomically; `draw_path` names them.
         num_draws: number of degradations of each clip.
-        threads: number of clips at a time; each has one encoder thread, which keeps its bytes reproducible.
+        threads: number of clips at a time; each draw has one encoder thread, for reproducible bytes.
 
     Returns:
         the columns of `degradation/{shard}.parquet` in docs/data-formats.md.
@@ -185,12 +207,12 @@ def degrade_shard(
     with atomic_path(lq_dir) as folder, ThreadPoolExecutor(threads) as pool:
         folder.mkdir()
 
-        def degrade(item: tuple[str, int]) -> None:
-            clip, draw = item
-            destination = draw_path(folder / f"{clip}.mkv", draw)
-            degrade_clip(Path(hq_dir) / f"{clip}.mkv", destination, parameters=drawn[item], config=config)
+        def degrade(clip: str) -> None:
+            first = folder / f"{clip}.mkv"
+            draws = {draw_path(first, draw): drawn[clip, draw] for draw in range(num_draws)}
+            degrade_draws(Path(hq_dir) / first.name, draws, config=config)
 
-        for _ in pool.map(degrade, drawn):
+        for _ in pool.map(degrade, clips["clip_id"]):
             pass
     rows = [{"clip_id": clip, "draw": draw, **vars(values)} for (clip, draw), values in drawn.items()]
     columns = ["clip_id", "draw", *(field.name for field in fields(DegradationParameters))]

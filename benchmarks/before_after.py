@@ -1,0 +1,142 @@
+"""CPU seconds of a step of the workflow in this source tree, and in another one by turns.
+
+    git worktree add ../before main
+    python benchmarks/before_after.py degradation --before ../before
+    python benchmarks/before_after.py extraction --clips FOLDER ... --before ../before
+
+Each round measures either tree in a process of its own, with one thread; ratios are of the medians. CPU time
+of the process and of those it starts (ffmpeg) is added up: other programs on the machine matter little.
+Without `--clips` the demo's video of a face is taken; without `--before` this tree alone is measured.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+ROOT = Path(__file__).parents[1]
+SIDE = 512
+
+
+class Clock:
+    """CPU seconds of this process and of its children that have ended, by name, per item."""
+
+    def __init__(self) -> None:
+        self.figures: dict[str, float] = {}
+
+    @contextmanager
+    def measure(self, name: str, items: int) -> Iterator[None]:
+        """Add a figure: the CPU seconds of what runs in the context, divided by its items."""
+        started = _cpu_seconds()
+        yield
+        self.figures[name] = (_cpu_seconds() - started) / items
+
+
+def _cpu_seconds() -> float:
+    return sum(os.times()[:4])
+
+
+def degradation(options: argparse.Namespace, clock: Clock, folder: Path) -> None:
+    """A frame of 512 x 512 and one draw, of clips with one and with six draws."""
+    import cv2
+
+    from vividface.config import load_config
+    from vividface.data.degradation import degrade_shard
+    from vividface.video import iterate_frames, write_clip
+
+    config = load_config(ROOT / "config.yaml").degradation
+    for number, video in enumerate(options.clips):
+        frames = [cv2.resize(f, (SIDE, SIDE)) for f in islice(iterate_frames(video), options.frames)]
+        write_clip(folder / "hq" / f"{number}.mkv", np.stack(frames), 25)
+    clips = pd.DataFrame({"clip_id": [str(number) for number in range(len(options.clips))]})
+    for num_draws in (1, 6):
+        items = len(clips) * options.frames * num_draws
+        with clock.measure(f"degradation, {num_draws} draws", items):
+            degrade_shard(
+                clips,
+                config,
+                seed=0,
+                hq_dir=folder / "hq",
+                lq_dir=folder / f"lq{num_draws}",
+                num_draws=num_draws,
+            )
+
+
+TASKS: dict[str, Callable[[argparse.Namespace, Clock, Path], None]] = {"degradation": degradation}
+
+
+def main() -> None:
+    """Parse the options, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("task", choices=TASKS)
+    parser.add_argument("--clips", type=Path, nargs="+", help="videos of a face, or folders of them")
+    parser.add_argument("--frames", type=int, default=40, help="frames of each video, at most")
+    parser.add_argument("--before", type=Path, help="source tree to compare with")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="also write the figures as JSON")
+    parser.add_argument("--once", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    options.clips = _videos(options.clips)
+    if options.once:
+        clock = Clock()
+        with tempfile.TemporaryDirectory() as folder:
+            TASKS[options.task](options, clock, Path(folder))
+        print(json.dumps(clock.figures))
+        return
+    trees = {"after": ROOT} | ({"before": options.before} if options.before else {})
+    runs: dict[str, list[dict[str, float]]] = {label: [] for label in trees}
+    for _ in range(options.rounds):
+        for label, tree in trees.items():
+            runs[label].append(_run(options, tree))
+    medians = {
+        label: {name: statistics.median(run[name] for run in rounds) for name in rounds[0]}
+        for label, rounds in runs.items()
+    }
+    for name, after in medians["after"].items():
+        print(f"{name}: {1e3 * after:.2f} ms", end="")
+        if options.before:
+            before = medians["before"][name]
+            print(f", before {1e3 * before:.2f} ms, {before / after:.2f} times as fast", end="")
+        print()
+    if options.output:
+        options.output.write_text(json.dumps({"medians": medians, "runs": runs}, indent=2) + "\n")
+
+
+def _run(options: argparse.Namespace, tree: Path) -> dict[str, float]:
+    """The figures of a task, measured in a process that imports a source tree."""
+    command = [sys.executable, __file__, options.task, "--once", "--frames", str(options.frames), "--clips"]
+    environment = os.environ | {"PYTHONPATH": str(tree.resolve()), "OMP_NUM_THREADS": "1"}
+    clips = [str(clip) for clip in options.clips]
+    done = subprocess.run([*command, *clips], env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    figures: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return figures
+
+
+def _videos(paths: list[Path] | None) -> list[Path]:
+    """The videos of files and folders, or the demo's of a face."""
+    from vividface.config import load_config
+    from vividface.data.sources import fetch_dataset
+    from vividface.video import is_video
+
+    if paths:
+        return [v for p in paths for v in (sorted(filter(is_video, p.iterdir())) if p.is_dir() else [p])]
+    demo = load_config(ROOT / "config.yaml", ROOT / "configs" / "demo.yaml")
+    with tempfile.TemporaryDirectory() as folder:
+        videos = fetch_dataset("demo_train", demo.datasets["demo_train"].source, directory=Path(folder))
+    return [Path(path) for path in videos["path"].iloc[3:4]]
+
+
+if __name__ == "__main__":
+    main()
