@@ -2,7 +2,7 @@
 
     git worktree add ../before main
     python benchmarks/before_after.py degradation --before ../before
-    python benchmarks/before_after.py extraction --clips FOLDER ... --before ../before
+    python benchmarks/before_after.py training --before ../before
 
 Each round measures either tree in a process of its own, with one thread; ratios are of the medians. CPU time
 of the process and of those it starts (ffmpeg) is added up: other programs on the machine matter little.
@@ -74,7 +74,49 @@ def degradation(options: argparse.Namespace, clock: Clock, folder: Path) -> None
             )
 
 
-TASKS: dict[str, Callable[[argparse.Namespace, Clock, Path], None]] = {"degradation": degradation}
+def training(options: argparse.Namespace, clock: Clock, folder: Path) -> None:
+    """A sample of the latent stage of `configs/nano.yaml`, of latents of noise, with and without bfloat16."""
+    import torch
+    from accelerate.state import AcceleratorState
+    from safetensors.torch import save_file
+
+    from vividface.config import load_config
+    from vividface.data.latents import LatentClips
+    from vividface.models.presets import random_model
+    from vividface.training.job import TrainingPaths
+    from vividface.training.stages import LatentStage
+    from vividface.training.trainer import Trainer
+
+    torch.set_num_threads(1)
+    configs = (ROOT / "configs" / name for name in ("demo.yaml", "nano.yaml"))
+    stage_config = load_config(ROOT / "config.yaml", *configs).latent_stage
+    transformer, autoencoder = random_model("nano")
+    latents = torch.randn(2, 768, 5, 32, 32).half()
+    tensors = {"0.hq": latents[0], "0.lq": latents[1], "0.mask": torch.ones(5, 32, 32, dtype=torch.uint8)}
+    shard = folder / "noise" / "latents" / "0000.safetensors"
+    shard.parent.mkdir(parents=True)
+    save_file(tensors, shard, {"autoencoder": autoencoder.fingerprint})
+    clips = LatentClips([shard], autoencoder, num_frames=17)
+    for precision in ("bf16", "no"):
+        config = stage_config.model_copy(update={"num_workers": 0, "precision": precision})
+        stage = LatentStage(
+            clips, selected=None, validation=None, autoencoder=autoencoder, config=config, p=0.5, seed=0
+        )
+        paths = TrainingPaths(**{name: folder / name for name in TrainingPaths.__dataclass_fields__})
+        AcceleratorState._reset_state(reset_partial_state=True)
+        transformer.requires_grad_(requires_grad=True)
+        trainer = Trainer(transformer, stage, config=config, paths=paths, seed=0, settings={})
+        batches = islice(trainer._batches(), options.steps + 1)
+        trainer._advance(next(batches))
+        with clock.measure(f"latent stage, precision {precision}", options.steps * config.batch_size):
+            for batch in batches:
+                trainer._advance(batch)
+
+
+TASKS: dict[str, Callable[[argparse.Namespace, Clock, Path], None]] = {
+    "degradation": degradation,
+    "training": training,
+}
 
 
 def main() -> None:
@@ -83,6 +125,7 @@ def main() -> None:
     parser.add_argument("task", choices=TASKS)
     parser.add_argument("--clips", type=Path, nargs="+", help="videos of a face, or folders of them")
     parser.add_argument("--frames", type=int, default=40, help="frames of each video, at most")
+    parser.add_argument("--steps", type=int, default=3, help="steps of the training")
     parser.add_argument("--before", type=Path, help="source tree to compare with")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--output", type=Path, help="also write the figures as JSON")
@@ -116,7 +159,8 @@ def main() -> None:
 
 def _run(options: argparse.Namespace, tree: Path) -> dict[str, float]:
     """The figures of a task, measured in a process that imports a source tree."""
-    command = [sys.executable, __file__, options.task, "--once", "--frames", str(options.frames), "--clips"]
+    numbers = ["--frames", str(options.frames), "--steps", str(options.steps)]
+    command = [sys.executable, __file__, options.task, "--once", *numbers, "--clips"]
     environment = os.environ | {"PYTHONPATH": str(tree.resolve()), "OMP_NUM_THREADS": "1"}
     clips = [str(clip) for clip in options.clips]
     done = subprocess.run([*command, *clips], env=environment, stdout=subprocess.PIPE, text=True, check=True)

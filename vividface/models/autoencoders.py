@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from vividface.models.base import SPATIAL, TEMPORAL, check_frames, fingerprint
 from vividface.models.gradient_checkpointing import checkpointed_blocks
+from vividface.models.products import multiply_by_onednn, onednn_is_faster
 
 # The free part of the lapped transform over a boundary, orthogonal: maximises the coding gain of a signal of
 # correlation 0.95 (9.18 dB; the DCT's is 8.83), minus 30 times the energy of jumps at the functions' ends.
@@ -85,7 +86,8 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         batch, _, length, height, width = x.shape
         groups, rows, columns = length // TEMPORAL, height // SPATIAL, width // SPATIAL
         x = x.reshape(batch, 3, groups, TEMPORAL, rows, SPATIAL, columns, SPATIAL)
-        x = self._basis() @ x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, 3, -1, groups * rows * columns)
+        x = x.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(batch, 3, -1, groups * rows * columns)
+        x = _transformed(self._basis(), x)
         latents: Tensor = x.reshape(batch, self.latent_channels, groups, rows, columns) / self.latents_std
         return latents
 
@@ -96,7 +98,8 @@ class DCTAutoencoder(ModelMixin, ConfigMixin):
         It is linear, so that gradients need nothing of it: `checkpointed` changes nothing.
         """
         batch, _, groups, rows, columns = latents.shape
-        x = self._basis().T @ (latents * self.latents_std).reshape(batch, 3, -1, groups * rows * columns)
+        x = (latents * self.latents_std).reshape(batch, 3, -1, groups * rows * columns)
+        x = _transformed(self._basis().T, x)
         x = x.reshape(batch, 3, TEMPORAL, SPATIAL, SPATIAL, groups, rows, columns)
         x = x.permute(0, 1, 5, 2, 6, 3, 7, 4)
         x = x.reshape(batch, 3, groups * TEMPORAL, rows * SPATIAL, columns * SPATIAL)
@@ -180,6 +183,14 @@ class WanAutoencoder(AutoencoderKLWan):
         mean = torch.tensor(self.config.latents_mean, device=like.device, dtype=like.dtype).view(shape)
         std = torch.tensor(self.config.latents_std, device=like.device, dtype=like.dtype).view(shape)
         return mean, std
+
+
+def _transformed(matrix: Tensor, blocks: Tensor) -> Tensor:
+    """The product of a matrix (K, K) and blocks (B, 3, K, N)."""
+    if not onednn_is_faster(blocks):
+        return matrix @ blocks
+    products = [multiply_by_onednn(matrix, block.T) for block in blocks.flatten(0, 1)]
+    return torch.stack(products).view(blocks.shape)
 
 
 def _dct_matrix(size: int) -> Tensor:

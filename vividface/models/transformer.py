@@ -15,6 +15,9 @@ from diffusers.models.modeling_utils import ModelMixin  # noqa: F401
 from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 from torch import Tensor, nn
 
+from vividface.models.products import use_fast_products
+from vividface.models.window_attention import attend, attends_faster
+
 Prediction = Literal["velocity", "wan"]
 # The backend that takes a mask, or a bias of the logits, whatever computes the other attention.
 _WITH_MASK = AttentionBackendName.NATIVE
@@ -32,7 +35,8 @@ class _WindowAttention(WanAttnProcessor):
     """Self-attention within windows of a frame's tokens, over all frames (Swin, Liu et al., ICCV 2021).
 
     The same values as diffusers', whose rotation of strided halves is slow on a CPU: here it is a product of
-    complex numbers. Windows with a mask are computed by the native backend.
+    complex numbers. Windows with a mask are computed by the native backend, which on some CPUs is replaced by
+    `vividface.models.window_attention`.
 
     Args:
         size: side of a window, tokens.
@@ -56,20 +60,24 @@ class _WindowAttention(WanAttnProcessor):
         # One set for every sample.
         angles = self._to_windows(angles).repeat(batch, 1, 1)
         mask = self._mask(hidden_states.device)
-        if mask is not None:
-            mask = mask.repeat(batch, 1, 1, 1)
         attended = self._attend(attn, self._to_windows(hidden_states), angles, mask=mask)
         return self._from_windows(attended, batch)
 
     def _attend(self, attn: Any, tokens: Tensor, angles: Tensor, *, mask: Tensor | None) -> Tensor:
-        """Attention among the tokens (B, N, D) of each window."""
+        """Attention among the tokens (B, N, D) of each window; a mask is of one sample's windows."""
         query, key = (
             _rotated(norm(project(tokens)).unflatten(2, (attn.heads, -1)), angles)
             for project, norm in ((attn.to_q, attn.norm_q), (attn.to_k, attn.norm_k))
         )
         value = attn.to_v(tokens).unflatten(2, (attn.heads, -1))
-        backend = self._attention_backend if mask is None else _WITH_MASK
-        attended = dispatch_attention_fn(query, key, value, attn_mask=mask, backend=backend)
+        if self._attention_backend in {None, _WITH_MASK} and attends_faster(value):
+            bias = None if mask is None else torch.zeros(()).where(mask, -torch.inf).squeeze(1)
+            attended = attend(query.to(value.dtype), key.to(value.dtype), value, bias)
+        else:
+            backend = self._attention_backend if mask is None else _WITH_MASK
+            if mask is not None:
+                mask = mask.repeat(len(tokens) // len(mask), 1, 1, 1)
+            attended = dispatch_attention_fn(query, key, value, attn_mask=mask, backend=backend)
         projected: Tensor = attn.to_out[0](attended.flatten(2).type_as(query))
         return projected
 
@@ -217,6 +225,7 @@ class OneStepTransformer(WanTransformer3DModel):
             rope_max_seq_len=rope_max_seq_len,
             pos_embed_seq_len=pos_embed_seq_len,
         )
+        use_fast_products(self)
         self._store_prompt(torch.zeros(len(prompt_repeats or ()), text_dim), prompt_repeats or ())
         self._windows: list[_WindowAttention] = []
         if attention_window is not None:
