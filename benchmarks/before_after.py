@@ -113,9 +113,31 @@ def training(options: argparse.Namespace, clock: Clock, folder: Path) -> None:
                 trainer._advance(batch)
 
 
+def enhancement(options: argparse.Namespace, clock: Clock, folder: Path) -> None:
+    """A frame of `vividface enhance`, file to file, by `nano` in either type; loading it is included."""
+    import torch
+
+    from vividface.cli.main import main as vividface
+    from vividface.video import iterate_frames, write_clip
+
+    torch.set_num_threads(1)
+    for video in options.clips:
+        frames = np.stack(list(islice(iterate_frames(video), options.frames)))
+        write_clip(folder / f"{video.stem}.mkv", frames, 25)
+    for precision in ("fp32", "bf16"):
+        arguments = ["--mode", "full", "--device", "cpu", "--dtype", precision, "--overwrite"]
+        for video in options.clips:
+            source = folder / f"{video.stem}.mkv"
+            command = ["enhance", str(source), "-o", str(folder / "new.mp4"), *arguments]
+            vividface(command)
+            with clock.measure(f"enhance, {precision}, {video.stem}", options.frames):
+                vividface(command)
+
+
 TASKS: dict[str, Callable[[argparse.Namespace, Clock, Path], None]] = {
     "degradation": degradation,
     "training": training,
+    "enhancement": enhancement,
 }
 
 

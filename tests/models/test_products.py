@@ -2,9 +2,11 @@
 
 import pytest
 import torch
+from diffusers.models.activations import GELU
 from torch import nn
 from torch.nn import functional as F
 
+from vividface.models import products
 from vividface.models.products import FastLinear, multiply, multiply_by_onednn, use_fast_products
 from vividface.models.window_attention import attend
 
@@ -91,3 +93,29 @@ def test_attention_and_its_gradients_are_as_exact_as_those_of_torch(dtype, maske
     ):
         assert torch.norm(ours.double() - right) < 2 * torch.norm(theirs.double() - right)
         assert torch.norm(ours.double() - right) < 1e-2 * torch.norm(right)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_gelu_in_one_pass_is_that_of_two(dtype, monkeypatch):
+    monkeypatch.setattr(products, "mkl_is_slow", torch.backends.mkldnn.is_available)
+    layer = GELU(48, 20, approximate="tanh").to(dtype)
+    x = random(2, 30, 48, dtype=dtype)
+    expected = layer(x)
+    use_fast_products(layer)
+    with torch.no_grad():
+        torch.testing.assert_close(layer(x), expected)
+    assert layer(x).requires_grad
+
+
+@pytest.mark.parametrize("kernel", [1, 2])
+def test_a_convolution_of_single_places_is_a_product(kernel, monkeypatch):
+    monkeypatch.setattr(products, "mkl_is_slow", torch.backends.mkldnn.is_available)
+    layer = nn.Conv3d(12, 5, kernel, stride=kernel)
+    x = random(2, 12, 2, 4, 6).requires_grad_()
+    expected = layer(x)
+    use_fast_products(layer)
+    ours = layer(x)
+    torch.testing.assert_close(ours, expected)
+    pairs = zip(gradients(ours, x, layer.weight), gradients(expected, x, layer.weight), strict=True)
+    for mine, theirs in pairs:
+        torch.testing.assert_close(mine, theirs)

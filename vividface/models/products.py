@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from diffusers.models.activations import GELU
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
@@ -41,10 +42,10 @@ def multiply_by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None = None) ->
 
 
 def use_fast_products(model: nn.Module) -> None:
-    """Have the linear layers of a model multiply by `multiply`; the names of its weights stay."""
+    """Have the layers of a model multiply matrices by `multiply`; the names of its weights stay."""
+    fast = {nn.Linear: FastLinear, nn.Conv3d: FastConv3d, GELU: FastGELU}
     for module in model.modules():
-        if type(module) is nn.Linear:
-            module.__class__ = FastLinear
+        module.__class__ = fast.get(type(module), type(module))
 
 
 class FastLinear(nn.Linear):
@@ -53,6 +54,31 @@ class FastLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """See `torch.nn.Linear`."""
         return multiply(input, self.weight, self.bias)
+
+
+class FastConv3d(nn.Conv3d):
+    """A convolution that multiplies by `multiply` where its kernel is of one place."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        """See `torch.nn.Conv3d`."""
+        if set(self.kernel_size + self.stride) != {1} or not onednn_is_faster(input):
+            return super().forward(input)
+        places = multiply(input.flatten(2).mT, self.weight.flatten(1), self.bias)
+        return places.mT.reshape(len(input), -1, *input.shape[2:])
+
+
+class FastGELU(GELU):
+    """A linear layer and its GELU, in one pass where no gradient is wanted."""
+
+    def forward(self, hidden_states: Tensor) -> Tensor:
+        """See diffusers' `GELU`."""
+        weight = self.proj.weight
+        known = type(self.proj) is FastLinear and weight.dtype in {torch.float32, torch.bfloat16}
+        wants_gradient = torch.is_grad_enabled() and (weight.requires_grad or hidden_states.requires_grad)
+        if not known or wants_gradient or hidden_states.dtype != weight.dtype or not onednn_is_faster(weight):
+            both: Tensor = super().forward(hidden_states)
+            return both
+        return _product(hidden_states, weight, self.proj.bias, gelu=self.approximate)
 
 
 class _Product(torch.autograd.Function):
@@ -73,8 +99,9 @@ class _Product(torch.autograd.Function):
         )
 
 
-def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, "none", [], "")
+def _product(x: Tensor, weight: Tensor, bias: Tensor | None = None, *, gelu: str = "") -> Tensor:
+    behind = "gelu" if gelu else "none"
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(_dense(x), _dense(weight), bias, behind, [], gelu)
     return product
 
 
@@ -84,7 +111,7 @@ def _dense(matrix: Tensor) -> Tensor:
 
 
 def onednn_is_faster(tensor: Tensor) -> bool:
-    """Whether oneDNN should compute with a tensor of float32: it is on a CPU that MKL half uses."""
+    """Whether oneDNN should compute with a tensor: it is on a CPU that MKL half uses, without autocast."""
     return tensor.device.type == "cpu" and mkl_is_slow() and not torch.is_autocast_enabled("cpu")
 
 

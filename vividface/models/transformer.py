@@ -48,6 +48,7 @@ class _WindowAttention(WanAttnProcessor):
         self._size, self._shift = size, shift
         # Frames, rows and columns of tokens: the transformer sets it, since tokens come in one row.
         self.grid = (0, 0, 0)
+        self._known = (self.grid, torch.empty(0))
 
     def __call__(self, attn: nn.Module, hidden_states: Tensor, *arguments: Any) -> Tensor:
         _, rows, columns = self.grid
@@ -71,7 +72,7 @@ class _WindowAttention(WanAttnProcessor):
         )
         value = attn.to_v(tokens).unflatten(2, (attn.heads, -1))
         if self._attention_backend in {None, _WITH_MASK} and attends_faster(value):
-            bias = None if mask is None else torch.zeros(()).where(mask, -torch.inf).squeeze(1)
+            bias = None if mask is None else self._bias(mask)
             attended = attend(query.to(value.dtype), key.to(value.dtype), value, bias)
         else:
             backend = self._attention_backend if mask is None else _WITH_MASK
@@ -80,6 +81,13 @@ class _WindowAttention(WanAttnProcessor):
             attended = dispatch_attention_fn(query, key, value, attn_mask=mask, backend=backend)
         projected: Tensor = attn.to_out[0](attended.flatten(2).type_as(query))
         return projected
+
+    def _bias(self, mask: Tensor) -> Tensor:
+        """A mask as what is added to the logits, (windows, N, N) float32; kept for frames of this size."""
+        if self._known[0] != self.grid:
+            hidden = torch.zeros(mask.shape).masked_fill_(~mask, -torch.inf)
+            self._known = (self.grid, hidden.squeeze(1))
+        return self._known[1]
 
     def _to_windows(self, tokens: Tensor) -> Tensor:
         """(B, frames * rows * columns, D) to (B * windows, frames * size * size, D), padded by zeros."""
