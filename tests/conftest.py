@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from progress import pytest_timeout_set_timer  # noqa: F401
 
 from vividface.workflow.snakemake_state import job_counts
 
@@ -188,12 +189,7 @@ class Workspace:
             *("--cores", "2"),
         ]
         return subprocess.run(
-            [*command, *arguments],
-            cwd=self.repository,
-            capture_output=True,
-            text=True,
-            timeout=550,
-            check=False,
+            [*command, *arguments], cwd=self.repository, capture_output=True, text=True, check=False
         )
 
     def planned(self, *arguments: str) -> dict[str, int]:
@@ -257,8 +253,9 @@ class FileServer:
 
     Faults, each used up by one request: an int is a status (`(429, {"Retry-After": "1"})` with headers);
     `break` closes the connection half-way through what was asked for; `stall` closes it before any byte of
-    the body; `trickle` sends it slowly; `wrong` sends other bytes; `whole` ignores the range; `other` sends
-    the file's second version, with its own tag. `tokens` holds the access token that a path demands.
+    the body; `trickle` sends it slowly, its second half very slowly; `wrong` sends other bytes; `whole`
+    ignores the range; `other` sends the file's second version, with its own tag. `tokens` holds the access
+    token that a path demands.
     """
 
     def __init__(self):
@@ -357,7 +354,7 @@ class FileServer:
                 with contextlib.suppress(ConnectionError):
                     for start in range(0, len(part), 2000):
                         self.wfile.write(part[start : start + 2000])
-                        time.sleep(0.01)
+                        time.sleep(0.01 if start < len(part) // 2 else 1)
 
             def head(self, status, headers):
                 self.send_response(status)

@@ -6,9 +6,6 @@ import pytest
 
 from vividface.streams import CallsBehind, StepsAhead
 
-# s: how long a test that is broken waits.
-PATIENCE = 10
-
 
 @pytest.fixture(autouse=True)
 def _no_thread_is_left():
@@ -36,7 +33,7 @@ def test_no_more_than_asked_for_is_made_ahead():
     with StepsAhead() as steps:
         stream = steps(items(), size=3)
         assert next(stream) == 0
-        assert reached.wait(PATIENCE)
+        assert reached.wait()
         assert made == [0, 1, 2, 3]
     assert made == [0, 1, 2, 3]
 
@@ -75,7 +72,7 @@ def test_steps_end_with_the_item_that_they_work_on():
 def test_calls_run_in_order_behind_the_caller():
     done, go = [], threading.Event()
     with CallsBehind(2) as behind:
-        assert behind(go.wait, PATIENCE) == []
+        assert behind(go.wait) == []
         assert behind(done.append, 1) == []
         assert done == []
         go.set()
@@ -88,7 +85,7 @@ def test_calls_run_in_order_behind_the_caller():
 def test_no_more_calls_wait_than_asked_for():
     go, begun = threading.Event(), []
     with CallsBehind(1) as behind:
-        behind(go.wait, PATIENCE)
+        behind(go.wait)
         timer = threading.Timer(0.05, go.set)
         timer.start()
         behind(begun.append, 1)
@@ -101,7 +98,7 @@ def test_a_failed_call_is_told_and_none_runs_behind_it(ends_with_error):
     done, go = [], threading.Event()
 
     def fail():
-        go.wait(PATIENCE)
+        go.wait()
         raise OSError("full")
 
     def write():

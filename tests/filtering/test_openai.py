@@ -6,25 +6,31 @@ import logging
 import subprocess
 import sys
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import cv2
 import numpy as np
 import pytest
+from progress import wait_until
 
 from vividface.config.filtering import OpenAIConfig
 from vividface.errors import InputError
 from vividface.filtering.openai import OpenAIJudge
 
 KEY = "sk-very-secret-0123456789"
+# An answer that is not given as long as the test lasts.
+NEVER = object()
 
 
 class ChatServer:
-    """Answers with `answers` in turn, the last one ever after: (status, headers, body, seconds of delay)."""
+    """Answers with `answers` in turn, the last one ever after: (status, headers, body).
+
+    A fourth value is what it waits for before it answers: a function without arguments, or `NEVER`.
+    """
 
     def __init__(self, *answers):
-        self.answers, self.requests, self.running, self.most = list(answers), [], 0, 0
+        self.answers, self.requests = list(answers), []
+        self.is_over = threading.Event()
         lock = threading.Lock()
         server = self
 
@@ -37,12 +43,9 @@ class ChatServer:
                 with lock:
                     server.requests.append((self.path, self.headers.get("Authorization"), body))
                     answer = server.answers.pop(0) if len(server.answers) > 1 else server.answers[0]
-                    server.running += 1
-                    server.most = max(server.most, server.running)
-                status, headers, content, delay = answer
-                time.sleep(delay)
-                with lock:
-                    server.running -= 1
+                status, headers, content, *waits = answer
+                for wait in waits:
+                    (server.is_over.wait if wait is NEVER else wait)()
                 self.send_response(status)
                 for name, value in {"Content-Length": len(content), **headers}.items():
                     self.send_header(name, str(value))
@@ -65,6 +68,7 @@ def serve():
 
     yield start
     for one in servers:
+        one.is_over.set()
         one.server.shutdown()
         one.server.server_close()
 
@@ -75,7 +79,7 @@ def judge(rubric, monkeypatch):
 
     def make(server, **values):
         url = server if isinstance(server, str) else server.url
-        defaults = {"model": "m", "api_key_variable": "MY_KEY", "max_parallel": 1, "timeout": 5}
+        defaults = {"model": "m", "api_key_variable": "MY_KEY", "max_parallel": 1, "timeout": 600}
         defaults |= {"max_retries": 3, "backoff": 0.01, "num_frames": 3, "max_pixels_per_frame": 4096}
         defaults |= {"input_price": 2, "output_price": 10}
         return OpenAIJudge(OpenAIConfig(base_url=url, **defaults | values), rubric, max_attempts=2)
@@ -84,7 +88,7 @@ def judge(rubric, monkeypatch):
 
 
 def test_a_good_answer(serve, judge, judged, rubric, reply, chat_completion):
-    server = serve((200, {}, chat_completion(reply), 0))
+    server = serve((200, {}, chat_completion(reply)))
     verdict = next(judge(server).score(judged[:1]))
     row = verdict.row(rubric)
     expected = {"score": 94, "tier": "premium", "attempts": 1, "input_tokens": 1000, "output_tokens": 200}
@@ -102,7 +106,7 @@ def test_a_good_answer(serve, judge, judged, rubric, reply, chat_completion):
 
 
 def test_frames_as_one_video(serve, judge, judged, reply, chat_completion, tmp_path):
-    server = serve((200, {}, chat_completion(reply), 0))
+    server = serve((200, {}, chat_completion(reply)))
     assert next(judge(server, send="video").score(judged[:1])).points is not None
     address = server.requests[0][2]["messages"][0]["content"][0]["video_url"]["url"]
     assert address.startswith("data:video/mp4;base64,")
@@ -114,16 +118,14 @@ def test_frames_as_one_video(serve, judge, judged, reply, chat_completion, tmp_p
 
 
 def test_busy_and_broken_servers_are_asked_again(serve, judge, judged, reply, chat_completion):
-    server = serve(
-        (429, {"Retry-After": "0"}, b"", 0), (500, {}, b"", 0), (200, {}, chat_completion(reply), 0)
-    )
+    server = serve((429, {"Retry-After": "0"}, b""), (500, {}, b""), (200, {}, chat_completion(reply)))
     assert next(judge(server).score(judged[:1])).points is not None
     assert len(server.requests) == 3
 
 
 def test_a_wrong_reply_is_asked_for_again_with_the_reason(serve, judge, judged, reply, chat_completion):
     wrong = reply.replace("clarity: 33/35", "clarity: 50/35")
-    server = serve((200, {}, chat_completion(wrong), 0), (200, {}, chat_completion(reply), 0))
+    server = serve((200, {}, chat_completion(wrong)), (200, {}, chat_completion(reply)))
     verdict = next(judge(server).score(judged[:1]))
     assert verdict.attempts == 2
     assert verdict.input_tokens == 2000
@@ -134,7 +136,7 @@ def test_a_wrong_reply_is_asked_for_again_with_the_reason(serve, judge, judged, 
 
 
 def test_what_stays_wrong_is_unscored(serve, judge, judged, rubric, reply, chat_completion):
-    server = serve((200, {}, chat_completion(reply, finish_reason="length"), 0))
+    server = serve((200, {}, chat_completion(reply, finish_reason="length")))
     row = next(judge(server).score(judged[:1])).row(rubric)
     assert row["score"] is None
     assert row["tier"] == "unscored"
@@ -144,17 +146,17 @@ def test_what_stays_wrong_is_unscored(serve, judge, judged, rubric, reply, chat_
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        ((401, {}, f"wrong key {KEY}".encode(), 0), r"answers 401 Unauthorized: wrong key \*\*\*"),
-        ((500, {}, b"out of memory", 0), "answers 500 Internal Server Error: out of memory"),
-        ((200, {}, b"<html>", 0), "answers with no chat completion: <html>"),
-        ((200, {}, b'{"choices": []}', 0), "answers with no chat completion"),
-        ((200, {}, b"{}", 1), r"does not answer within 0\.2 s"),
-        ((302, {"Location": "http://127.0.0.1:9/"}, b"", 0), "answers 302 Found"),
+        ((401, {}, f"wrong key {KEY}".encode()), r"answers 401 Unauthorized: wrong key \*\*\*"),
+        ((500, {}, b"out of memory"), "answers 500 Internal Server Error: out of memory"),
+        ((200, {}, b"<html>"), "answers with no chat completion: <html>"),
+        ((200, {}, b'{"choices": []}'), "answers with no chat completion"),
+        ((200, {}, b"{}", NEVER), r"does not answer within 0\.2 s"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), "answers 302 Found"),
     ],
 )
 def test_a_server_that_fails_ends_with_one_sentence(serve, judge, judged, answer, message, caplog):
     caplog.set_level(logging.DEBUG)
-    timeout = 0.2 if answer[3] else 5
+    timeout = 0.2 if NEVER in answer else 600
     with pytest.raises(InputError, match=message) as error:
         list(judge(serve(answer), timeout=timeout, max_retries=1).score(judged[:1]))
     assert "what is scored already is kept" in str(error.value)
@@ -170,14 +172,15 @@ def test_a_server_that_is_not_there(judge, judged):
 def test_clips_are_asked_about_at_a_time_and_a_failure_keeps_the_others(
     serve, judge, judged, reply, chat_completion
 ):
-    good = (200, {}, chat_completion(reply), 0.2)
-    server = serve(good, good, good, (400, {}, b"no", 0.2))
+    all_are_asked = threading.Barrier(4).wait
+    good = (200, {}, chat_completion(reply), all_are_asked)
+    server = serve(good, good, good, (400, {}, b"no", all_are_asked))
     verdicts = []
     with pytest.raises(InputError, match="answers 400"):
         for verdict in judge(server, max_parallel=4).score(judged):
             verdicts.append(verdict)
     assert len(verdicts) == 3
-    assert server.most == 4
+    assert len(server.requests) == 4
 
 
 def test_no_key_in_the_environment(judge, monkeypatch):
@@ -197,7 +200,7 @@ def test_settings_of_speed_and_price_are_no_settings_of_the_scores(judge):
 
 
 def test_the_key_is_in_no_record(judge, serve, judged, rubric, reply, chat_completion):
-    server = serve((200, {}, chat_completion(reply + f"\nCritical Issues: {KEY}"), 0))
+    server = serve((200, {}, chat_completion(reply + f"\nCritical Issues: {KEY}")))
     one = judge(server)
     row = next(one.score(judged[:1])).row(rubric)
     assert KEY not in json.dumps([row, vars(one.description)])
@@ -212,7 +215,7 @@ from vividface.filtering.scoring import score_shard
 
 folder, url, journal = sys.argv[1:]
 shown = {"num_frames": 3, "max_pixels_per_frame": 4096}
-asked = {"timeout": 60, "max_retries": 0, "backoff": 1, "max_parallel": 1}
+asked = {"timeout": 3600, "max_retries": 0, "backoff": 1, "max_parallel": 1}
 openai = OpenAIConfig(base_url=url, model="m", api_key_variable=None, **shown, **asked)
 config = FilterConfig(judge="openai", rubric="face90", openai=openai)
 names = {"hq_dir": "hq", "mask_dir": "masks", "faces_file": "faces.safetensors"}
@@ -227,16 +230,14 @@ def test_scoring_that_was_killed_asks_for_no_clip_twice(serve, shard, reply, cha
     """kill -9 while the server thinks about the third of four clips."""
     folder, table = shard
     table.to_parquet(folder / "clips.parquet")
-    answer = (200, {}, chat_completion(reply), 0)
-    server = serve(answer, answer, (200, {}, chat_completion(reply), 300))
+    answer = (200, {}, chat_completion(reply))
+    server = serve(answer, answer, (200, {}, chat_completion(reply), NEVER))
     command = [sys.executable, "-c", _SCORING, str(folder), server.url, str(tmp_path / "journal")]
     with subprocess.Popen(command) as process:
-        deadline = time.monotonic() + 300
-        while len(server.requests) < 3 and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.05)
+        wait_until(lambda: len(server.requests) == 3, process)
         process.kill()
     assert len(server.requests) == 3
     server.answers = [answer]
-    again = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    again = subprocess.run(command, capture_output=True, text=True, check=True)
     assert again.stdout.split() == ["94.0"] * 4
     assert len(server.requests) == 5, "the third again, and the fourth"

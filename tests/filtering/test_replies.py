@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vividface.filtering.replies import ReplyError, parse_reply
@@ -150,7 +150,7 @@ pieces = st.sampled_from(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(st.text(), st.lists(st.one_of(pieces, st.text(max_size=5))).map("\n".join)))
 def test_any_text_is_read_or_refused(text):
     try:
@@ -190,7 +190,7 @@ def render(points, applied, decoration, reason):
 words = st.text("abcdefghij ,;'", max_size=20)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scores, adjustments, decorations, words)
 def test_a_complete_reply_is_read_as_it_is(points, applied, decoration, reason):
     reply = parse_reply("\n".join(render(points, applied, decoration, reason)), RUBRIC)
@@ -199,7 +199,7 @@ def test_a_complete_reply_is_read_as_it_is(points, applied, decoration, reason):
     assert reply.disagreements == []
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(scores, adjustments, decorations, st.data())
 def test_a_reply_that_lacks_a_score_or_a_sum_is_refused(points, applied, decoration, data):
     lines = render(points, applied, decoration, "")

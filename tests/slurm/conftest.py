@@ -30,7 +30,7 @@ def cluster():
         pytest.skip("a cluster for tests is started by root alone")
 
     def command(verb):
-        subprocess.run([CLUSTER, verb], check=True, timeout=120)
+        subprocess.run([CLUSTER, verb], check=True)
 
     command("start")
     yield command
@@ -43,11 +43,11 @@ def profile(repository, tmp_path):
     values = yaml.safe_load((repository / "slurm" / "config.yaml").read_text())
     for row in values["set-resources"].values():
         row["mem_mb"] = f"{MEMORY} * attempt"
-        row["runtime"] = "10 * attempt"
+        row["runtime"] = "60 * attempt"
         if "gpu" in row:
             row["gpu"] = 1
     values["set-threads"] = dict.fromkeys(values["set-threads"], THREADS)
-    values["default-resources"] = {"mem_mb": MEMORY, "runtime": 10}
+    values["default-resources"] = {"mem_mb": MEMORY, "runtime": 60}
     values |= {
         "latency-wait": 5,
         "slurm-init-seconds-before-status-checks": 2,

@@ -1,5 +1,6 @@
 """Snakemake on a cluster, and what SLURM says."""
 
+import contextlib
 import subprocess
 import sys
 import time
@@ -7,10 +8,13 @@ import time
 import pytest
 import yaml
 
+# s without a change of the queue or of any log, which are taken for a hang.
+PATIENCE = 600
+
 
 def slurm(*command):
     """What a command of SLURM prints."""
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
 def jobs():
@@ -18,13 +22,30 @@ def jobs():
     return slurm("squeue", "--noheader", "--format", "%i").split()
 
 
-def wait_until(condition, seconds=120, what=""):
-    """Until a condition holds; returns what it returned."""
-    deadline = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < deadline, what or condition
+def _log_sizes(folder):
+    sizes = []
+    for path in sorted(folder.rglob("*.log")):
+        # Snakemake removes the logs of jobs that went well.
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return sizes
+
+
+def wait_until(condition, what, folder):
+    """Until a condition holds, however long that takes while something changes.
+
+    Args:
+        condition: function without arguments.
+        what: words for it.
+        folder: folder of the run, whose logs grow while something happens.
+    """
+    seen, since = None, time.monotonic()
+    while not condition():
+        state = slurm("squeue", "--noheader", "--format", "%i %T"), _log_sizes(folder)
+        if state != seen:
+            seen, since = state, time.monotonic()
+        assert time.monotonic() < since + PATIENCE, f"never: {what}"
         time.sleep(0.5)
-    return value
 
 
 def write_profile(folder, values):
@@ -37,6 +58,7 @@ class Run:
     """`snakemake --profile slurm ...` in a folder, and what it says."""
 
     def __init__(self, folder, *arguments):
+        self.folder = folder
         self.log = folder / f"snakemake-{len(list(folder.glob('snakemake-*')))}.log"
         command = (sys.executable, "-m", "snakemake", "--profile", "slurm", *map(str, arguments))
         with self.log.open("w") as file:
@@ -45,13 +67,14 @@ class Run:
     def said(self):
         return self.log.read_text()
 
-    def wait(self, seconds=400):
+    def wait(self):
         """Its status."""
         try:
-            return self.process.wait(seconds)
-        except subprocess.TimeoutExpired:
+            wait_until(lambda: self.process.poll() is not None, "Snakemake ends", self.folder)
+        except AssertionError:
             self.process.kill()
-            pytest.fail(f"snakemake did not end: {self.said()[-6000:]}")
+            pytest.fail(f"Snakemake does not end: {self.said()[-6000:]}")
+        return self.process.returncode
 
     def submitted(self):
         """The ids of SLURM of its jobs so far; an array's are those of its tasks' common job."""

@@ -37,9 +37,9 @@ def test_the_whole_demo_with_the_controller_restarted_in_the_middle(cluster, wor
     folder, gpus = workspace.folder, {name: row.get("gpu") for name, row in profile["set-resources"].items()}
     write_profile(folder, profile)
     run = snakemake(workspace, "all")
-    wait_until(lambda: jobs() and (folder / "data/mine/clips.parquet").exists(), 300, "jobs run")
+    wait_until(lambda: jobs() and (folder / "data/mine/clips.parquet").exists(), "jobs run", folder)
     cluster("restart-controller")
-    assert run.wait(600) == 0, run.said()[-6000:]
+    assert run.wait() == 0, run.said()[-6000:]
     assert (folder / "results/report.html").exists()
     submitted = set(run.submitted())
     found = {}
@@ -74,13 +74,14 @@ def test_a_training_that_is_told_to_stop_goes_on_where_it_was(cluster, workspace
     workspace.overlay = {**workspace.overlay, "latent_stage": stage}
     write_profile(workspace.folder, profile)
     run = snakemake(workspace, CHECKPOINT)
-    log = workspace.folder / "logs/latent_stage/main.log"
-    wait_until(lambda: log.exists() and "step 20 of 300" in log.read_text(), 300, "the training runs")
+    folder = workspace.folder
+    log = folder / "logs/latent_stage/main.log"
+    wait_until(lambda: log.exists() and "step 20 of 300" in log.read_text(), "the training runs", folder)
     (job,) = jobs()
     slurm("scancel", "--signal=TERM", job)
-    wait_until(lambda: "stopped by a signal" in log.read_text(), 100, "the state is saved")
+    wait_until(lambda: "stopped by a signal" in log.read_text(), "the state is saved", folder)
     step = int(re.search(r"stopped by a signal after step (\d+)", log.read_text())[1])
-    assert run.wait(600) == 0, run.said()[-6000:]
+    assert run.wait() == 0, run.said()[-6000:]
     assert int(re.search(r"resumed from .* at step (\d+)", log.read_text())[1]) == step
     assert "step 300 of 300" in log.read_text()
 
@@ -93,7 +94,7 @@ def test_a_training_on_two_nodes_is_that_of_two_processes_on_one(cluster, worksp
     profile["set-resources"]["latent_stage"] = row | {"nodes": 2, "tasks": 2, "gpu": 2, **several}
     write_profile(workspace.folder, profile)
     run = snakemake(workspace, CHECKPOINT)
-    assert run.wait(400) == 0, run.said()[-6000:]
+    assert run.wait() == 0, run.said()[-6000:]
     log = workspace.folder / "logs/latent_stage/main.log"
     assert "nodes: 2, processes on each: 1" in log.read_text()
     curve = pd.read_csv(workspace.folder / f"{CHECKPOINT}.csv")["loss"]

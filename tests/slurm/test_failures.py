@@ -21,13 +21,13 @@ rule all:
 
 rule cancelled:
     output: "cancelled.txt"
-    shell: "echo {resources.mem_mb} >> {rule}.tries; [ -e go ] || {{ touch wait; sleep 300; }};"
+    shell: "echo {resources.mem_mb} >> {rule}.tries; [ -e go ] || {{ touch wait; sleep 3600; }};"
            "touch {output}"
 
 rule requeued:
     output: "requeued.txt"
     shell: "echo {resources.mem_mb} >> {rule}.tries; "
-           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 300; }}; touch {output}"
+           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 3600; }}; touch {output}"
 
 rule killed:
     output: "killed.txt"
@@ -37,12 +37,14 @@ rule killed:
 rule late:
     output: "late.txt"
     shell: "echo {resources.runtime} >> {rule}.tries; "
-           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 300; }}; touch {output}"
+           "[ -e {rule}.once ] || {{ touch {rule}.once; sleep 3600; }}; touch {output}"
 
 rule large:
     output: "large.txt"
     shell: "echo {resources.mem_mb} >> {rule}.tries; "
-           "PYTHON -c 'import time; held = bytearray(600 << 20); time.sleep(12)'; touch {output}"
+           "seconds=12; [ -e {rule}.once ] || {{ touch {rule}.once; seconds=3600; }}; "
+           "PYTHON -c 'import sys, time; held = bytearray(600 << 20); time.sleep(int(sys.argv[1]))' "
+           "$seconds; touch {output}"
 """
 
 
@@ -61,15 +63,15 @@ def test_jobs_that_end_badly_are_retried_with_more(cluster, profile, tmp_path):
     SLURM requeues the jobs of a node that fails, and those that it pre-empts: it starts the same job again.
     """
     (tmp_path / "Snakefile").write_text(_SNAKEFILE.replace("PYTHON", sys.executable))
-    row = {"slurm_partition": "cpu", "mem_mb": "400 * attempt", "runtime": "10 * attempt"}
+    row = {"slurm_partition": "cpu", "mem_mb": "400 * attempt", "runtime": "60 * attempt"}
     rows = dict.fromkeys(("cancelled", "requeued", "killed", "late", "large"), row)
     rows["late"] = row | {"runtime": "1 * attempt"}
     write_profile(tmp_path, profile | {"set-resources": rows})
     run = Run(tmp_path, "all")
-    wait_until((tmp_path / "wait").exists, what="the job to cancel runs")
+    wait_until((tmp_path / "wait").exists, "the job to cancel runs", tmp_path)
     (tmp_path / "go").touch()
     slurm("scancel", job_of("cancelled", run))
-    wait_until((tmp_path / "requeued.once").exists, what="the job to requeue runs")
+    wait_until((tmp_path / "requeued.once").exists, "the job to requeue runs", tmp_path)
     slurm("scontrol", "requeue", job_of("requeued", run))
     assert run.wait() == 0, run.said()[-6000:]
     assert tries(tmp_path, "cancelled") == [400, 800]
@@ -86,7 +88,7 @@ rule all:
 
 rule slow:
     output: "slow.txt"
-    shell: "echo half > {output}; touch running; [ -e go ] || sleep 300; echo whole > {output}"
+    shell: "echo half > {output}; touch running; [ -e go ] || sleep 3600; echo whole > {output}"
 """
 
 
@@ -95,7 +97,7 @@ def slow(cluster, profile, tmp_path):
     (tmp_path / "Snakefile").write_text(_SLOW)
     write_profile(tmp_path, profile | {"set-resources": {"slow": {"slurm_partition": "cpu"}}})
     run = Run(tmp_path, "all")
-    wait_until((tmp_path / "running").exists, what="the job runs")
+    wait_until((tmp_path / "running").exists, "the job runs", tmp_path)
     yield run
     run.process.kill()
     subprocess.run(["scancel", *jobs()], check=False)
@@ -104,8 +106,8 @@ def slow(cluster, profile, tmp_path):
 def test_ctrl_c_cancels_what_was_submitted(slow, tmp_path):
     assert jobs()
     slow.process.send_signal(signal.SIGINT)
-    assert slow.wait(60) != 0
-    wait_until(lambda: not jobs(), 60, "the job is cancelled")
+    assert slow.wait() != 0
+    wait_until(lambda: not jobs(), "the job is cancelled", tmp_path)
     assert not (tmp_path / "slow.txt").exists(), "nothing half made is left"
 
 
@@ -118,7 +120,7 @@ def test_a_run_goes_on_after_snakemake_itself_was_killed(slow, tmp_path):
     # Nothing that runs in the job may tidy up, as when its node loses its power.
     kill_all_in(tmp_path)
     slurm("scancel", "--name", name)
-    wait_until(lambda: not jobs(), 120)
+    wait_until(lambda: not jobs(), "the job is cancelled", tmp_path)
     assert (tmp_path / "slow.txt").read_text() == "half\n", "what the job had made"
     assert list((tmp_path / ".snakemake/incomplete").iterdir()), "Snakemake knows that it is incomplete"
     (tmp_path / "go").touch()

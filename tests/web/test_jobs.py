@@ -39,7 +39,7 @@ def test_one_at_a_time_in_their_order(jobs):
     work, begun, told = blocking()
     order = []
     first = jobs.submit(work)
-    assert begun.wait(10)
+    assert begun.wait()
     others = [jobs.submit(lambda _, name=name: order.append(name)) for name in "abc"]
     assert [jobs.num_ahead(job) for job in (first, *others)] == [0, 1, 2, 3]
     assert {job.state for job in others} == {State.WAITING}
@@ -47,7 +47,7 @@ def test_one_at_a_time_in_their_order(jobs):
     assert others[1].state is State.CANCELLED, "it waits no longer"
     assert [jobs.num_ahead(job) for job in others] == [1, 0, 2]
     told.set()
-    assert all(job.wait(10) for job in (first, *others))
+    assert all(job.wait() for job in (first, *others))
     assert (first.state, first.result, order) == (State.DONE, "done", ["a", "c"])
 
 
@@ -56,19 +56,19 @@ def test_a_running_job_is_cancelled_at_its_next_report(jobs):
     after = []
     job = jobs.submit(work)
     job.then(lambda: after.append(job.state))
-    assert begun.wait(10)
+    assert begun.wait()
     jobs.cancel(job)
     assert job.is_unwanted
-    assert job.wait(10)
+    assert job.wait()
     assert (job.state, job.result) == (State.CANCELLED, None)
     job.then(lambda: after.append("late"))
     assert after == [State.CANCELLED, "late"]
-    assert jobs.submit(lambda _: 3).wait(10), "the next one is not held up"
+    assert jobs.submit(lambda _: 3).wait(), "the next one is not held up"
 
 
 def test_a_result_that_comes_after_the_cancel_is_not_kept(jobs):
     job = jobs.submit(lambda job: job.cancel() or "done")
-    assert job.wait(10)
+    assert job.wait()
     assert (job.state, job.result) == (State.CANCELLED, None)
 
 
@@ -80,7 +80,7 @@ def test_errors_end_their_own_job_with_a_sentence(jobs, caplog):
         raise ZeroDivisionError("a secret of the server")
 
     refused, failed = jobs.submit(wrong), jobs.submit(broken)
-    assert jobs.submit(lambda _: 3).wait(10)
+    assert jobs.submit(lambda _: 3).wait()
     assert (refused.state, refused.error) == (State.FAILED, "opa.mp4: holds no video frames")
     assert failed.state is State.FAILED
     assert "secret" not in failed.error
@@ -105,10 +105,10 @@ def test_the_time_left_follows_the_speed_since_the_step_began():
         seen.append(job.seconds_left)
         job.report(100, 100)
         seen.append(job.seconds_left)
-        told.wait(10)
+        told.wait()
 
     job = jobs.submit(work)
     told.set()
-    assert job.wait(10)
+    assert job.wait()
     assert seen == [None, 40, 36, 0, 0]
     jobs.close(timeout=10)

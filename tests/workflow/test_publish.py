@@ -30,9 +30,7 @@ class Clone:
 
     def run(self, *command, status=0):
         """What a command prints."""
-        result = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=300
-        )
+        result = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
         assert result.returncode == status, result.stdout[-4000:] + result.stderr[-4000:]
         return result.stdout + result.stderr
 
