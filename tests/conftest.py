@@ -9,6 +9,8 @@ import sys
 import threading
 import time
 import weakref
+from collections import Counter
+from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,8 +18,6 @@ import numpy as np
 import pytest
 import yaml
 from progress import pytest_timeout_set_timer  # noqa: F401
-
-from vividface.workflow.snakemake_state import job_counts
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -161,7 +161,7 @@ TINY = {
     "model": {"transformer": None, "nano": {"num_layers": 2, "width": 128, "ffn_dim": 128}},
     "latent_stage": {"num_frames": 9, "iterations": 4, "batch_size": 1, "warmup": 1, "log_every": 1},
     "pixel_stage": {"num_frames": 5, "iterations": 2, "warmup": 1, "log_every": 1},
-    "variants": dict.fromkeys(("p0", "p1", "unfiltered")),
+    "variants": dict.fromkeys(("p0", "p1", "latent_only", "unfiltered")),
     "evaluation": {"baselines": ["bicubic"], "metrics": ["psnr_rgb", "ids", "fvd_set"]},
     "restoration": {"window": 9, "overlap": 2},
 }
@@ -177,14 +177,17 @@ class Workspace:
     def __init__(self, repository: Path, folder: Path, overlay: dict) -> None:
         self.repository, self.folder, self.overlay = repository, folder, overlay
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
+    def _configfiles(self) -> list[Path]:
         overlay = self.folder / "overlay.yaml"
         text = yaml.safe_dump(self.overlay)
         if not overlay.exists() or overlay.read_text() != text:
             overlay.write_text(text)
+        return [self.repository / "configs" / "demo.yaml", overlay]
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess:
         command = [
             *(sys.executable, "-m", "snakemake"),
-            *("--configfile", str(self.repository / "configs" / "demo.yaml"), str(overlay)),
+            *("--configfile", *map(str, self._configfiles())),
             *("--snakefile", str(self.repository / "Snakefile"), "--directory", str(self.folder)),
             *("--cores", "2"),
         ]
@@ -192,11 +195,12 @@ class Workspace:
             [*command, *arguments], cwd=self.repository, capture_output=True, text=True, check=False
         )
 
-    def planned(self, *arguments: str) -> dict[str, int]:
-        """The rules that a dry run would execute, with their numbers of jobs."""
-        result = self.snakemake("--quiet", "rules", "--dry-run", *arguments)
-        assert result.returncode == 0, result.stdout + result.stderr
-        return job_counts(result.stdout + result.stderr)
+    def planned(self, *targets: str, forced: Sequence[str] = ()) -> dict[str, int]:
+        """The rules that would run, with their numbers of jobs; `all` makes nothing by itself."""
+        from plans import plan_jobs
+
+        jobs = plan_jobs(self.repository, self.folder, self._configfiles(), targets, forced=forced)
+        return Counter(job.rule.name for job in jobs if job.rule.name != "all")
 
 
 @pytest.fixture(scope="session")

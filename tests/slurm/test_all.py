@@ -18,9 +18,7 @@ pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("slurm")]
 @pytest.fixture(scope="session")
 def workspace(make_workspace):
     """A folder with videos, and the overlay of a tiny experiment with one variant."""
-    made = make_workspace()
-    made.overlay = made.overlay | {"variants": made.overlay["variants"] | {"latent_only": None}}
-    return made
+    return make_workspace()
 
 
 def snakemake(workspace, *arguments):

@@ -45,8 +45,8 @@ def test_nothing_runs_twice(finished_workspace):
 
 
 def test_a_forced_rule_reruns_with_what_depends_on_it(finished_workspace):
-    planned = finished_workspace.planned("-R", "pixel_stage", "--", "all")
-    assert planned["pixel_stage"] == 2
+    planned = finished_workspace.planned("all", forced=["pixel_stage"])
+    assert planned["pixel_stage"] == 1
     assert {"restore_benchmark", "measure", "write_tables", "render_report", "enhance"} <= set(planned)
     assert not {"latent_stage", "encode_latents", "degrade", "extract_clips"} & set(planned)
 
@@ -67,7 +67,7 @@ def test_a_changed_key_reruns_what_depends_on_it_and_says_why(finished_workspace
     try:
         finished_workspace.overlay["pixel_stage"]["iterations"] = 3
         planned = finished_workspace.planned("all")
-        assert planned["pixel_stage"] == 2
+        assert planned["pixel_stage"] == 1
         assert not {"latent_stage", "encode_latents", "score_clips"} & set(planned)
         explained = finished_workspace.snakemake("--dry-run", "all")
         assert "Params have changed since last execution" in explained.stdout + explained.stderr
@@ -150,6 +150,17 @@ def test_a_variant_trains_on_a_set_of_the_study(finished_workspace):
     assert "data/selection/face90.parquet" not in record
     assert "step 4 of 4" in (finished_workspace.folder / "logs/latent_stage/by_random.log").read_text()
     assert finished_workspace.planned("all") == {}, "with the overlay of before"
+
+
+def test_a_variant_that_shares_a_latent_stage_trains_the_pixel_stage_alone(finished_workspace, monkeypatch):
+    before = finished_workspace.overlay
+    variant = {"title": "latent face focus only", "pixel_p": 0, "latent_stage_of": "main"}
+    variants = before["variants"] | {"latent_only": variant}
+    with monkeypatch.context() as patch:
+        patch.setattr(finished_workspace, "overlay", before | {"variants": variants})
+        planned = finished_workspace.planned("all")
+    trained = {"pixel_stage": 1, "restore_benchmark": 1, "measure": 1, "write_tables": 1, "render_report": 1}
+    assert planned == trained
 
 
 def test_another_benchmark_trains_nothing_again_but_is_refused_if_it_was_trained_on(finished_workspace):
