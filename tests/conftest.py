@@ -25,6 +25,15 @@ REPOSITORY = Path(__file__).parents[1]
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Put the tests of the workflow first: the longest are among them, and none is to run alone at the end.
+
+    pytest-xdist starts with the groups of most tests, the workflow's and the training's.
+    """
+    items.sort(key=lambda item: "workflow" not in item.path.parts)
+
+
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
