@@ -1,5 +1,6 @@
 """Files that visitors give, and a server that runs as a process of its own."""
 
+import contextlib
 import os
 import re
 import signal
@@ -101,13 +102,22 @@ class Server:
 @pytest.fixture
 def serve(tmp_path):
     """`serve("--max-upload-mb", "1")` starts a server."""
-    servers = []
+    with contextlib.ExitStack() as stack:
+        yield lambda *arguments: stack.enter_context(running(Server(tmp_path, *arguments)))
 
-    def start(*arguments):
-        servers.append(Server(tmp_path, *arguments))
-        return servers[-1]
 
-    yield start
-    for server in servers:
+@contextlib.contextmanager
+def running(server):
+    """A server, which is killed in the end if it has not ended by itself."""
+    try:
+        yield server
+    finally:
         if server.process.poll() is None:
             server.end(signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A server for several tests: to start one takes longer than most of what it is asked for."""
+    with running(Server(tmp_path_factory.mktemp("server"), "--max-upload-mb", "1")) as server:
+        yield server

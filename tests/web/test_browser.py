@@ -62,8 +62,7 @@ def give(page, path, shown=".vf-stage"):
     page.wait_for_selector(shown)
 
 
-def test_a_film_is_enhanced_compared_and_downloaded(serve, visit, clip, tmp_path):
-    server = serve()
+def test_a_film_is_enhanced_compared_and_downloaded(server, visit, clip, tmp_path):
     page = visit(server)
     assert page.is_disabled("#vf-start")
     give(page, clip)
@@ -154,11 +153,11 @@ def test_visitors_wait_for_each_other_cancel_and_leave(serve, visit, clip, long_
     assert (examples / "one.mp4").exists()
 
 
-def test_a_photo_is_compared_and_a_tape_is_shown(serve, visit, clip, tmp_path):
+def test_a_photo_is_compared_and_a_tape_is_shown(server, visit, clip, tmp_path):
     photo, tape = tmp_path / "photo.tiff", tmp_path / "tape.mpg"
     for options, path in ((["-frames:v", "1"], photo), (["-c:v", "mpeg2video", "-q:v", "2"], tape)):
         subprocess.run([ffmpeg_executable(), "-v", "error", "-i", str(clip), *options, str(path)], check=True)
-    page = visit(serve())
+    page = visit(server)
     give(page, tape)
     page.wait_for_function("document.querySelector('.vf-stage video').videoWidth > 0")
     page.click("#vf-another")

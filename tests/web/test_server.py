@@ -9,8 +9,7 @@ import requests
 pytest.importorskip("gradio", reason="the extra [web] is not installed")
 
 
-def test_it_serves_this_computer_alone_and_sends_browsers_nowhere(serve):
-    server = serve()
+def test_it_serves_this_computer_alone_and_sends_browsers_nowhere(server):
     answer = requests.get(server.url)
     assert answer.status_code == 200
     policy = answer.headers["Content-Security-Policy"]
@@ -25,8 +24,7 @@ def test_it_serves_this_computer_alone_and_sends_browsers_nowhere(serve):
     assert not server.outside.exists(), server.outside.read_text()
 
 
-def test_uploads_are_bounded(serve, clip):
-    server = serve("--max-upload-mb", "1")
+def test_uploads_are_bounded(server, clip):
     upload = f"{server.url}/gradio_api/upload"
     answer = requests.post(upload, files={"files": ("a.mp4", bytes(2 << 20))})
     assert answer.status_code == 413
