@@ -18,7 +18,11 @@ from vividface.workflow.dvc_yaml import read_settings
 from vividface.workflow.milestones import MILESTONES
 from vividface.workflow.snakemake_state import planned_jobs
 
-pytestmark = [pytest.mark.workflow, pytest.mark.xdist_group("workflow")]
+pytestmark = [
+    pytest.mark.workflow,
+    pytest.mark.xdist_group("workflow"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning:dvc"),
+]
 
 CHECKPOINT = "checkpoints/main/pixel_stage"
 
