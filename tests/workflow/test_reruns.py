@@ -61,16 +61,17 @@ OVERLAYS = {
 }
 # Keys that mean something in the paper's experiment alone, and those for which the other overlays are.
 _PAPER = ("seed", "datasets.", "faces.", "filter.", "model.")
+_OF_SOURCES = ("datasets.*.source", "datasets.*.lq_source")
 _SPECIAL = (
-    "datasets.*.source",
-    "datasets.*.lq_source",
+    *_OF_SOURCES,
     "filter.openai",
     "degradation.keep",
     "variants.*.selected_by",
     "evaluation.accept_licences",
     "evaluation.methods",
-    "evaluation.accept_licences",
 )
+# Overlays that are the paper's experiment but for its sources.
+_SOURCES = ("folder", "url", "photos", "hub", "drive", "drive folder")
 # Values that no rule of `another` leads to.
 VALUES = {
     "clips.size": 256,
@@ -199,8 +200,9 @@ def _bases_of(path, bases):
         return ["shared"]
     if path.startswith("model.nano."):
         return ["scratch"]
-    names = ["demo", *(["paper"] if path.startswith(_PAPER) else [])]
-    return list(bases) if path.startswith(_SPECIAL) else names
+    if path.startswith(_SPECIAL):
+        return [name for name in bases if path.startswith(_OF_SOURCES) or name not in _SOURCES]
+    return ["demo", *(["paper"] if path.startswith(_PAPER) else [])]
 
 
 def run_again(before, after):
