@@ -9,6 +9,7 @@ import requests
 pytest.importorskip("gradio", reason="the extra [web] is not installed")
 
 
+@pytest.mark.xdist_group("server")
 def test_it_serves_this_computer_alone_and_sends_browsers_nowhere(server):
     answer = requests.get(server.url)
     assert answer.status_code == 200
@@ -24,6 +25,7 @@ def test_it_serves_this_computer_alone_and_sends_browsers_nowhere(server):
     assert not server.outside.exists(), server.outside.read_text()
 
 
+@pytest.mark.xdist_group("server")
 def test_uploads_are_bounded(server, clip):
     upload = f"{server.url}/gradio_api/upload"
     answer = requests.post(upload, files={"files": ("a.mp4", bytes(2 << 20))})
