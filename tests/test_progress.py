@@ -16,9 +16,10 @@ WORK = "import time\nwhile time.process_time() < 0.5: pass"
 
 @pytest.fixture
 def end_the_time(request):
-    """The limit that every test has, set anew for this one; the function reaches its end."""
+    """The limit that every test has, set anew for this one, whose end no clock but the function reaches."""
     settings = Settings(TIMEOUT, "signal", func_only=False, disable_debugger_detection=True)
     request.config.pluginmanager.hook.pytest_timeout_set_timer(item=request.node, settings=settings)
+    signal.setitimer(signal.ITIMER_REAL, 0)
     return lambda: signal.raise_signal(signal.SIGALRM)
 
 
