@@ -1,11 +1,16 @@
 """Measuring clips on disk."""
 
+import subprocess
+import sys
+from contextlib import suppress
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
+from progress import wait_until
 
 from vividface.config import FacesConfig
 from vividface.errors import InputError
@@ -230,6 +235,38 @@ def test_processes_measure_what_one_does(moving_frames, tmp_path):
     with pytest.raises(InputError, match="has 5 frames"):
         write_clip(clips["b"], moving_frames[:5], 25)
         measured(clips, reference, metrics=["psnr_rgb"], num_processes=2)
+
+
+PARENT = """
+import os
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+
+from vividface.config import FacesConfig
+from vividface.evaluation import measure
+
+if __name__ == "__main__":
+    measuring = measure.Measuring(metrics=["psnr_rgb"], faces_config=FacesConfig.of_backend("mediapipe"))
+    with ProcessPoolExecutor(1, get_context("spawn"), measure._start, (measuring, 1)) as pool:
+        print(pool.submit(os.getpid).result(), flush=True)
+        time.sleep(100_000)
+"""
+
+
+def test_a_process_ends_with_the_one_that_was_killed(tmp_path):
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, tmp_path / "parent.py"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
+        process = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+
+    def has_ended():
+        with suppress(psutil.NoSuchProcess):
+            return process.status() == psutil.STATUS_ZOMBIE
+        return True
+
+    wait_until(has_ended)
 
 
 def test_results_of_several_methods_are_compared_at_their_own_places_in_time(tmp_path):

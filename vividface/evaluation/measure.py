@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -202,8 +204,17 @@ def _start(measuring: Measuring, num_threads: int) -> None:
     global _measurer
     # Ctrl-C ends a process without a word: the one that waits for it speaks.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     torch.set_num_threads(num_threads)
     _measurer = _Measurer(measuring)
+
+
+def _end_with_parent() -> None:
+    """End this process when the one that waits for it was killed, which could not tell it."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 _measurer: _Measurer
