@@ -48,6 +48,7 @@ from vividface.models.base import Autoencoder, freeze
 from vividface.models.perceptual import load_dists
 from vividface.models.presets import random_model
 from vividface.models.tiny_autoencoder import TinyWanAutoencoder
+from vividface.models.transformer import OneStepTransformer
 from vividface.restoration.pipeline import OneStepFacePipeline
 from vividface.training.base import Batch, StageConfig
 from vividface.training.job import TrainingPaths
@@ -194,18 +195,45 @@ def train(stage: str) -> None:
         shape = (3, config.pixel_stage.num_frames, *_SHAPE[1:])
     assert stage_config is not None
     with tempfile.TemporaryDirectory() as folder:
-        names = ("curve", "validation", "states", "monitor", "stop")
-        paths = TrainingPaths(**{name: Path(folder) / name for name in names})
-        trainer = Trainer(transformer, made, config=stage_config, paths=paths, seed=0, settings={})
-        trainer._accelerator.gradient_accumulation_steps = 1
+        trainer = make_trainer(transformer, made, stage_config, Path(folder))
         # The optimizer's moments are there from the second on.
         for _ in range(2):
-            lq, hq = torch.rand(2, stage_config.micro_batch, *shape)
-            mask, focus = torch.ones_like(lq[:, 0]), torch.ones(len(lq), dtype=torch.bool)
+            batch = make_batch(stage_config.micro_batch, shape)
             started = time.perf_counter()
-            trainer._advance([Batch(lq=lq, hq=hq, mask=mask, focus=focus, clip_ids=["clip"] * len(lq))])
+            trainer._advance([batch])
             torch.cuda.synchronize()
-            print(f"a step of {len(lq)} samples: {time.perf_counter() - started:.2f} s", file=sys.stderr)
+            seconds = time.perf_counter() - started
+            print(f"a step of {len(batch.lq)} samples: {seconds:.2f} s", file=sys.stderr)
+
+
+def make_trainer(
+    transformer: OneStepTransformer, stage: LatentStage | PixelStage, config: StageConfig, folder: Path
+) -> Trainer:
+    """A trainer whose step is one micro-batch: other ones of the step would take no more memory.
+
+    Args:
+        transformer: transformer to train.
+        stage: training stage.
+        config: hyper-parameters of the stage.
+        folder: folder of all that it writes.
+    """
+    names = ("curve", "validation", "states", "monitor", "stop")
+    paths = TrainingPaths(**{name: folder / name for name in names})
+    trainer = Trainer(transformer, stage, config=config, paths=paths, seed=0, settings={})
+    trainer._accelerator.gradient_accumulation_steps = 1
+    return trainer
+
+
+def make_batch(num_samples: int, shape: tuple[int, ...]) -> Batch:
+    """A batch of noise, supervised everywhere.
+
+    Args:
+        num_samples: number of samples.
+        shape: shape of one, (C, T', H', W') of latents or (3, F, H, W) of frames.
+    """
+    lq, hq = torch.rand(2, num_samples, *shape)
+    mask, focus = torch.ones_like(lq[:, 0]), torch.ones(num_samples, dtype=torch.bool)
+    return Batch(lq=lq, hq=hq, mask=mask, focus=focus, clip_ids=["clip"] * num_samples)
 
 
 def _noise(num_frames: int) -> np.ndarray:
@@ -240,6 +268,10 @@ _METRICS = {
     **dict.fromkeys(("niqe", "musiq", "clipiqa"), 3),
     **{"facecons_clip": 81, "fastervqa": 81, "fvd_set": 33},
 }
+_TRAININGS: dict[str, Callable[[], None]] = {
+    "two steps of the latent stage, `micro_batch: 4`": partial(train, "latent"),
+    "two steps of the pixel stage, `micro_batch: 2`": partial(train, "pixel"),
+}
 PATHS: dict[str, Callable[[], None]] = {
     "restore, bf16": restore,
     "restore, float32": partial(restore, dtype=torch.float32),
@@ -251,8 +283,7 @@ PATHS: dict[str, Callable[[], None]] = {
     "encode latents, float32": encode_shard,
     "validate the latent stage": partial(validate, "latent"),
     "validate the pixel stage": partial(validate, "pixel"),
-    "two steps of the latent stage, `micro_batch: 4`": partial(train, "latent"),
-    "two steps of the pixel stage, `micro_batch: 2`": partial(train, "pixel"),
+    **_TRAININGS,
     "detect by RetinaFace, 8 x 1920 x 1080": partial(look_at_faces, "detect"),
     "parse by BiSeNet, 8 faces": partial(look_at_faces, "parse"),
     "identity by ArcFace, 8 faces": partial(look_at_faces, "embed"),
@@ -268,15 +299,14 @@ def count(path: Callable[[], None]) -> float:
     return memory.peak / 2**20
 
 
-def measure_path(path: Callable[[], None]) -> float:
-    """The peak of a path on the GPU that is here, MiB."""
+def measure_path(name: str) -> float:
+    """The peak of a path of `PATHS` on the GPU that is here, MiB."""
     gc.collect()
     torch.cuda.empty_cache()
     torch.cuda.reset_peak_memory_stats()
     # A loss of zeros has no gradient.
-    trained = isinstance(path, partial) and path.func is train
-    with _random_weights(), nullcontext() if trained else _no_drawing():
-        path()
+    with _random_weights(), nullcontext() if name in _TRAININGS else _no_drawing():
+        PATHS[name]()
     return peak_memory_mb("cuda")
 
 
@@ -333,7 +363,7 @@ def main() -> None:
             continue
         counted, measured = table.get(name, ["not counted", "not measured"])
         if options.measure:
-            measured = f"{measure_path(path):,.0f} ({device_name('cuda')}, {date.today():%Y-%m-%d})"
+            measured = f"{measure_path(name):,.0f} ({device_name('cuda')}, {date.today():%Y-%m-%d})"
         else:
             counted = f"{count(path):,.0f}"
         print(f"| {name} | {counted} | {measured} |", flush=True)

@@ -10,14 +10,13 @@ from accelerate.state import AcceleratorState, GradientState
 from dry_gpu.sharding import processes, shard, streams
 
 from benchmarks.dry_gpu import dry_gpu
+from benchmarks.memory import make_batch, make_trainer
 from vividface.config import load_config
 from vividface.models.presets import random_model
-from vividface.training.base import Batch
 from vividface.training.distributed import fsdp_plugin
-from vividface.training.job import TrainingPaths
 from vividface.training.lora import add_adapters
 from vividface.training.stages import LatentStage, PixelStage
-from vividface.training.trainer import OneStepModule, Trainer
+from vividface.training.trainer import OneStepModule
 
 GIB = 2**30
 # What an A100 of 80 GB is to keep free for kernels' scratch memory and for gaps.
@@ -44,14 +43,10 @@ def step_peak(memory, tmp_path):
         transformer, autoencoder = random_model("wan-1.3b")
         transformer.requires_grad_(requires_grad=True)
         stage = build(range(64), validation=None, autoencoder=autoencoder, config=config, p=0.5, seed=0)
-        paths = {name: tmp_path / name for name in ("curve", "validation", "states", "monitor", "stop")}
-        paths = TrainingPaths(**paths)
-        trainer = Trainer(transformer, stage, config=config, paths=paths, seed=0, settings={})
-        # The whole step, whose other micro-batches would take no more.
-        trainer._accelerator.gradient_accumulation_steps = 1
+        trainer = make_trainer(transformer, stage, config, tmp_path)
         _take_states(trainer)
         memory.reset_peak()
-        trainer._advance([_batch(config.micro_batch, shape)])
+        trainer._advance([make_batch(config.micro_batch, shape)])
         return memory.peak / GIB
 
     return count
@@ -65,12 +60,6 @@ def _take_states(trainer):
         optimizer.step()
     for optimizer in trainer._optimizers:
         optimizer.zero_grad = partial(optimizer.zero_grad, set_to_none=False)
-
-
-def _batch(num_samples, shape):
-    lq, hq = torch.zeros(2, num_samples, *shape)
-    mask, focus = torch.ones(num_samples, *shape[1:]), torch.ones(num_samples, dtype=torch.bool)
-    return Batch(lq=lq, hq=hq, mask=mask, focus=focus, clip_ids=["clip"] * num_samples)
 
 
 def _dists():
@@ -131,7 +120,7 @@ def test_the_pixel_stage_fits_smaller_gpus(repository, table, name, num_processe
         pixels.to(torch.device("cuda"))
         memory.reset_peak()
         with torch.autocast("cuda", torch.bfloat16):
-            batch = _batch(stage.micro_batch, (3, 13, 512, 512)).to(torch.device("cuda"))
+            batch = make_batch(stage.micro_batch, (3, 13, 512, 512)).to(torch.device("cuda"))
             loss = pixels.loss(module, batch)["loss"]
         loss.backward()
         peak = memory.peak / GIB
