@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,13 +18,11 @@ from evaluation.methods.stub import (
     make_repository,
     patch_of,
 )
+from progress import wait_until
 
 from vividface.cli.main import main
 from vividface.evaluation.methods.catalogue import published_methods
 from vividface.video import read_clip, write_clip
-
-# s: how long a test that is broken waits.
-PATIENCE = 120
 
 
 @pytest.fixture
@@ -82,15 +79,15 @@ def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames, monk
     out, runs = tmp_path / "out", source / "runs"
     run = ["methods", "run", stub, str(tmp_path / "in"), "-o", str(out), "--accept", "mine"]
     process = subprocess.Popen([sys.executable, "-m", "vividface", *run])
-    _wait_until(lambda: runs.exists() and len(runs.read_text().split()) == 2)
+    wait_until(lambda: runs.exists() and len(runs.read_text().split()) == 2, process)
     process.send_signal(number)
-    process.wait(PATIENCE)
+    process.wait()
     program = int((source / "pid").read_text())
     if number == signal.SIGKILL:
         # Nothing of this process is left that could end its program.
         os.kill(program, signal.SIGKILL)
     else:
-        _wait_until(lambda: not Path(f"/proc/{program}").exists())
+        wait_until(lambda: not Path(f"/proc/{program}").exists())
         assert process.returncode == 128 + number
         assert not list((tmp_path / "work").iterdir())
     assert not out.exists()
@@ -101,13 +98,6 @@ def test_a_killed_run_is_resumed_at_its_clip(stub, tmp_path, moving_frames, monk
     for count, name in enumerate("abc"):
         np.testing.assert_array_equal(read_clip(out / f"{name}.mkv"), moving_frames[count:])
     assert not (tmp_path / "out.partial").exists()
-
-
-def _wait_until(is_so):
-    deadline = time.monotonic() + PATIENCE
-    while not is_so():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_an_error_names_the_file_of_all_that_a_program_printed(stub, tmp_path, capsys):

@@ -3,22 +3,16 @@
 import copy
 
 import pytest
-import yaml
-from evaluation.methods.stub import PROGRAM, STOPPING, describe, make_repository
+from evaluation.methods.stub import PROGRAM, STOPPING, provide
 
-from vividface.downloads import cache_directory
 from vividface.evaluation.runs import Run
 
 
 @pytest.mark.workflow
 def test_a_stopped_rule_is_resumed_at_its_clip(make_workspace, tmp_path, monkeypatch):
     """Snakemake removes the outputs of a job that failed; what it has restored is not among them."""
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache/weights").symlink_to(cache_directory() / "weights")
-    monkeypatch.setenv("VIVIDFACE_CACHE", str(tmp_path / "cache"))
-    commit = make_repository(tmp_path / "code", {"restore.py": STOPPING + PROGRAM})
-    description = tmp_path / "stub.yaml"
-    description.write_text(yaml.safe_dump(describe(tmp_path / "code", commit, "video")))
+    description, cache = provide(tmp_path, "video", STOPPING + PROGRAM)
+    monkeypatch.setenv("VIVIDFACE_CACHE", str(cache))
     workspace = make_workspace()
     workspace.overlay = copy.deepcopy(workspace.overlay)
     workspace.overlay["datasets"]["test"]["max_clips"] = 3
@@ -29,7 +23,7 @@ def test_a_stopped_rule_is_resumed_at_its_clip(make_workspace, tmp_path, monkeyp
     }
     folder = workspace.folder / "results/restored/test"
     assert workspace.snakemake("data/methods/stub.json").returncode == 0
-    (source,) = (tmp_path / "cache/methods/stub").glob("source-*")
+    (source,) = (cache / "methods/stub").glob("source-*")
     (source / "stop").write_text("c0001p000")
     result = workspace.snakemake("results/restored/test/stub")
     assert result.returncode == 1

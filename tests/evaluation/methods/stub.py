@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from vividface.downloads import cache_directory
 from vividface.evaluation.methods.catalogue import read_method
 from vividface.evaluation.methods.installation import Installation
 
@@ -59,7 +60,7 @@ WRITE_BLACK = """import struct, zlib
 # What it does first, so that a test sees its runs and can stop one: the name of what it was given goes to the
 # file `runs` of its code, and where that is the name in the file `stop`, it waits for being killed, or fails.
 STOPPING = """
-import os, sys, time
+import os, signal, sys
 from pathlib import Path
 
 Path("pid").write_text(str(os.getpid()))
@@ -67,7 +68,7 @@ given = Path(sys.argv[sys.argv.index("--input") + 1]).stem
 with open("runs", "a") as runs:
     print(given, file=runs)
 if Path("stop").exists() and Path("stop").read_text() == given:
-    time.sleep(600) if Path("wait").exists() else sys.exit("stopped")
+    signal.pause() if Path("wait").exists() else sys.exit("stopped")
 """
 # The Python of this process, which is there.
 VERSION = "{}.{}".format(*sys.version_info[:2])
@@ -129,3 +130,13 @@ def installation_of(values: dict, folder: Path) -> Installation:
     path = folder / "stub.yaml"
     path.write_text(yaml.safe_dump(values))
     return Installation("stub", read_method(path), folder / "installed")
+
+
+def provide(folder: Path, kind: str, program: str = PROGRAM) -> tuple[Path, Path]:
+    """The stub's description, and a cache for methods that holds this machine's weights, in a folder."""
+    cache, description = folder / "cache", folder / "stub.yaml"
+    cache.mkdir()
+    (cache / "weights").symlink_to(cache_directory() / "weights")
+    commit = make_repository(folder / "code", {"restore.py": program})
+    description.write_text(yaml.safe_dump(describe(folder / "code", commit, kind)))
+    return description, cache
