@@ -153,8 +153,9 @@ def _restore_each(
             done = _Restored(num_frames, width, height, program.seconds.get(clip.name, 0.0), program.device)
             write_json(record, {"fingerprint": fingerprint, **asdict(done)})
         restored[clip.name] = done
+    results = {f"{name}.mkv" for name in restored}
     for file in folder.iterdir():
-        if file.name not in {f"{name}.mkv" for name in restored}:
+        if file.name not in results:
             file.unlink()
     return restored
 
