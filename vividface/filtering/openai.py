@@ -7,7 +7,8 @@ import os
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, as_completed
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -72,22 +73,21 @@ class OpenAIJudge:
     def score(self, clips: Sequence[JudgedClip]) -> Iterator[Verdict]:
         """See `Judge`. When the server fails, requests under way are finished first: they may be paid for."""
         failure: InputError | None = None
+        left = iter(clips)
         with ThreadPoolExecutor(self._config.max_parallel) as pool:
-            pending = [pool.submit(self._score, clip) for clip in clips]
-            try:
-                for future in as_completed(pending):
-                    if future.cancelled():
-                        continue
+            pending = {pool.submit(self._score, clip) for clip in islice(left, self._config.max_parallel)}
+            while pending:
+                done, pending = wait(pending, return_when=FIRST_COMPLETED)
+                for future in done:
                     try:
                         verdict = future.result()
                     except InputError as error:
                         failure = failure or error
-                        for other in pending:
-                            other.cancel()
                     else:
                         yield verdict
-            finally:
-                pool.shutdown(cancel_futures=True)
+                    # Not before the caller has recorded the verdict: a kill costs what is under way alone.
+                    if failure is None:
+                        pending |= {pool.submit(self._score, clip) for clip in islice(left, 1)}
         if failure is not None:
             raise failure
 
