@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 
-def frames_to_tensor(frames: np.ndarray) -> Tensor:
-    """Frames (F, H, W, 3) uint8 or uint16 to (3, F, H, W) float32 in [-1, 1]."""
-    half = np.iinfo(frames.dtype).max / 2
-    return torch.from_numpy(frames).permute(3, 0, 1, 2).float() / half - 1
+def frames_to_tensor(frames: np.ndarray | Tensor) -> Tensor:
+    """Frames (F, H, W, 3) uint8 or uint16 to (3, F, H, W) float32 in [-1, 1], on their device."""
+    tensor = torch.as_tensor(frames)
+    half = torch.iinfo(tensor.dtype).max / 2
+    return tensor.permute(3, 0, 1, 2).float() / half - 1
 
 
 def tensor_to_frames(tensor: Tensor, dtype: np.dtype | type = np.uint8) -> np.ndarray:

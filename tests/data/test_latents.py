@@ -87,6 +87,19 @@ def test_selection_and_its_absence(shard):
         clips.subset({"elsewhere"})
 
 
+def test_kept_latents_are_read_from_memory(shard, monkeypatch):
+    path, autoencoder = shard
+    clips = LatentClips([path], autoencoder, num_frames=9)
+    expected = clips.read(1)
+    clips.subset({"b"}).keep(torch.device("cpu"))
+    monkeypatch.setattr(clips, "_files", {})
+    kept = clips.read(1)
+    assert kept.clip_id == "b"
+    assert all(torch.equal(*pair) for pair in zip(kept[:3], expected[:3], strict=True))
+    with pytest.raises(KeyError):
+        clips.read(0)
+
+
 def test_another_autoencoders_latents_are_refused(shard):
     path, _ = shard
     other = DCTAutoencoder(decay=0.3)

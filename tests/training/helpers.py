@@ -11,10 +11,11 @@ def trained_weights(job):
 
 
 def same_weights(*jobs):
-    """Whether the checkpoints of two jobs have the same bits."""
-    first, second = map(trained_weights, jobs)
-    return first.keys() == second.keys() and all(
-        torch.equal(tensor, second[name]) for name, tensor in first.items()
+    """Whether the checkpoints of these jobs have the same bits."""
+    first, *others = map(trained_weights, jobs)
+    return all(
+        first.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in first.items())
+        for other in others
     )
 
 

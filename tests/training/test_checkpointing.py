@@ -45,6 +45,7 @@ ANOTHER_WAY = {
     "micro_batch": 1,
     "gradient_checkpointing": True,
     "num_workers": 1,
+    "in_memory": True,
     "max_loss_ratio": 50.0,
     "log_every": 2,
     "validate_every": 2,

@@ -159,6 +159,16 @@ def test_the_pixel_stage_starts_from_the_latent_stage(make_pixel_job, latent_job
     assert 0 < distance <= 2 * job.stage.learning_rate, "one step of AdamW from where it started"
 
 
+def test_the_pixel_stage_gives_the_same_bits_with_its_clips_in_memory(make_pixel_job, latent_job, tmp_path):
+    train_latent_stage(latent_job)
+    jobs = [
+        make_pixel_job(tmp_path / str(kept), latent_job.output, {"in_memory": kept}) for kept in (False, True)
+    ]
+    for job in jobs:
+        train_pixel_stage(job)
+    assert same_weights(*jobs)
+
+
 def test_a_selection_that_leaves_nothing_is_refused(make_job, tmp_path):
     pd.DataFrame({"clip_id": ["elsewhere"]}).to_parquet(tmp_path / "none.parquet")
     job = make_job(tmp_path, selected=tmp_path / "none.parquet")
@@ -198,9 +208,10 @@ def test_a_shard_that_does_not_fit_is_refused_by_name(change, message, make_job,
 
 
 def test_training_twice_gives_the_same_bits_however_batches_are_read(config, make_job, tmp_path):
+    ways = [{"num_workers": 0}, {"num_workers": 2}, {"in_memory": True}]
     jobs = [
-        make_job(tmp_path / str(workers), {"num_workers": workers, "checkpoint_every": 6}, model=config.model)
-        for workers in (0, 2)
+        make_job(tmp_path / str(number), way | {"checkpoint_every": 6}, model=config.model)
+        for number, way in enumerate(ways)
     ]
     for job in jobs:
         train_latent_stage(job)

@@ -46,6 +46,12 @@ class TrainingConfig(Section):
         "distribution; `fsdp` shards weights, gradients and optimizer states", execution=True
     )
     num_workers: int = key("processes that read batches ahead", ge=0, execution=True)
+    in_memory: bool = key(
+        "whether all clips are kept in the memory of the GPU, or of the CPU where there is none, instead of "
+        "being read as they are needed; for small data sets",
+        default=False,
+        execution=True,
+    )
     max_loss_ratio: float = key(
         "multiple of its recent mean above which a loss stops the training", gt=1, execution=True
     )

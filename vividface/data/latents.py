@@ -8,7 +8,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
+from torch import Tensor
 
 from vividface.data.encoding import lq_key
 from vividface.data.samples import Sample
@@ -38,6 +40,8 @@ class LatentClips:
         # safetensors' handles have no types.
         self._files: dict[Path, Any] = {}
         self._clips: list[tuple[str, Path]] = []
+        # By the names in the shards; shared with the subsets.
+        self._kept: dict[str, Tensor] = {}
         self.num_draws = 0
         needed: tuple[int, ...] = (autoencoder.latent_channels, 1 + (num_frames - 1) // TEMPORAL)
         for shard in sorted(shards):
@@ -110,9 +114,20 @@ class LatentClips:
             draw: number of the degradation, from 0.
         """
         clip, shard = self._clips[index]
-        names = (lq_key(clip, draw), f"{clip}.hq", f"{clip}.mask")
-        lq, hq, mask = (self._files[shard].get_tensor(name) for name in names)
-        return Sample(lq.float(), hq.float(), mask.float(), clip)
+        lq, hq, mask = (self._tensor(shard, name).float() for name in (lq_key(clip, draw), *_names(clip)))
+        return Sample(lq, hq, mask, clip)
+
+    def keep(self, device: torch.device) -> None:
+        """Read all latents into the memory of a device, where `read` then leaves them."""
+        for clip, shard in self._clips:
+            for name in (*(lq_key(clip, draw) for draw in range(self.num_draws)), *_names(clip)):
+                if name not in self._kept:
+                    self._kept[name] = self._files[shard].get_tensor(name).to(device)
+
+    def _tensor(self, shard: Path, name: str) -> Tensor:
+        kept = self._kept.get(name)
+        tensor: Tensor = self._files[shard].get_tensor(name) if kept is None else kept
+        return tensor
 
     def _require_clips(self) -> None:
         if not self._clips:
@@ -120,6 +135,11 @@ class LatentClips:
                 "no clip with latents is left to train on; lower filter.threshold or "
                 "training.num_validation_clips, or add videos"
             )
+
+
+def _names(clip: str) -> tuple[str, str]:
+    """Names of the ground truth and the mask of a clip."""
+    return f"{clip}.hq", f"{clip}.mask"
 
 
 def _open_shard(shard: Path, autoencoder: Autoencoder) -> Any:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from vividface.data.clips import draw_path
 from vividface.data.samples import Sample
 from vividface.errors import InputError
 from vividface.tensors import frames_to_tensor
 from vividface.video import read_clip, read_masks
+
+# Each of them has threads of its own.
+_DECODERS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +54,8 @@ class PixelClips:
         long_enough = [clip for clip in clips if clip.num_frames >= num_frames]
         self._clips = sorted(long_enough, key=lambda clip: clip.clip_id)
         self._num_frames = num_frames
+        # All frames of each clip, (F, H, W, 3) uint8, and of masks (F, H, W) bool, by path.
+        self._kept: dict[Path, Tensor] = {}
         if not self._clips:
             raise InputError(
                 f"no clip of at least {num_frames} frames is left to train on; lower filter.threshold, "
@@ -76,8 +83,36 @@ class PixelClips:
         """
         clip = self._clips[index]
         start = int(position * (clip.num_frames - self._num_frames + 1))
-        stop = start + self._num_frames
-        hq = read_clip(clip.hq, start, stop)
-        lq = read_clip(draw_path(clip.lq, draw), start, stop, size=(hq.shape[2], hq.shape[1]))
-        masks = torch.from_numpy(read_masks(clip.mask, start, stop))
+        place = slice(start, start + self._num_frames)
+        if self._kept:
+            paths = (draw_path(clip.lq, draw), clip.hq, clip.mask)
+            lq, hq, masks = (self._kept[path][place] for path in paths)
+        else:
+            lq, hq, masks = _decode(clip, [draw], place)
         return Sample(frames_to_tensor(lq), frames_to_tensor(hq), masks.float(), clip.clip_id)
+
+    def keep(self, device: torch.device, *, num_draws: int) -> None:
+        """Decode all clips into the memory of a device, where `read` then leaves them.
+
+        Args:
+            device: device of the samples.
+            num_draws: number of degradations of each clip.
+        """
+
+        def decode(clip: PixelClip) -> None:
+            paths = (*(draw_path(clip.lq, draw) for draw in range(num_draws)), clip.hq, clip.mask)
+            frames = _decode(clip, range(num_draws), slice(0, clip.num_frames))
+            self._kept |= {path: tensor.to(device) for path, tensor in zip(paths, frames, strict=True)}
+
+        with ThreadPoolExecutor(min(_DECODERS, torch.get_num_threads())) as pool:
+            for _ in pool.map(decode, self._clips):
+                pass
+
+
+def _decode(clip: PixelClip, draws: Iterable[int], place: slice) -> list[Tensor]:
+    """Frames of a clip's degradations, resized to the size of the true ones, then of those, and the masks."""
+    hq = read_clip(clip.hq, place.start, place.stop)
+    size = (hq.shape[2], hq.shape[1])
+    lq = [read_clip(draw_path(clip.lq, draw), place.start, place.stop, size=size) for draw in draws]
+    masks = read_masks(clip.mask, place.start, place.stop)
+    return [torch.from_numpy(frames) for frames in (*lq, hq, masks)]

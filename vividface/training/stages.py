@@ -56,7 +56,8 @@ class LatentStage:
         self._crop = None if config.crop_size is None else config.crop_size // SPATIAL
         self._fine_from = round(config.iterations * (1 - config.fine_share))
         self._validation, self._autoencoder = validation, autoencoder
-        self._by_mask, self._device = config.normalise_by_mask, torch.device("cpu")
+        self._by_mask, self._in_memory = config.normalise_by_mask, config.in_memory
+        self._device = torch.device("cpu")
 
     def batch(self, step: int, *, part: int, num_parts: int) -> Batch:
         """See `Stage`."""
@@ -87,6 +88,9 @@ class LatentStage:
         """See `Stage`."""
         self._device = device
         cast(nn.Module, self._autoencoder).to(device)
+        if self._in_memory:
+            for clips, _ in self._phases:
+                clips.keep(device)
 
 
 class PixelStage:
@@ -164,6 +168,8 @@ class PixelStage:
         cast(nn.Module, self._autoencoder).to(device)
         if self._dists is not None:
             self._dists.to(device)
+        if self._config.in_memory:
+            self._clips.keep(device, num_draws=self._num_draws)
 
 
 def _sampler(num_clips: int, config: StageConfig, *, p: float, seed: int) -> Sampler:
@@ -192,7 +198,7 @@ def _collate(samples: list[Sample], draw: Draw, *, crop: int | None, step: int) 
             for sample, corner in zip(samples, draw.corners, strict=True)
         ]
     lq, hq = (torch.stack(tensors) for tensors in zip(*((s.lq, s.hq) for s in samples), strict=True))
-    severities = draw.severities.view(-1, 1, 1, 1, 1)
+    severities = draw.severities.to(lq.device).view(-1, 1, 1, 1, 1)
     return Batch(
         lq=torch.where(severities == 1, lq, hq + severities * (lq - hq)),
         hq=hq,

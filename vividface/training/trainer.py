@@ -156,7 +156,8 @@ class Trainer:
             _MicroBatches(self._stage, self._accelerator),
             batch_size=None,
             sampler=range(self._step * num_parts, self._config.iterations * num_parts),
-            num_workers=self._config.num_workers,
+            # What lies in the memory of a GPU is there for this process alone.
+            num_workers=0 if self._config.in_memory else self._config.num_workers,
             worker_init_fn=ignore_signals,
         )
         batches: list[Batch] = []
