@@ -51,11 +51,19 @@ def test_a_gap_and_a_passer_by():
     assert track(frames)[0] == [person[0], person[1], None, None, person[4]]
 
 
-def test_one_person_alone_is_looked_at_once():
+def test_one_person_alone_is_only_looked_at_when_another_comes():
     faces = [make_face(10 + i, 10, 50) for i in range(60)]
     person, looked = track([[face] for face in faces])
     assert person == faces
-    assert looked == 1
+    assert looked == 0
+    backend = KnownPeople()
+    tracker = FaceTracker(backend)
+    tracker.update([FRAME] * 60, [[face] for face in faces])
+    assert tracker.identities()[0].tolist() == np.eye(8)[0].tolist()
+    assert backend.looked == 1
+    tracker.update([FRAME], [[make_face(300, 10, 70, 3)]])
+    assert [identity.argmax() for identity in tracker.identities()] == [0, 3]
+    assert backend.looked == 2
 
 
 def test_who_comes_back_elsewhere_is_the_same_person():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class _Track:
 
     faces: dict[int, Face] = field(default_factory=dict)
     identities: list[np.ndarray] = field(default_factory=list)
+    # Embeds the first face: not needed as long as nobody else is seen.
+    first: Callable[[], np.ndarray] | None = None
 
     @property
     def last_frame(self) -> int:
@@ -37,8 +40,14 @@ class _Track:
 
     @property
     def identity(self) -> np.ndarray:
+        self.embed_first()
         mean = np.mean(self.identities, axis=0)
         return np.asarray(mean / np.linalg.norm(mean))
+
+    def embed_first(self) -> None:
+        if self.first is not None:
+            self.identities.append(self.first())
+            self.first = None
 
     def area(self) -> float:
         return sum(_area(face.box) for face in self.faces.values())
@@ -47,8 +56,8 @@ class _Track:
 class FaceTracker:
     """Joins the faces of successive frames to people, by overlap and, where that is ambiguous, by identity.
 
-    Faces are embedded only where it is needed: when a face appears, when a person was out of sight, when the
-    boxes of two people overlap, and now and then as long as there is more than one person. Frames are seen
+    Faces are embedded only where it is needed: as long as there is more than one person, when a face appears
+    and now and then; when a person was out of sight; when the boxes of two people overlap. Frames are seen
     once, in order, so that a clip of any length is followed in constant memory.
 
     Args:
@@ -67,8 +76,8 @@ class FaceTracker:
             frames: the frames, (H, W, 3) uint8, RGB.
             faces: the faces that were detected in each.
         """
-        for frame, faces_of_frame in zip(frames, faces, strict=True):
-            self._step(frame, faces_of_frame)
+        for index, faces_of_frame in enumerate(faces):
+            self._step(frames, index, faces_of_frame)
             self._num_frames += 1
 
     def person(self) -> list[Face | None]:
@@ -92,27 +101,37 @@ class FaceTracker:
     def _by_area(self) -> list[_Track]:
         return sorted(self._tracks, key=_Track.area, reverse=True)
 
-    def _step(self, frame: np.ndarray, faces: list[Face]) -> None:
+    def _step(self, frames: Sequence[np.ndarray], place: int, faces: list[Face]) -> None:
         embedded: dict[int, np.ndarray] = {}
 
         def identity(index: int) -> np.ndarray:
             if index not in embedded:
-                embedded[index] = self._backend.embed([frame], [faces[index]])[0]
+                embedded[index] = self._embed(frames[place], faces[index])
             return embedded[index]
 
         assigned = self._by_overlap(faces, identity)
         for index, face in enumerate(faces):
             track = assigned.get(index)
-            if track is None:
-                track = self._seen_before(identity(index), assigned)
+            if track is None and (absent := self._absent(assigned)):
+                track = self._seen_before(identity(index), absent)
             if track is None:
                 track = _Track()
                 self._tracks.append(track)
             assigned[index] = track
             track.faces[self._num_frames] = face
             refresh = len(self._tracks) > 1 and self._num_frames % _REFRESH == 0
-            if index in embedded or refresh or not track.identities:
+            if index in embedded or refresh:
                 track.identities.append(identity(index))
+            elif not track.identities and track.first is None:
+                track.first = partial(self._embed, frames[place], face)
+        if len(self._tracks) > 1:
+            # A track that waits holds a frame.
+            for track in self._tracks:
+                track.embed_first()
+
+    def _embed(self, frame: np.ndarray, face: Face) -> np.ndarray:
+        identity: np.ndarray = self._backend.embed([frame], [face])[0]
+        return identity
 
     def _by_overlap(self, faces: list[Face], identity: Callable[[int], np.ndarray]) -> dict[int, _Track]:
         """The tracks that faces continue by their place, by the index of the face."""
@@ -138,14 +157,17 @@ class FaceTracker:
                 assigned[f] = recent[t]
         return assigned
 
-    def _seen_before(self, identity: np.ndarray, assigned: dict[int, _Track]) -> _Track | None:
-        """The person who is out of sight and most similar to this face, if similar enough."""
+    def _absent(self, assigned: dict[int, _Track]) -> list[_Track]:
+        """The people who are out of sight."""
         taken = list(assigned.values())
-        absent = [
+        return [
             track
             for track in self._tracks
             if track.last_frame < self._num_frames and not any(track is other for other in taken)
         ]
+
+    def _seen_before(self, identity: np.ndarray, absent: list[_Track]) -> _Track | None:
+        """Who of those out of sight is most similar to this face, if similar enough."""
         similarities = [(float(track.identity @ identity), index) for index, track in enumerate(absent)]
         similarity, index = max(similarities, default=(-1.0, 0))
         return absent[index] if similarity > self._backend.same_person else None
