@@ -22,6 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,33 @@ def degradation(options: argparse.Namespace, clock: Clock, folder: Path) -> None
                 hq_dir=folder / "hq",
                 lq_dir=folder / f"lq{num_draws}",
                 num_draws=num_draws,
+            )
+
+
+def extraction(options: argparse.Namespace, clock: Clock, folder: Path) -> None:
+    """A frame of clips of 17 frames whose face is cropped by the demo's backend, which is loaded before."""
+    from vividface.config import load_config
+    from vividface.data import extraction
+    from vividface.data.planning import plan_clips
+    from vividface.data.shots import find_shots
+    from vividface.faces.load import load_backend
+
+    faces = load_config(ROOT / "config.yaml", ROOT / "configs" / "demo.yaml").faces
+    clips = load_config(ROOT / "config.yaml").clips.model_copy(update={"num_frames": 17, "min_face": 16})
+    backend = load_backend(faces)
+    for video in options.clips:
+        videos = pd.DataFrame([{"video_id": "v", "path": str(video), "person": "v"}])
+        plan = plan_clips(videos, find_shots(videos, None), num_frames=17, num_shards=1)
+        with (
+            patch.object(extraction, "load_backend", return_value=backend),
+            clock.measure(f"extraction, {video.stem}", 17 * len(plan)),
+        ):
+            extraction.extract_clips(
+                plan,
+                clips,
+                faces_config=faces,
+                hq_dir=folder / "crops",
+                faces_file=folder / "faces.safetensors",
             )
 
 
@@ -136,6 +164,7 @@ def enhancement(options: argparse.Namespace, clock: Clock, folder: Path) -> None
 
 TASKS: dict[str, Callable[[argparse.Namespace, Clock, Path], None]] = {
     "degradation": degradation,
+    "extraction": extraction,
     "training": training,
     "enhancement": enhancement,
 }

@@ -9,14 +9,14 @@ encoder's version is pinned.
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache, lru_cache
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 import av
 import cv2
@@ -232,9 +232,65 @@ def iterate_frames(path: Path | str, start: int = 0, stop: int | None = None) ->
     Raises:
         InputError: the video is damaged or ends before `stop`.
     """
-    for frame in _decode(path, start, stop):
-        pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
-        yield np.ascontiguousarray(orientation_of(frame).apply(pixels))
+    return map(_to_rgb, _decode(path, start, stop))
+
+
+class LazyFrames(Sequence[np.ndarray]):
+    """Successive frames (H, W, 3), uint8, RGB, each of which is converted when it is first asked for.
+
+    Args:
+        frames: frames as they were decoded.
+    """
+
+    def __init__(self, frames: Sequence[av.VideoFrame]) -> None:
+        self._frames = frames
+        self._converted: dict[int, np.ndarray] = {}
+
+    @overload
+    def __getitem__(self, index: int) -> np.ndarray: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[np.ndarray]: ...
+
+    def __getitem__(self, index: int | slice) -> np.ndarray | list[np.ndarray]:
+        places = range(len(self))[index]
+        if isinstance(places, range):
+            return [self[place] for place in places]
+        if places not in self._converted:
+            self._converted[places] = _to_rgb(self._frames[places])
+        return self._converted[places]
+
+    def __len__(self) -> int:
+        return len(self._frames)
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the frames take, with those that are converted."""
+        decoded = sum(plane.buffer_size for frame in self._frames for plane in frame.planes)
+        return decoded + sum(pixels.nbytes for pixels in self._converted.values())
+
+    def consume(self) -> Iterator[np.ndarray]:
+        """The frames in order, each of which is kept in RGB no longer than it is needed."""
+        for place in range(len(self)):
+            yield self[place]
+            del self._converted[place]
+
+
+def iterate_lazily(
+    path: Path | str, start: int = 0, stop: int | None = None, *, size: int
+) -> Iterator[LazyFrames]:
+    """`iterate_frames` in batches whose frames are converted to RGB where they are looked at.
+
+    Args:
+        path: path of the video.
+        start: index of the first frame.
+        stop: index behind the last frame; None decodes to the end.
+        size: number of frames of a batch; the last may have fewer.
+
+    Raises:
+        InputError: the video is damaged or ends before `stop`.
+    """
+    return map(LazyFrames, batched(_decode(path, start, stop), size))
 
 
 def sample_evenly(path: Path | str, num_frames: int) -> Iterator[np.ndarray]:
@@ -317,6 +373,11 @@ def batched(frames: Iterable[Item], size: int) -> Iterator[list[Item]]:
             batch = []
     if batch:
         yield batch
+
+
+def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
+    pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
+    return np.ascontiguousarray(orientation_of(frame).apply(pixels))
 
 
 def _decode(path: Path | str, start: int, stop: int | None) -> Iterator[av.VideoFrame]:

@@ -1,6 +1,7 @@
 """Cropping clips and videos, with a backend that takes bright squares for faces, and on real clips."""
 
 import logging
+import weakref
 from fractions import Fraction
 from pathlib import Path
 
@@ -151,13 +152,38 @@ def test_threads_change_nothing(square_faces, tmp_path, video):
         assert path.read_bytes() == (tmp_path / "3" / path.relative_to(tmp_path / "1")).read_bytes(), path
 
 
+def test_a_long_clip_is_decoded_again_and_comes_out_the_same(square_faces, monkeypatch, tmp_path, video):
+    plan = plan_of(walk=video)
+    decoded = []
+    once = extraction.iterate_frames
+    monkeypatch.setattr(extraction, "iterate_frames", lambda *place: decoded.append(place) or once(*place))
+    extract(plan, tmp_path / "kept")
+    assert not decoded
+    monkeypatch.setattr(extraction, "_KEPT_BYTES", 0)
+    extract(plan, tmp_path / "again")
+    assert len(decoded) == len(plan)
+    for path in (tmp_path / "kept").rglob("*.mkv"):
+        assert path.read_bytes() == (tmp_path / "again" / path.relative_to(tmp_path / "kept")).read_bytes()
+
+
+def test_a_face_that_hardly_moves_is_not_looked_for_in_every_frame(square_faces, monkeypatch, tmp_path):
+    write_clip(tmp_path / "still.mkv", square_video([(40, 50)] * 17), 25)
+    looks = []
+    detect = SquareBackend._detect
+    monkeypatch.setattr(SquareBackend, "_detect", lambda self, frame: looks.append(1) or detect(self, frame))
+    table = extract(plan_of(17, still=tmp_path / "still.mkv"), tmp_path)
+    assert table["kept"].all()
+    assert table["lost_share"].iloc[0] == 0
+    assert len(looks) == 6
+
+
 def test_a_face_lost_for_a_moment_is_interpolated(square_faces, tmp_path):
-    write_clip(tmp_path / "blink.mkv", square_video([(40, 50), None, (44, 50), None, (48, 50)]), 25)
+    write_clip(tmp_path / "blink.mkv", square_video([(40, 50), None, None, (46, 50), (48, 50)]), 25)
     table = extract(plan_of(blink=tmp_path / "blink.mkv"), tmp_path)
     assert table["kept"].all()
     assert table["lost_share"].iloc[0] == 0.4
     stored = load_file(tmp_path / "faces.safetensors")
-    np.testing.assert_array_equal(stored["blink-000000.found"], [1, 0, 1, 0, 1])
+    np.testing.assert_array_equal(stored["blink-000000.found"], [1, 0, 0, 1, 1])
     x = stored["blink-000000.landmarks"][:, 0, 0]
     np.testing.assert_allclose(np.diff(x), np.diff(x)[0], atol=1e-3)
 
@@ -251,13 +277,25 @@ def test_clips_that_are_taken_whole_are_the_videos_frames(square_faces, tmp_path
     np.testing.assert_allclose(faces["good-000000.boxes"], np.tile([40, 50, 64, 74], (7, 1)), atol=1)
 
 
-def test_frames_are_held_a_batch_at_a_time(square_faces, tmp_path, frames_alive):
-    """Of a clip of 201 frames no more than two batches are alive at once."""
-    most = frames_alive(extraction)
+def test_frames_of_a_long_clip_are_held_a_batch_at_a_time(square_faces, monkeypatch, tmp_path, frames_alive):
+    """Of a clip of 201 frames no more than two batches are alive at once, in either pass."""
+    monkeypatch.setattr(extraction, "_KEPT_BYTES", 10 * 160 * 120)
+    most, batches, alive = frames_alive(extraction), [], weakref.WeakSet()
+    iterate_lazily = extraction.iterate_lazily
+
+    def counted(*place, size):
+        for batch in iterate_lazily(*place, size=size):
+            alive.add(batch)
+            batches.append(len(alive))
+            yield batch
+
+    monkeypatch.setattr(extraction, "iterate_lazily", counted)
     write_clip(tmp_path / "long.mkv", square_video([(40, 50)] * 201), 25)
     plan = plan_of(num_frames=201, long=tmp_path / "long.mkv")
     assert extract(plan, tmp_path)["kept"].all()
     assert 0 < most[-1] <= 2 * FACES.batch_size
+    assert len(batches) == 26
+    assert max(batches) <= 3
 
 
 def test_a_shard_without_kept_clips_writes_valid_empty_outputs(square_faces, tmp_path):

@@ -14,7 +14,8 @@ def same_weights(*jobs):
     """Whether the checkpoints of these jobs have the same bits."""
     first, *others = map(trained_weights, jobs)
     return all(
-        first.keys() == other.keys() and all(torch.equal(tensor, other[name]) for name, tensor in first.items())
+        first.keys() == other.keys()
+        and all(torch.equal(tensor, other[name]) for name, tensor in first.items())
         for other in others
     )
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 
 import cv2
@@ -22,12 +23,22 @@ from vividface.errors import InputError
 from vividface.faces.base import Face, FaceBackend
 from vividface.faces.crops import CropBox, crop_frame, face_box, unified_crop
 from vividface.faces.load import load_backend
+from vividface.faces.sparse import SparseDetector
 from vividface.faces.tracking import FaceTracker, follow, interpolate
 from vividface.files import atomic_path
-from vividface.video import VideoWriter, batched, iterate_frames, require_whole
+from vividface.video import (
+    LazyFrames,
+    VideoWriter,
+    batched,
+    iterate_frames,
+    iterate_lazily,
+    require_whole,
+)
 
 logger = logging.getLogger(__name__)
 
+# What the decoded frames of a clip may take: 17 frames of 1920 x 1080 take 90 MB, 81 of 1280 x 720 take 190.
+_KEPT_BYTES = 256 * 2**20
 _MEASURES = ("crop_x", "crop_y", "crop_size", "face_px", "lost_share", "padding_share", "sharpness")
 
 
@@ -89,8 +100,10 @@ def extract_clips(
 ) -> pd.DataFrame:
     """Find, follow, crop and write one shard's clips; a clip that fails is recorded and skipped.
 
-    Each clip is decoded twice, to find the face and to write it: memory does not grow with its length. With
-    several threads as many clips are extracted at a time, so that decoding, detection and encoding overlap.
+    A clip's frames are needed twice, to find the face and to write it: a long clip is decoded again, so that
+    memory does not grow with its length. With several threads as many clips are extracted at a time, so that
+    decoding, detection and encoding overlap. The face is looked for in every few frames
+    (`vividface.faces.sparse`).
 
     Args:
         plan: rows of the shard, as `plan_clips` gives them.
@@ -192,11 +205,13 @@ def _extract(
     if clip.rejection:
         return clip, None
     try:
-        faces_of_frames, frame_height, frame_width = _track(clip, backend, batch_size)
+        frames = _Frames(clip)
+        faces_of_frames = _track(frames.batches(batch_size), backend)
+        frame_height, frame_width = frames.sides
         clip = replace(clip, lost_share=sum(face is None for face in faces_of_frames) / len(faces_of_frames))
         if clips_config is None:
             clip, faces = _measure(clip, faces_of_frames)
-            sharpness = _write(_frames(clip), clip, destination, size=(frame_width, frame_height))
+            sharpness = _write(frames.again(), clip, destination, size=(frame_width, frame_height))
         else:
             clip, located = _locate(
                 clip,
@@ -208,21 +223,47 @@ def _extract(
             if located is None:
                 return clip, None
             (square, faces), size = located, clips_config.size
-            crops = (crop_frame(frame, square, size) for frame in _frames(clip))
+            crops = (crop_frame(frame, square, size) for frame in frames.again())
             sharpness = _write(crops, clip, destination, size=(size, size))
     except InputError as error:
         return clip.rejected(Rejection.TRUNCATED, str(error).removeprefix(f"{clip.path}: ")), None
     return replace(clip, kept=True, sharpness=sharpness), faces
 
 
-def _track(clip: PlannedClip, backend: FaceBackend, batch_size: int) -> tuple[list[Face | None], int, int]:
-    """The face of each frame, None where it is not found, and height and width of the frames."""
-    tracker = FaceTracker(backend)
-    height = width = 0
-    for frames in batched(_frames(clip), batch_size):
-        tracker.update(frames, backend.detect(frames))
-        height, width = frames[0].shape[:2]
-    return tracker.person(), height, width
+class _Frames:
+    """The frames of a clip, once in batches and then again.
+
+    Attributes:
+        sides: height and width of the frames, once they were seen.
+    """
+
+    def __init__(self, clip: PlannedClip) -> None:
+        self._range = (clip.path, clip.start, clip.start + clip.frames)
+        # None where they would take too much memory.
+        self._kept: list[LazyFrames] | None = []
+        self.sides = (0, 0)
+
+    def batches(self, size: int) -> Iterator[LazyFrames]:
+        for batch in iterate_lazily(*self._range, size=size):
+            yield batch
+            self.sides = batch[-1].shape[0], batch[-1].shape[1]
+            if self._kept is not None:
+                self._kept.append(batch)
+                if sum(kept.nbytes for kept in self._kept) > _KEPT_BYTES:
+                    self._kept = None
+
+    def again(self) -> Iterator[np.ndarray]:
+        if self._kept is None:
+            return iterate_frames(*self._range)
+        return chain.from_iterable(batch.consume() for batch in self._kept)
+
+
+def _track(batches: Iterable[LazyFrames], backend: FaceBackend) -> list[Face | None]:
+    """The face of each frame, None where it is not found."""
+    tracker, detector = FaceTracker(backend), SparseDetector(backend, turned=False)
+    for frames in batches:
+        tracker.update(frames, detector.detect(frames, [False] * len(frames)))
+    return tracker.person()
 
 
 def _measure(clip: ExtractedClip, faces: list[Face | None]) -> tuple[ExtractedClip, _ClipFaces | None]:
@@ -296,7 +337,3 @@ def _write(
             writer.write(frame)
             sharpness.append(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
     return float(np.median(sharpness))
-
-
-def _frames(clip: PlannedClip) -> Iterable[np.ndarray]:
-    return iterate_frames(clip.path, clip.start, clip.start + clip.frames)

@@ -29,10 +29,11 @@ class SparseDetector:
 
     Args:
         backend: face backend.
+        turned: whether heads that lie on their side are looked for where none is upright.
     """
 
-    def __init__(self, backend: FaceBackend) -> None:
-        self._backend = backend
+    def __init__(self, backend: FaceBackend, *, turned: bool = True) -> None:
+        self._backend, self._turned = backend, turned
         self._last: list[Face] | None = None
 
     def detect(self, frames: Sequence[np.ndarray], starts_shot: Sequence[bool]) -> list[list[Face]]:
@@ -51,7 +52,9 @@ class SparseDetector:
         begins |= {0} if self._last is None else set()
         wanted = {*range(EVERY - 1, len(frames), EVERY), len(frames) - 1}
         wanted |= begins | {place - 1 for place in begins}
-        find: Callable[[list[np.ndarray]], list[list[Face]]] = partial(detect, self._backend)
+        find: Callable[[list[np.ndarray]], list[list[Face]]] = self._backend.detect
+        if self._turned:
+            find = partial(detect, self._backend)
         while missing := sorted(place for place in wanted - found.keys() if place >= 0):
             found |= zip(missing, find([frames[place] for place in missing]), strict=True)
             # Where a head is upright, none lies on its side in the frames without it.
