@@ -54,7 +54,10 @@ def keep_neutral(restored: np.ndarray, lq: np.ndarray) -> np.ndarray:
         frames of the same shape and type; those of a coloured film as they are.
     """
     peak = np.iinfo(lq.dtype).max
-    spread = float((lq.max(axis=-1) - lq.min(axis=-1)).mean()) * 255 / peak
+    # Several times as fast as the maximum along the last axis.
+    red, green, blue = np.moveaxis(lq, -1, 0)
+    highest, lowest = (function(function(red, green), blue) for function in (np.maximum, np.minimum))
+    spread = float((highest - lowest).mean()) * 255 / peak
     tint = min(max(spread / _NEUTRAL - 1, 0.0), 1.0)
     if tint == 1:
         return restored
