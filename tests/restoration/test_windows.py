@@ -57,6 +57,9 @@ class Still:
     def embed(self, frames, faces):
         return np.ones((len(faces), 1), np.float32)
 
+    def require_identity(self):
+        pass
+
     def wait(self, *, looks, parsed):
         """Until so much is done."""
         with self.changed:
@@ -68,9 +71,10 @@ def looks_until(frame):
     return 1 + 2 * -(-frame // 8)
 
 
-def enhanced(source, output, backend, restore, **options):
+def enhanced(source, output, backend, restore, *, face="all", **options):
     restorer = FaceRestorer(restore=restore, size=64, clip_frames=9, backend=backend, fingerprint={})
-    return enhance(open_source(source), output, restorer=restorer, config=WINDOWS, **options)
+    config = WINDOWS.model_copy(update={"face": face})
+    return enhance(open_source(source), output, restorer=restorer, config=config, **options)
 
 
 def test_while_the_model_works_the_next_window_is_prepared_and_the_last_one_pasted(long_video, tmp_path):
@@ -117,9 +121,20 @@ def test_an_error_of_any_step_ends_the_run(step, long_video, tmp_path, monkeypat
         return brighten(frames)
 
     with pytest.raises(RuntimeError, match=f"{step} broke"):
-        enhanced(long_video, tmp_path / "out" / "new.mp4", backend, restore)
+        enhanced(long_video, tmp_path / "out" / "new.mp4", backend, restore, face="largest")
     assert len(calls) < 8
     assert not list((tmp_path / "out").iterdir())
+
+
+def test_nobody_is_embedded_where_all_faces_are_restored(long_video, tmp_path, monkeypatch):
+    backend, embedded = Still(), []
+    monkeypatch.setattr(
+        backend, "embed", lambda frames, faces: embedded.append(1) or Still.embed(backend, frames, faces)
+    )
+    enhanced(long_video, tmp_path / "all.mp4", backend, brighten)
+    assert not embedded
+    enhanced(long_video, tmp_path / "largest.mp4", backend, brighten, face="largest")
+    assert len(embedded) == -(-(COUNT - 2) // 7), "in each window"
 
 
 def test_ctrl_c_while_the_model_works_ends_all_steps(long_video, tmp_path):

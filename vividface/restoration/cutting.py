@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -49,11 +49,11 @@ class FollowedFaces:
 
     Attributes:
         tracks: face of each person in each frame, None where it was not found.
-        identities: mean identity of each, (D,) float32, of unit length.
+        identities: function that gives the mean identity of each, (D,) float32, of unit length.
     """
 
     tracks: list[list[Face | None]]
-    identities: list[np.ndarray]
+    identities: Callable[[], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ def follow_faces(frames: Sequence[FaceFrame], backend: FaceBackend) -> FollowedF
     """
     tracker = FaceTracker(backend)
     tracker.update([eight_bits(frame.pixels) for frame in frames], [frame.faces for frame in frames])
-    return FollowedFaces(tracker.people(), tracker.identities())
+    return FollowedFaces(tracker.people(), tracker.identities)
 
 
 def cut_faces(

@@ -183,7 +183,7 @@ def restore_faces(
     """
     followed = follow_faces(frames, backend)
     if people is not None:
-        people.meet(followed.tracks, followed.identities)
+        people.meet(followed.tracks, followed.identities())
     paste = FacePaste(frames, backend=backend, grain=grain, hands=hands, regions=regions)
     faces = cut_faces(frames, followed, size=size, margin=margin, min_face=min_face, max_turn=max_turn)
     for face in faces:

@@ -208,7 +208,7 @@ class WindowRestorer:
         items = entered.window.items
         times = [pending.picture.time for pending in items]
         self.people.enter_window(first=items[0].index, times=times, starts_shot=items[0].starts_shot)
-        self.people.meet(entered.followed.tracks, entered.followed.identities)
+        self.people.meet(entered.followed.tracks, entered.followed.identities())
 
     def _called(self, frames: np.ndarray, first: int) -> np.ndarray:
         """What the model gives, of frames whose first has an index."""
