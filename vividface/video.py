@@ -376,7 +376,8 @@ def batched(frames: Iterable[Item], size: int) -> Iterator[list[Item]]:
 
 
 def _to_rgb(frame: av.VideoFrame) -> np.ndarray:
-    pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT)
+    # Threads would be started for each frame, which costs more than they gain.
+    pixels = frame.to_ndarray(format="rgb24", interpolation=EXACT, threads=1)
     return np.ascontiguousarray(orientation_of(frame).apply(pixels))
 
 

@@ -93,6 +93,7 @@ def to_rgb(frame: av.VideoFrame, look: Look, *, deep: bool) -> np.ndarray:
         src_color_range=_FULL_RANGE if look.full_range else 1,
         dst_color_range=_FULL_RANGE,
         interpolation=None if deep else EXACT,
+        threads=1,
     )
 
 
