@@ -7,6 +7,7 @@ over it.
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.settings.types import DeploymentMethod
 from snakemake.utils import min_version
 
 from vividface.config import merge, merge_files, validate_config

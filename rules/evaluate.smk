@@ -29,8 +29,46 @@ rule import_results:
         "../scripts/import_results.py"
 
 
+# By Snakemake's own deployment (--sdm conda) the environments of the package's methods are made too. Otherwise, and of
+# a description that lies elsewhere, fetch_method makes them.
+METHODS_BY_CONDA = [
+    name
+    for name in PUBLISHED
+    if DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+    and cfg.evaluation.methods[name].description is None
+]
+
+
+if METHODS_BY_CONDA:
+
+    rule method_environment:
+        # Where the environment lies.
+        output:
+            prefix="data/environments/{method}.txt",
+        log:
+            "logs/method_environment/{method}.log",
+        benchmark:
+            "logs/benchmarks/method_environment/{method}.tsv"
+        wildcard_constraints:
+            method=only(METHODS_BY_CONDA),
+        localrule: True
+        conda:
+            "../envs/methods/{method}.yaml"
+        message:
+            "Naming the environment of {wildcards.method}"
+        # Not a script, whose Python would need the packages of Snakemake's.
+        shell:
+            "python -c 'import sys; print(sys.prefix)' > {output.prefix:q} 2> {log:q}"
+
+
 rule fetch_method:
     # What is missing, and why, where a published method cannot be run.
+    input:
+        prefix=lambda wildcards: (
+            f"data/environments/{wildcards.method}.txt"
+            if wildcards.method in METHODS_BY_CONDA
+            else []
+        ),
     output:
         fetched="data/methods/{method}.json",
     log:

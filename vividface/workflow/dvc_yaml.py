@@ -83,7 +83,7 @@ def _stage(milestone: Milestone, config: Config, files: dict[Path, dict[str, Any
     keys = keys_of(milestone.rules)
     return {
         "cmd": f"${{run}} {milestone.target}",
-        "deps": [*milestone.inputs(config), *(f"scripts/{rule}.py" for rule in milestone.rules)],
+        "deps": [*milestone.inputs(config), *(f"scripts/{rule}.py" for rule in milestone.versioned_rules)],
         "params": [
             {str(path): present} for path, values in files.items() if (present := _present(values, keys))
         ],

@@ -14,6 +14,9 @@ from vividface.config.datasets import FolderSource, Source
 from vividface.config.evaluation import PublishedMethodConfig
 from vividface.errors import InputError
 
+# Rules without a script, whose output is of this machine alone.
+_UNVERSIONED = frozenset({"method_environment"})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Milestone:
@@ -34,6 +37,11 @@ class Milestone:
     outputs: Callable[[Config], list[str]]
     inputs: Callable[[Config], list[str]]
     in_all: bool = True
+
+    @property
+    def versioned_rules(self) -> list[str]:
+        """Those of its rules whose outputs are versioned; each has a script of its name."""
+        return [rule for rule in self.rules if rule not in _UNVERSIONED]
 
     def in_use(self) -> bool:
         """Whether it belongs to the run in the working directory."""
@@ -207,6 +215,7 @@ MILESTONES = {
             name="evaluation",
             rules=(
                 "import_results",
+                "method_environment",
                 "fetch_method",
                 "run_method",
                 "restore_benchmark",

@@ -14,7 +14,7 @@ from vividface.workflow.milestones import MILESTONES, milestone_of
 
 _NODE = re.compile(r"\s*(\w+)\[(\w+)\]")
 _EDGE = re.compile(r"\s*(\w+) --> (\w+)")
-_RULE = re.compile(r"^ *rule (\w+):(.*?)^ *script:", re.MULTILINE | re.DOTALL)
+_RULE = re.compile(r"^ *rule (\w+):(.*?)^ *(?:script|shell):", re.MULTILINE | re.DOTALL)
 _MESSAGE = re.compile(r'message:\s*"([^"]*)"')
 # px: of a box, between boxes, around the drawing.
 _HEIGHT, _LETTER, _GAP, _MARGIN = 30, 7.4, 26, 16

@@ -42,7 +42,9 @@ def collect_records(code: Path = Path()) -> None:
         code: folder that holds `scripts/`.
     """
     collected: dict[str, dict[str, Any]] = {name: {} for name in MILESTONES}
-    of_rule = {rule: milestone.name for milestone in MILESTONES.values() for rule in milestone.rules}
+    of_rule = {
+        rule: milestone.name for milestone in MILESTONES.values() for rule in milestone.versioned_rules
+    }
     for path in sorted(_METADATA.rglob("*")):
         name = path.relative_to(_METADATA).as_posix()
         if not path.is_file() or not Path(output_of(name)).exists():

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 import yaml
@@ -108,6 +109,21 @@ def test_packages_go_into_the_methods_own_environment_which_is_taken_up_again(st
     assert (installation.source / "made").read_text() == "42", "commands of the set-up run in the checkout"
     with pytest.raises(subprocess.CalledProcessError):
         subprocess.run([sys.executable, "-c", "import stub_package"], check=True, capture_output=True)
+
+
+def test_an_environment_that_is_made_already_is_taken(stub, lock, tmp_path):
+    setup = [["python", "-c", "import sys; open('prefix', 'w').write(sys.prefix)"]]
+    installation = stub(environment={"python": VERSION, "packages": [], "setup": setup})
+    installation.fetch([], lock)
+    for name in ("first", "second"):
+        prefix = tmp_path / name
+        subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
+        installation.fetch([], lock, prefix=prefix)
+        assert installation.interpreter.is_complete
+        assert (prefix / "packages.txt").read_text().startswith(f"python=={VERSION}.")
+        assert Path((installation.source / "prefix").read_text()).resolve() == prefix.resolve()
+    installation.fetch([], lock)
+    assert installation.interpreter.folder.resolve() == prefix.resolve(), "and is kept"
 
 
 @pytest.mark.parametrize(

@@ -86,7 +86,12 @@ class Interpreter:
 
 
 def build_environment(
-    method: PublishedMethod, interpreter: Interpreter, source: Path, *, weights: Path
+    method: PublishedMethod,
+    interpreter: Interpreter,
+    source: Path,
+    *,
+    weights: Path,
+    prefix: Path | None = None,
 ) -> None:
     """Install what a method needs, unless that is done; an interrupted installation is taken up again.
 
@@ -95,10 +100,14 @@ def build_environment(
         interpreter: environment to be made.
         source: folder of the method's code.
         weights: folder of its weights.
+        prefix: folder of an environment that is made already, which is taken in place of one here; what the
+            method's setup adds is added to it.
 
     Raises:
         InputError: there is no fitting Python, or a package cannot be installed.
     """
+    if prefix is not None:
+        _take(prefix, interpreter.folder)
     if interpreter.is_complete:
         return
     title, environment = f"environment of {method.title}", method.environment
@@ -128,6 +137,16 @@ print("python==%d.%d.%d" % sys.version_info[:3])
 for line in sorted({"%s==%s" % (d.metadata["Name"], d.version) for d in distributions()}):
     print(line)
 """
+
+
+def _take(prefix: Path, folder: Path) -> None:
+    """Have a folder be a link to an environment that lies elsewhere."""
+    if folder.is_symlink():
+        folder.unlink()
+    elif folder.is_dir():
+        shutil.rmtree(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.symlink_to(prefix.absolute())
 
 
 def _create(environment: Environment, folder: Path, title: str) -> None:
