@@ -49,7 +49,9 @@ def textured_clip(path: Path, frames: int, size: int, seed: int) -> None:
         for cell in (2, 8, 64)
     ]
     texture = np.clip(sum(layers) + 128, 0, 255).astype(np.uint8)
-    write_clip(path, np.stack([texture[i : i + size, i : i + size] for i in range(frames)]), 25)
+    write_clip(
+        path, np.stack([texture[i : i + size, i : i + size] for i in range(frames)]), 25, codec="utvideo"
+    )
 
 
 def plain_writer(path: Path, width: int, height: int, options: list[str]) -> subprocess.Popen:

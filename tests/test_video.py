@@ -22,9 +22,12 @@ from vividface.video import (
 )
 
 
-def test_ffv1_is_lossless(tmp_path, moving_frames):
+@pytest.mark.parametrize("codec", ["ffv1", "utvideo"])
+def test_lossless_codecs_lose_nothing(codec, tmp_path, moving_frames):
     path = tmp_path / "a.mkv"
-    write_clip(path, moving_frames, Fraction(30000, 1001))
+    write_clip(path, moving_frames, Fraction(30000, 1001), codec=codec)
+    with av.open(path) as container:
+        assert container.streams.video[0].codec_context.name == codec
     info = probe(path)
     assert (info.width, info.height, info.num_frames, info.has_audio) == (64, 64, 9, False)
     assert abs(float(info.fps) - 29.97) < 0.01
@@ -32,9 +35,10 @@ def test_ffv1_is_lossless(tmp_path, moving_frames):
     assert np.array_equal(read_clip(path, 2, 5), moving_frames[2:5])
 
 
-def test_same_frames_same_bytes(tmp_path, moving_frames):
+@pytest.mark.parametrize("codec", ["ffv1", "utvideo"])
+def test_same_frames_same_bytes(codec, tmp_path, moving_frames):
     for name in ("a.mkv", "b.mkv"):
-        write_clip(tmp_path / name, moving_frames, 25)
+        write_clip(tmp_path / name, moving_frames, 25, codec=codec)
     assert (tmp_path / "a.mkv").read_bytes() == (tmp_path / "b.mkv").read_bytes()
 
 

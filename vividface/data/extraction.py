@@ -332,7 +332,9 @@ def _write(
 ) -> float:
     """Write a clip's frames, of this width and height, without loss; returns their sharpness."""
     sharpness = []
-    with VideoWriter(destination, width=size[0], height=size[1], fps=Fraction(clip.fps)) as writer:
+    fps = Fraction(clip.fps)
+    # Read by each degradation, by the training, and for each method that is measured.
+    with VideoWriter(destination, width=size[0], height=size[1], fps=fps, codec="utvideo") as writer:
         for frame in frames:
             writer.write(frame)
             sharpness.append(cv2.Laplacian(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
