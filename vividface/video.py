@@ -40,8 +40,8 @@ rm rmvb ts vob webm wmv wtv y4m
 VIDEO_SUFFIXES = frozenset(f".{name}" for name in _VIDEO_NAMES.split())
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 
-# FFV1 is lossless, intra-only and bit-exact, and so is Ut Video, whose files are half as large again at most but
-# written and read three times as fast; H.264 is for people to watch.
+# FFV1 is lossless, intra-only and bit-exact. So is Ut Video, of files that are up to half as large again but
+# written and read three times as fast. H.264 is for people to watch.
 _ENCODERS: dict[str, dict[str, str | int]] = {
     "ffv1": {"vcodec": "ffv1", "pix_fmt": "bgr0", "level": 3, "g": 1, "slices": 4, "threads": 1},
     "ffv1_gray": {"vcodec": "ffv1", "pix_fmt": "gray", "level": 3, "g": 1, "threads": 1},
