@@ -9,11 +9,13 @@ from vividface.evaluation.methods.installation import Installation
 from vividface.workflow.rule import run_rule
 
 with run_rule(snakemake) as rule:
-    name, prefix = snakemake.wildcards.method, snakemake.input.prefix
+    name = snakemake.wildcards.method
+    installation = Installation.of(name, configured_method(name, rule.config.evaluation.methods[name]))
+    if snakemake.input.prefix:
+        installation.interpreter.take(Path(Path(snakemake.input.prefix).read_text().strip()))
     fetch_for_benchmarks(
-        Installation.of(name, configured_method(name, rule.config.evaluation.methods[name])),
+        installation,
         Path(snakemake.output.fetched),
         accepted=snakemake.params.accepted,
         lock=Lock(LOCKS / "methods.json"),
-        prefix=Path(Path(prefix).read_text().strip()) if prefix else None,
     )

@@ -118,7 +118,8 @@ def test_an_environment_that_is_made_already_is_taken(stub, lock, tmp_path):
     for name in ("first", "second"):
         prefix = tmp_path / name
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", prefix], check=True)
-        installation.fetch([], lock, prefix=prefix)
+        installation.interpreter.take(prefix)
+        installation.fetch([], lock)
         assert installation.interpreter.is_complete
         assert (prefix / "packages.txt").read_text().startswith(f"python=={VERSION}.")
         assert Path((installation.source / "prefix").read_text()).resolve() == prefix.resolve()

@@ -26,12 +26,7 @@ logger = logging.getLogger(__name__)
 
 
 def fetch_for_benchmarks(
-    installation: Installation,
-    output: Path,
-    *,
-    accepted: Collection[str],
-    lock: Lock,
-    prefix: Path | None = None,
+    installation: Installation, output: Path, *, accepted: Collection[str], lock: Lock
 ) -> None:
     """Fetch a published method, and write what came, or why it cannot be run.
 
@@ -41,11 +36,10 @@ def fetch_for_benchmarks(
             nothing is.
         accepted: ids of the licences that the user accepts.
         lock: checksums and commits of what comes without one.
-        prefix: folder of an environment that is made already; None makes one.
     """
     fetched = {"commit": installation.method.commit, "packages": [], "weights": {}, "missing": ""}
     try:
-        fetched["weights"] = installation.fetch(accepted, lock, prefix=prefix)
+        fetched["weights"] = installation.fetch(accepted, lock)
         fetched["packages"] = installation.interpreter.packages
     except InputError as error:
         logger.warning("%s", error)

@@ -60,6 +60,15 @@ class Interpreter:
         """The installed packages, `name==version`."""
         return (self.folder / _COMPLETE).read_text().splitlines()
 
+    def take(self, prefix: Path) -> None:
+        """Have its folder be a link to an environment that lies elsewhere, in place of what is there."""
+        if self.folder.is_symlink():
+            self.folder.unlink()
+        elif self.folder.is_dir():
+            shutil.rmtree(self.folder)
+        self.folder.parent.mkdir(parents=True, exist_ok=True)
+        self.folder.symlink_to(prefix.absolute())
+
     def resolved(self, command: list[str]) -> list[str]:
         """A command line whose program is the environment's, where it has it."""
         own = self.programs / command[0]
@@ -86,12 +95,7 @@ class Interpreter:
 
 
 def build_environment(
-    method: PublishedMethod,
-    interpreter: Interpreter,
-    source: Path,
-    *,
-    weights: Path,
-    prefix: Path | None = None,
+    method: PublishedMethod, interpreter: Interpreter, source: Path, *, weights: Path
 ) -> None:
     """Install what a method needs, unless that is done; an interrupted installation is taken up again.
 
@@ -100,14 +104,10 @@ def build_environment(
         interpreter: environment to be made.
         source: folder of the method's code.
         weights: folder of its weights.
-        prefix: folder of an environment that is made already, which is taken in place of one here; what the
-            method's setup adds is added to it.
 
     Raises:
         InputError: there is no fitting Python, or a package cannot be installed.
     """
-    if prefix is not None:
-        _take(prefix, interpreter.folder)
     if interpreter.is_complete:
         return
     title, environment = f"environment of {method.title}", method.environment
@@ -137,16 +137,6 @@ print("python==%d.%d.%d" % sys.version_info[:3])
 for line in sorted({"%s==%s" % (d.metadata["Name"], d.version) for d in distributions()}):
     print(line)
 """
-
-
-def _take(prefix: Path, folder: Path) -> None:
-    """Have a folder be a link to an environment that lies elsewhere."""
-    if folder.is_symlink():
-        folder.unlink()
-    elif folder.is_dir():
-        shutil.rmtree(folder)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.symlink_to(prefix.absolute())
 
 
 def _create(environment: Environment, folder: Path, title: str) -> None:

@@ -84,12 +84,11 @@ class Installation:
         path = self.weights / file.path
         return fetched_commit(path) is not None if isinstance(file, HubWeights) else path.exists()
 
-    def prepare(self, accepted: Collection[str], *, prefix: Path | None = None) -> None:
+    def prepare(self, accepted: Collection[str]) -> None:
         """Bring the code and build the environment; what is there already stays. Needs the network.
 
         Args:
             accepted: ids of the licences that the user accepts.
-            prefix: folder of an environment that is made already; None makes one.
 
         Raises:
             InputError: a licence is not accepted, or a part cannot be brought; the message says which.
@@ -97,15 +96,14 @@ class Installation:
         if refused := self.refusals(accepted):
             raise InputError(refused[0])
         fetch_source(self.method, self.source)
-        build_environment(self.method, self.interpreter, self.source, weights=self.weights, prefix=prefix)
+        build_environment(self.method, self.interpreter, self.source, weights=self.weights)
 
-    def fetch(self, accepted: Collection[str], lock: Lock, *, prefix: Path | None = None) -> dict[str, str]:
+    def fetch(self, accepted: Collection[str], lock: Lock) -> dict[str, str]:
         """Bring the weights too; what is there already stays. Needs the network.
 
         Args:
             accepted: ids of the licences that the user accepts.
             lock: checksums and commits of what comes without one.
-            prefix: folder of an environment that is made already; None makes one.
 
         Returns:
             checksums of the weights, or commits of their repositories, by path in the checkout.
@@ -113,7 +111,7 @@ class Installation:
         Raises:
             InputError: a licence is not accepted, or a part cannot be fetched; the message says which.
         """
-        self.prepare(accepted, prefix=prefix)
+        self.prepare(accepted)
         fetched = {file.path: self._fetch_weights(file, lock) for file in self.method.weights}
         for file in self.method.weights:
             _link(self.source / file.path, self.weights / file.path)
