@@ -121,8 +121,7 @@ class LatentClips:
         """Read all latents into the memory of a device, where `read` then leaves them."""
         for clip, shard in self._clips:
             for name in (*(lq_key(clip, draw) for draw in range(self.num_draws)), *_names(clip)):
-                if name not in self._kept:
-                    self._kept[name] = self._files[shard].get_tensor(name).to(device)
+                self._kept[name] = self._tensor(shard, name).to(device)
 
     def _tensor(self, shard: Path, name: str) -> Tensor:
         kept = self._kept.get(name)
