@@ -76,8 +76,9 @@ class FaceTracker:
             frames: the frames, (H, W, 3) uint8, RGB.
             faces: the faces that were detected in each.
         """
-        for index, faces_of_frame in enumerate(faces):
-            self._step(frames, index, faces_of_frame)
+        # By their places: a lazy frame is converted where its pixels are asked for.
+        for place, faces_of_frame in zip(range(len(frames)), faces, strict=True):
+            self._step(frames, place, faces_of_frame)
             self._num_frames += 1
 
     def person(self) -> list[Face | None]:
