@@ -60,7 +60,7 @@ def degradation(options: argparse.Namespace, clock: Clock, folder: Path) -> None
     config = load_config(ROOT / "config.yaml").degradation
     for number, video in enumerate(options.clips):
         frames = [cv2.resize(f, (SIDE, SIDE)) for f in islice(iterate_frames(video), options.frames)]
-        write_clip(folder / "hq" / f"{number}.mkv", np.stack(frames), 25, codec="utvideo")
+        write_clip(folder / "hq" / f"{number}.mkv", np.stack(frames), 25)
     clips = pd.DataFrame({"clip_id": [str(number) for number in range(len(options.clips))]})
     for num_draws in (1, 6):
         items = len(clips) * options.frames * num_draws
